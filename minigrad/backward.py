@@ -1,0 +1,161 @@
+"""The backward pass: from a result to everything that it was computed from.
+
+Every tensor has a running number, and an op's inputs are older than its result. So the newest
+tensor that awaits a gradient has received all of its contributions: nothing that could still
+send one is left. A heap that gives the newest first is the whole algorithm; no recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from minigrad.tensor import Array, Tensor, recording
+
+
+def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: sum `g` over the axes along which an array of `shape` was repeated."""
+    extra = g.ndim - len(shape)
+    repeated = [i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1]
+    if extra or repeated:
+        g = np.sum(g, axis=(*range(extra), *repeated), keepdims=True)
+    return np.reshape(g, shape)
+
+
+def propagate(
+    sources: Iterable[tuple[Tensor, Any]],
+    stop: Sequence[Tensor] = (),
+    create_graph: bool = False,
+    retain_graph: bool = True,
+) -> list[tuple[Tensor, Any]]:
+    """The gradient of every leaf (and of every tensor in `stop`, at which the walk ends).
+
+    sources: (tensor, incoming gradient) pairs. With `create_graph` the gradients are Tensors whose
+    own computation has been recorded. Without `retain_graph` each node lets go of its inputs as
+    soon as it has been used. RuntimeError when a node has already done so.
+    """
+    ends = {tensor.order for tensor in stop}
+    gradients: dict[int, Any] = {}
+    waiting: dict[int, Tensor] = {}
+    newest: list[int] = []  # a heap of negated orders
+    finished: list[tuple[Tensor, Any]] = []
+
+    for tensor, g in sources:
+        if tensor.order in gradients:
+            gradients[tensor.order] = gradients[tensor.order] + g
+        else:
+            gradients[tensor.order], waiting[tensor.order] = g, tensor
+            heappush(newest, -tensor.order)
+
+    while newest:
+        order = -heappop(newest)
+        node, g = waiting.pop(order), gradients.pop(order)
+        op = node.op
+        if op is None or order in ends:
+            finished.append((node, g))
+            continue
+        if node.keeps_grad and not create_graph:
+            accumulate(node, g.copy())
+        inputs = node.inputs
+        if not inputs:
+            raise RuntimeError(
+                f"backward: the graph behind this {op.name} has been freed by an earlier backward "
+                "pass; pass retain_graph=True to that one"
+            )
+        for x, gx in contributions(node, g, create_graph):
+            if gx.shape != x.data.shape:
+                gx = sum_to(gx, x.data.shape)
+            if gx.dtype != x.data.dtype:
+                gx = gx.astype(x.data.dtype)
+            at = x.order
+            if at in gradients:
+                gradients[at] = gradients[at] + gx
+                continue
+            if x.op is None and not create_graph and (gx is g or gx.base is not None):
+                gx = gx.copy()  # a leaf's gradient is its own: users scale it in place
+            gradients[at], waiting[at] = gx, x
+            heappush(newest, -at)
+        if not retain_graph:
+            node.inputs, node.saved = (), ()
+    return finished
+
+
+def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[Tensor, Any]]:
+    """What `node` sends to each of its inputs when the gradient `g` arrives: its rules, applied."""
+    op, inputs, params = node.op, node.inputs, node.params
+    assert op is not None
+    y: Any
+    if create_graph:
+        if op.joint is not None:
+            return expanded(node, g)
+        y, arguments = node, inputs
+    else:
+        y = node.data
+        arguments = tuple([x.data if isinstance(x, Tensor) else x for x in inputs])
+        if op.joint is not None:
+            gradients = op.joint(g, y, node.saved, *arguments, **params)
+            return [
+                (x, gx)
+                for x, gx in zip(inputs, gradients, strict=True)
+                if isinstance(x, Tensor) and x.requires_grad
+            ]
+    rules = op.rules if len(op.rules) == len(inputs) else op.rules * len(inputs)
+    found = []
+    for i, x in enumerate(inputs):
+        if isinstance(x, Tensor) and x.requires_grad:
+            rule = rules[i]
+            if rule is None:
+                raise TypeError(f"{op.name} has no derivative by its input {i}")
+            if op.unpack is None:
+                found.append((x, rule(g, y, *arguments, **params)))
+            else:
+                found.append((x, rule(g, y, i, *arguments, **params)))
+    return found
+
+
+def expanded(node: Tensor, g: Any) -> list[tuple[Tensor, Any]]:
+    """The contributions of a fused op by way of its definition, so that they are recorded."""
+    assert node.op is not None and node.op.definition is not None
+    inputs = [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
+    with recording(True):
+        y = node.op.definition(*node.inputs, **node.params)
+    return propagate([(y, g)], stop=inputs, create_graph=True)
+
+
+def accumulate(tensor: Tensor, g: Any) -> None:
+    """Add `g` to the tensor's `grad`."""
+    tensor.grad = np.asarray(g if tensor.grad is None else tensor.grad + g)
+
+
+def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
+    """Add d root / d leaf to `grad` of every leaf that requires a gradient.
+
+    gradient: the incoming gradient, of root's shape; it may be left out for a single element
+    (ValueError otherwise). The graph is freed as it is used unless `retain_graph` is true.
+    RuntimeError when there is no graph, or when it has been freed.
+    """
+    if not root.requires_grad:
+        raise RuntimeError(
+            "backward: this tensor does not require a gradient; no input had requires_grad=True, "
+            "or it was computed under no_grad()"
+        )
+    for leaf, g in propagate([(root, seed(root, gradient))], retain_graph=retain_graph):
+        accumulate(leaf, g)
+
+
+def seed(root: Tensor, gradient: Any = None) -> Array:
+    """The gradient that a backward pass starts from: one for a single element."""
+    if gradient is None:
+        if root.size != 1:
+            raise ValueError(
+                f"backward: the tensor has shape {root.shape}; reduce it to one element "
+                "or pass the incoming gradient"
+            )
+        return np.ones_like(root.data)
+    g = np.array(gradient.data if isinstance(gradient, Tensor) else gradient, dtype=root.dtype)
+    if g.shape != root.shape:
+        raise ValueError(f"backward: gradient of shape {g.shape} for a tensor of {root.shape}")
+    return g

@@ -1,0 +1,250 @@
+"""Element by element: arithmetic, exponentials, trigonometry, activations.
+
+In every rule `g` is the incoming gradient and `y` the result.
+"""
+
+from __future__ import annotations
+
+from math import pi, sqrt as square_root
+from typing import Any
+
+import numpy as np
+
+from minigrad.op import on, op
+
+PAIR = [on((2, 3), (2, 3)), on((2, 3), (3,)), on((2, 1), (1, 3))]
+REAL = [on((2, 3))]
+POSITIVE = [on((2, 3), domain="positive")]
+
+
+def power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
+    """g · b aᵇ⁻¹, and 0 where b is 0: there aᵇ is 1 whatever a is."""
+    if isinstance(b, int | float):
+        return g * (b * a ** (b - 1)) if b else g * 0
+    return g * np.where(b == 0, 0, b * a ** np.where(b == 0, 1, b - 1))
+
+
+def power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
+    """g · aᵇ log a, and 0 where a is 0 or less: there log a has no value."""
+    return g * y * np.log(np.where(a > 0, a, 1))
+
+
+# fmt: off
+add      = op(np.add, "+",      lambda g, y, a, b: g,
+                                lambda g, y, a, b: g, examples=PAIR)
+subtract = op(np.subtract, "−", lambda g, y, a, b: g,
+                                lambda g, y, a, b: -g, examples=PAIR)
+multiply = op(np.multiply, "×", lambda g, y, a, b: g * b,
+                                lambda g, y, a, b: g * a, examples=PAIR)
+divide   = op(np.divide, "÷",   lambda g, y, a, b: g / b,
+                                lambda g, y, a, b: -g * y / b,
+              examples=[on((2, 3), (2, 3), domain="positive"), on((2, 1), (3,), domain="positive")])
+power    = op(lambda a, b: a**b, "xʸ", power_base, power_exponent, name="power", numpy=[np.power],
+              examples=[on((2, 3), (2, 3), domain="positive"), on((2, 3), 3), on((2, 3), 2.0)])
+negative = op(np.negative, "−", lambda g, y, x: -g, examples=REAL)
+positive = op(np.positive, "+", lambda g, y, x: g, examples=REAL)
+abs      = op(np.absolute, "|x|", lambda g, y, x: g * np.sign(x), name="abs", examples=REAL)  # noqa: A001
+
+exp        = op(np.exp, "exp",       lambda g, y, x: g * y, examples=REAL)
+expm1      = op(np.expm1, "expm1",   lambda g, y, x: g * (y + 1), examples=REAL)
+log        = op(np.log, "log",       lambda g, y, x: g / x, examples=POSITIVE)
+log1p      = op(np.log1p, "log1p",   lambda g, y, x: g / (1 + x), examples=POSITIVE)
+sqrt       = op(np.sqrt, "√",        lambda g, y, x: g / (2 * y), examples=POSITIVE)
+square     = op(np.square, "x²",     lambda g, y, x: g * (2 * x), examples=REAL)
+reciprocal = op(np.reciprocal, "1/x", lambda g, y, x: -g * y * y, examples=POSITIVE)
+sin        = op(np.sin, "sin",       lambda g, y, x: g * np.cos(x), examples=REAL)
+cos        = op(np.cos, "cos",       lambda g, y, x: -g * np.sin(x), examples=REAL)
+tanh       = op(np.tanh, "tanh",     lambda g, y, x: g * (1 - y * y), examples=REAL)
+arctan     = op(np.arctan, "arctan", lambda g, y, x: g / (1 + x * x), examples=REAL)
+# fmt: on
+
+
+def halves(wins: Any, ties: Any, g: Any) -> Any:
+    """The gradient of the one of two numbers that was chosen; equal numbers share it."""
+    return np.where(wins, g, np.where(ties, g / 2, 0))
+
+
+maximum = op(
+    np.maximum,
+    "max",
+    lambda g, y, a, b: halves(a > b, a == b, g),
+    lambda g, y, a, b: halves(b > a, a == b, g),
+    examples=PAIR,
+)
+minimum = op(
+    np.minimum,
+    "min",
+    lambda g, y, a, b: halves(a < b, a == b, g),
+    lambda g, y, a, b: halves(b < a, a == b, g),
+    examples=PAIR,
+)
+where = op(
+    np.where,
+    "where",
+    None,
+    lambda g, y, condition, a, b: np.where(condition, g, 0),
+    lambda g, y, condition, a, b: np.where(condition, 0, g),
+    examples=[on(np.array([[True, False, True], [False, True, False]]), (2, 3), (3,))],
+)
+
+
+def within(x: Any, low: Any, high: Any) -> Any:
+    """Where clipping left `x` as it was."""
+    inside = np.ones(np.shape(x), bool) if low is None else x >= low
+    return inside if high is None else inside & (x <= high)
+
+
+clip = op(
+    lambda x, a_min=None, a_max=None: np.clip(x, a_min, a_max),
+    "clip",
+    lambda g, y, x, a_min=None, a_max=None: g * within(x, a_min, a_max),
+    name="clip",
+    numpy=[np.clip],
+    examples=[on((2, 3), a_min=-0.5, a_max=0.5), on((2, 3), a_max=0.1)],
+)
+masked_fill = op(
+    lambda x, mask, value=0.0: np.where(mask, value, x),
+    "fill",
+    lambda g, y, x, mask, value=0.0: np.where(mask, 0, g),
+    None,
+    name="masked_fill",
+    examples=[on((2, 3), np.array([True, False, False]), value=-1.0)],
+)
+astype = op(
+    lambda x, dtype: np.asarray(x).astype(dtype),
+    "astype",
+    lambda g, y, x, dtype=None: g,  # the engine casts to the input's dtype
+    name="astype",
+    numpy=[np.astype],
+    examples=[on((2, 3), dtype=np.float64)],
+)
+dropout_mask = op(
+    lambda x, keep, scale=1.0: x * keep * x.dtype.type(scale),
+    "dropout",
+    lambda g, y, x, keep, scale=1.0: g * keep * scale,
+    None,
+    name="dropout_mask",
+    examples=[on((2, 3), np.array([[True, False, True], [True, True, False]]), scale=1.5)],
+)
+
+
+def stable_sigmoid(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ) with the exponential of negative numbers only, so that nothing overflows."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+sigmoid = op(
+    stable_sigmoid,
+    "σ",
+    lambda g, y, x: g * y * (1 - y),
+    family="activation",
+    name="sigmoid",
+    definition=lambda x: 1 / (1 + np.exp(-x)),
+    examples=REAL,
+)
+relu = op(
+    lambda x: np.clip(x, 0, np.inf),  # several times as fast as np.maximum(x, 0)
+    "relu",
+    lambda g, y, x: g * (x > 0),
+    family="activation",
+    name="relu",
+    definition=lambda x: np.maximum(x, 0),
+    examples=REAL,
+)
+leaky_relu = op(
+    lambda x, negative_slope=0.01: np.where(x > 0, x, x * negative_slope),
+    "leaky relu",
+    lambda g, y, x, negative_slope=0.01: np.where(x > 0, g, g * negative_slope),
+    family="activation",
+    name="leaky_relu",
+    examples=REAL,
+)
+softplus = op(
+    lambda x: np.logaddexp(0, x),
+    "softplus",
+    lambda g, y, x: g * sigmoid(x),
+    family="activation",
+    name="softplus",
+    definition=lambda x: np.log1p(np.exp(x)),
+    examples=REAL,
+)
+silu = op(
+    lambda x: x * stable_sigmoid(x),
+    "silu",
+    lambda g, y, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+    family="activation",
+    name="silu",
+    definition=lambda x: x * sigmoid(x),
+    examples=REAL,
+)
+
+# Coefficients of the rational approximations in W. J. Cody, "Rational Chebyshev Approximation for
+# the Error Function", Mathematics of Computation 23 (1969), highest power first.
+ERF_P = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2,
+         3.77485237685302021e2, 3.20937758913846947e3)  # fmt: skip
+ERF_Q = (1.0, 2.36012909523441209e1, 2.44024637934444173e2,
+         1.28261652607737228e3, 2.84423683343917062e3)  # fmt: skip
+ERFC_P = (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0,
+          6.61191906371416295e1, 2.98635138197400131e2, 8.81952221241769090e2,
+          1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3)  # fmt: skip
+ERFC_Q = (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2,
+          1.62138957456669019e3, 3.29079923573345963e3, 4.36261909014324716e3,
+          3.43936767414372164e3, 1.23033935480374942e3)  # fmt: skip
+
+
+def ratio(numerator: tuple[float, ...], denominator: tuple[float, ...], x: Any) -> Any:
+    """A quotient of polynomials, each by Horner's rule."""
+    return np.polyval(numerator, x) / np.polyval(denominator, x)
+
+
+def error_function(x: Any) -> Any:
+    """2/√π ∫₀ˣ e⁻ᵗ² dt, to 1e-15, computed in float64 and given in x's own dtype."""
+    z = np.asarray(x, np.float64)
+    size = np.minimum(np.abs(z), 6)  # erf(6) is 1 in float64
+    small = np.minimum(size, 0.46875)
+    near = small * ratio(ERF_P, ERF_Q, small * small)
+    far = 1 - np.exp(-size * size) * ratio(ERFC_P, ERFC_Q, size)
+    y = np.copysign(np.where(size <= 0.46875, near, far), z)
+    return y.astype(np.result_type(x, np.float32), copy=False)
+
+
+erf = op(
+    error_function,
+    "erf",
+    lambda g, y, x: g * (2 / square_root(pi)) * np.exp(-x * x),
+    name="erf",
+    examples=REAL,
+)
+
+GELU_SCALE = square_root(2 / pi)
+
+
+def gelu_value(x: Any, approximate: str = "none") -> Any:
+    """x · Φ(x), Φ the normal distribution function, or its approximation by tanh."""
+    if approximate == "tanh":
+        return 0.5 * x * (1 + np.tanh(GELU_SCALE * (x + 0.044715 * (x * x * x))))
+    if approximate != "none":
+        raise ValueError(f"approximate is 'none' or 'tanh', not {approximate!r}")
+    return 0.5 * x * (1 + erf(x / square_root(2)))
+
+
+def gelu_slope(x: Any, approximate: str) -> Any:
+    """The derivative of `gelu_value`."""
+    if approximate == "tanh":
+        t = np.tanh(GELU_SCALE * (x + 0.044715 * (x * x * x)))
+        inner = GELU_SCALE * (1 + 3 * 0.044715 * (x * x))
+        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner
+    normal_density = np.exp(-0.5 * (x * x)) / square_root(2 * pi)
+    return 0.5 * (1 + erf(x / square_root(2))) + x * normal_density
+
+
+gelu = op(
+    gelu_value,
+    "gelu",
+    lambda g, y, x, approximate="none": g * gelu_slope(x, approximate),
+    family="activation",
+    name="gelu",
+    definition=gelu_value,
+    examples=[on((2, 3)), on((2, 3), approximate="tanh")],
+)

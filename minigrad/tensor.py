@@ -1,0 +1,424 @@
+"""Tensor: a NumPy array that remembers how it was computed.
+
+A Tensor that came out of an op keeps four things: the `op`, its `inputs`, its `params`
+(the keyword arguments, such as an axis) and its `order`, a running number. That is the whole
+computation graph: inputs point to older tensors only, so a larger number is always later,
+and walking from large to small is a topological order (see `backward.py`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from minigrad.op import Op
+
+Array = npt.NDArray[Any]
+
+TABLE: dict[str, Op] = {}
+"""Every op by its name; the rows are in `minigrad/ops/`."""
+
+NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""The NumPy functions that have a row, and the op that differentiates each."""
+
+count = itertools.count()
+
+
+class Scope(NamedTuple):
+    """One running call of a module: the module and the call that it was made from."""
+
+    module: Any
+    parent: Scope | None
+
+
+class Mode(threading.local):
+    """What holds for the running thread: are ops recorded, and inside which module's call?"""
+
+    recording = True
+    scope: Scope | None = None
+
+
+mode = Mode()
+
+
+@contextmanager
+def recording(on: bool) -> Iterator[None]:
+    """A block in which operations are (`on`) or are not recorded; the setting before comes back."""
+    before, mode.recording = mode.recording, on
+    try:
+        yield
+    finally:
+        mode.recording = before
+
+
+def no_grad() -> Any:
+    """A block, or a decorated function, in which nothing is recorded, so nothing is kept alive.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> with no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+    return recording(False)
+
+
+def method(name: str) -> Callable[..., Any]:
+    """The op called `name` as a method: the tensor is its first input."""
+
+    def call(self: Tensor, *args: Any, **params: Any) -> Any:
+        return TABLE[name](self, *args, **params)
+
+    call.__name__ = name
+    call.__doc__ = f"`{name}` of this tensor; see `minigrad.{name}`."
+    return call
+
+
+def reflected(name: str) -> Callable[[Tensor, Any], Tensor]:
+    """The op called `name` with this tensor on the right, as in `2 - t`."""
+
+    def call(self: Tensor, other: Any) -> Tensor:
+        return TABLE[name](other, self)
+
+    return call
+
+
+def compared(function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Array]:
+    """A comparison: has no derivative, so it gives a plain boolean array."""
+
+    def call(self: Tensor, other: Any) -> Array:
+        return function(self.data, unwrap(other))
+
+    return call
+
+
+def unwrap(x: Any) -> Any:
+    """The array inside a Tensor; anything else as it is, tuples and lists element by element."""
+    if isinstance(x, Tensor):
+        return x.data
+    if type(x) in (tuple, list):
+        return type(x)(unwrap(item) for item in x)
+    return x
+
+
+class Tensor:
+    """An n-dimensional array with a gradient.
+
+    `data` is copied, as by `np.array`; numbers without a dtype of their own become float64 or
+    int64, as NumPy makes them. `requires_grad` asks `backward()` to fill `grad`, a plain array of
+    the same shape and dtype; it needs a floating dtype (TypeError otherwise). `name` is for
+    pictures only.
+
+    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> y = (np.exp(x) * 2).sum()
+    >>> y.backward()
+    >>> x.grad
+    array([ 5.43656366, 14.7781122 , 40.17107385])
+    """
+
+    __slots__ = (
+        "__weakref__", "data", "grad", "inputs", "keeps_grad", "name", "op", "order", "params",
+        "requires_grad", "saved", "scope",
+    )  # fmt: skip
+
+    data: Array
+    grad: Array | None
+    requires_grad: bool
+    op: Op | None
+    inputs: tuple[Any, ...]
+    params: dict[str, Any]
+    saved: tuple[Any, ...]
+    order: int
+    scope: Scope | None
+    name: str | None
+    keeps_grad: bool
+
+    def __init__(
+        self,
+        data: Any,
+        dtype: npt.DTypeLike | None = None,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
+        array = np.array(unwrap(data), dtype=dtype)
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"a Tensor holds numbers, not {array.dtype}")
+        self._fill(array, None, (), {}, ())
+        self.name = name
+        if requires_grad:
+            self.requires_grad_()
+
+    def _fill(
+        self,
+        data: Array,
+        op: Op | None,
+        inputs: tuple[Any, ...],
+        params: dict[str, Any],
+        saved: tuple[Any, ...],
+    ) -> None:
+        self.data = data
+        self.grad = None
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+        self.saved = saved
+        self.requires_grad = op is not None
+        self.order = next(count)
+        self.scope = mode.scope
+        self.name = None
+        self.keeps_grad = False
+
+    @classmethod
+    def wrap(
+        cls,
+        data: Array,
+        op: Op | None = None,
+        inputs: tuple[Any, ...] = (),
+        params: dict[str, Any] | None = None,
+        saved: tuple[Any, ...] = (),
+    ) -> Tensor:
+        """A Tensor around `data` itself, without a copy; with an `op`, the result of that op."""
+        tensor = cls.__new__(cls)
+        tensor._fill(data, op, inputs, params or {}, saved)
+        return tensor
+
+    # What NumPy asks of an array-like: each call finds its row, or says that there is none.
+
+    def __array_ufunc__(self, ufunc: np.ufunc, call: str, *inputs: Any, **params: Any) -> Any:
+        if call != "__call__":
+            raise no_row(f"np.{ufunc.__name__}.{call}")
+        if params:
+            raise no_row(f"np.{ufunc.__name__}({next(iter(params))}=...)")
+        if ufunc in NUMPY:
+            return NUMPY[ufunc](*inputs)
+        if ufunc in PIECEWISE_CONSTANT:
+            return ufunc(*unwrap(inputs))
+        raise no_row(f"np.{ufunc.__name__}")
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, params: dict[str, Any]
+    ) -> Any:
+        if function in NUMPY:
+            return NUMPY[function](*args, **params)
+        if function in PIECEWISE_CONSTANT:
+            return function(*unwrap(args), **{key: unwrap(x) for key, x in params.items()})
+        raise no_row(f"np.{function.__name__}")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self.requires_grad:
+            raise TypeError(
+                "turning a Tensor that requires a gradient into an array would lose the gradient; "
+                "use .data or .detach()"
+            )
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    __add__ = method("add")
+    __sub__ = method("subtract")
+    __mul__ = method("multiply")
+    __truediv__ = method("divide")
+    __pow__ = method("power")
+    __matmul__ = method("matmul")
+    __neg__ = method("negative")
+    __pos__ = method("positive")
+    __abs__ = method("abs")
+    __radd__ = reflected("add")
+    __rsub__ = reflected("subtract")
+    __rmul__ = reflected("multiply")
+    __rtruediv__ = reflected("divide")
+    __rpow__ = reflected("power")
+    __rmatmul__ = reflected("matmul")
+
+    __lt__ = compared(operator.lt)
+    __le__ = compared(operator.le)
+    __gt__ = compared(operator.gt)
+    __ge__ = compared(operator.ge)
+    __eq__ = compared(operator.eq)  # type: ignore[assignment]
+    __ne__ = compared(operator.ne)  # type: ignore[assignment]
+    __hash__ = object.__hash__
+
+    exp, expm1, log, log1p = method("exp"), method("expm1"), method("log"), method("log1p")
+    sqrt, square, reciprocal = method("sqrt"), method("square"), method("reciprocal")
+    sin, cos, tanh, arctan = method("sin"), method("cos"), method("tanh"), method("arctan")
+    abs, clip = method("abs"), method("clip")
+    sigmoid, relu, leaky_relu = method("sigmoid"), method("relu"), method("leaky_relu")
+    gelu, silu, softplus, erf = method("gelu"), method("silu"), method("softplus"), method("erf")
+    softmax, log_softmax = method("softmax"), method("log_softmax")
+    sum, mean, var, std = method("sum"), method("mean"), method("var"), method("std")
+    max, min, prod, cumsum = method("max"), method("min"), method("prod"), method("cumsum")
+    logsumexp, norm, dot = method("logsumexp"), method("norm"), method("dot")
+    swapaxes, ravel, squeeze = method("swapaxes"), method("ravel"), method("squeeze")
+    repeat, take, masked_fill = method("repeat"), method("take"), method("masked_fill")
+    tril, triu, astype = method("tril"), method("triu"), method("astype")
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape: `t.reshape(2, 3)` or `t.reshape((2, 3))`."""
+        return TABLE["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """The axes in another order (reversed when none is given), as NumPy's method."""
+        order = axes[0] if len(axes) == 1 else axes or None
+        return TABLE["transpose"](self, axes=order)
+
+    def argmax(self, axis: int | None = None) -> Any:
+        """Where the largest element stands: plain integers, no derivative."""
+        return self.data.argmax(axis)
+
+    def argmin(self, axis: int | None = None) -> Any:
+        """Where the smallest element stands: plain integers, no derivative."""
+        return self.data.argmin(axis)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return TABLE["getitem"](self, index=unwrap(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "item assignment would change a value that the graph has recorded; "
+            "use np.where(mask, new, t), np.concatenate, or write to t.data outside the graph"
+        )
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", prefix="Tensor(")
+        if self.dtype not in (np.float64, np.int64, np.bool_):
+            text += f", dtype={self.dtype}"
+        if self.op is not None:
+            return f"Tensor({text}, op={self.op.name})"
+        return f"Tensor({text}, requires_grad=True)" if self.requires_grad else f"Tensor({text})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.op is not None:
+            raise TypeError(
+                f"the result of {self.op.name} cannot be pickled or copied with its graph; "
+                "use .detach() for its values"
+            )
+        return _restored, (self.data, self.grad, self.requires_grad, self.name)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements; `grad` has the same."""
+        return self.data.dtype
+
+    @property
+    def T(self) -> Tensor:
+        """The tensor with its axes reversed."""
+        return self.transpose()
+
+    @property
+    def is_leaf(self) -> bool:
+        """True when no recorded op made this tensor."""
+        return self.op is None
+
+    def item(self) -> Any:
+        """The only element, as a Python number; ValueError when there are more."""
+        if self.size != 1:
+            raise ValueError(f"item: shape {self.shape} has {self.size} elements, not one")
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def numpy(self) -> Array:
+        """The array itself, shared; TypeError while a gradient is required."""
+        return np.asarray(self)
+
+    def detach(self) -> Tensor:
+        """The same data, shared, without history: no gradient flows through it."""
+        return Tensor.wrap(self.data)
+
+    def requires_grad_(self, on: bool = True) -> Tensor:
+        """Ask for this leaf's gradient, or stop asking. Returns the tensor itself."""
+        if self.op is not None:
+            raise ValueError("requires_grad can be set on leaves only; use .detach() first")
+        if on and self.dtype.kind != "f":
+            raise TypeError(
+                f"only floating tensors have gradients, not {self.dtype}; use .astype(np.float32)"
+            )
+        self.requires_grad = on
+        return self
+
+    def retain_grad(self) -> Tensor:
+        """Ask `backward()` to fill `grad` here too, though an op made this tensor."""
+        if not self.requires_grad:
+            raise ValueError("retain_grad: this tensor does not require a gradient")
+        self.keeps_grad = True
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradient: the next `backward()` starts from nothing."""
+        self.grad = None
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+        """Add d self / d leaf to `grad` of every leaf; see `minigrad.backward.backward`."""
+        from minigrad.backward import backward
+
+        backward(self, gradient, retain_graph)
+
+
+def _restored(data: Array, grad: Array | None, requires_grad: bool, name: str | None) -> Tensor:
+    tensor = Tensor.wrap(data)
+    tensor.grad, tensor.requires_grad, tensor.name = grad, requires_grad, name
+    return tensor
+
+
+def no_row(what: str) -> TypeError:
+    """The error for a NumPy function that has no derivative rule."""
+    known = ", ".join(sorted(TABLE))
+    return TypeError(
+        f"{what} has no derivative rule for Tensors; use one of the ops ({known}), "
+        "call it on .data if no gradient is needed, or add a row (CONTRIBUTING.md)"
+    )
+
+
+# Functions whose derivative is zero wherever it exists, and questions about an array: they give
+# plain arrays, and no gradient is lost.
+PIECEWISE_CONSTANT: frozenset[Callable[..., Any]] = frozenset({
+    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+    np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
+    np.isnan, np.isinf, np.isfinite, np.signbit, np.sign, np.floor, np.ceil, np.rint, np.trunc,
+    np.round, np.argmax, np.argmin, np.argsort, np.nonzero, np.flatnonzero, np.count_nonzero,
+    np.any, np.all, np.isclose, np.allclose, np.array_equal, np.searchsorted,
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like,
+    np.result_type, np.array_repr, np.array_str, np.array2string,
+})  # fmt: skip
