@@ -1,0 +1,320 @@
+"""Modules: parameters with names, put together into networks.
+
+A module's state is what its attributes say: a Tensor is a parameter, an array is a buffer (saved,
+not trained), a Module is a child; names starting with an underscore are private and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
+from minigrad.tensor import Array, Scope, Tensor, mode
+
+Seed = np.random.Generator | int | None
+
+
+class Source(Protocol):
+    """Where initial values come from: a NumPy generator, or `ShapesOnly`."""
+
+    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> Array: ...
+
+    def normal(self, loc: float, scale: float, size: tuple[int, ...]) -> Array: ...
+
+
+class ShapesOnly:
+    """Initial values without memory: build a model on these to read off its shapes and counts.
+
+    >>> model = Linear(100_000, 100_000, rng=ShapesOnly())
+    >>> count_parameters(model)
+    10000100000
+    """
+
+    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> Array:
+        return np.broadcast_to(np.float32(0), size)
+
+    normal = uniform
+
+
+def source(rng: Source | Seed) -> Source:
+    """A generator from a seed, or the source itself."""
+    return np.random.default_rng(rng) if rng is None or isinstance(rng, int) else rng
+
+
+def parameter(data: Any) -> Tensor:
+    """A float32 tensor to be trained."""
+    tensor = Tensor.wrap(np.asarray(data, np.float32))
+    tensor.requires_grad = True
+    return tensor
+
+
+def glorot_uniform(rng: Source, shape: tuple[int, int]) -> Tensor:
+    """Uniform in ±√(6 / (in + out)): Glorot and Bengio (2010), equation 16."""
+    bound = (6 / sum(shape)) ** 0.5
+    return parameter(rng.uniform(-bound, bound, shape))
+
+
+class Module:
+    """A part of a network: attributes hold its parameters and children, `forward` computes."""
+
+    training = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the module's result; each module writes its own."""
+        raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`forward`, with every tensor made on the way remembering this call (for pictures)."""
+        outer = mode.scope
+        mode.scope = Scope(self, outer)
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            mode.scope = outer
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        """(name, Tensor, array or Module) for each public attribute, in the order of creation."""
+        for name, value in vars(self).items():
+            if not name.startswith("_") and isinstance(value, Tensor | np.ndarray | Module):
+                yield name, value
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) for each direct child."""
+        return ((name, x) for name, x in self.members() if isinstance(x, Module))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """(dotted name, module) for this module (named "") and everything below it."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_state(self) -> Iterator[tuple[str, Tensor | Array]]:
+        """(dotted name, Tensor or array) for each parameter and buffer; a shared one comes once."""
+        seen: set[int] = set()
+        for path, module in self.named_modules():
+            for name, x in module.members():
+                if not isinstance(x, Module) and id(x) not in seen:
+                    seen.add(id(x))
+                    yield f"{path}.{name}" if path else name, x
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """(dotted name, Tensor) for each parameter; a shared one comes once."""
+        return ((name, x) for name, x in self.named_state() if isinstance(x, Tensor))
+
+    def parameters(self) -> list[Tensor]:
+        """Every parameter, once."""
+        return [x for _, x in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for tensor in self.parameters():
+            tensor.grad = None
+
+    def train(self, on: bool = True) -> Self:
+        """Switch dropout and the like on (or off), here and below. Returns the module."""
+        for _, module in self.named_modules():
+            module.training = on
+        return self
+
+    def eval(self) -> Self:
+        """Switch dropout and the like off, here and below. Returns the module."""
+        return self.train(False)
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Change every floating parameter and buffer to `dtype`, in place. Returns the module.
+
+        Do this before making an optimizer: it holds on to the arrays.
+        """
+        for _, module in self.named_modules():
+            for name, x in module.members():
+                if isinstance(x, Tensor):
+                    x.data = x.data.astype(dtype)
+                    x.grad = None
+                elif isinstance(x, np.ndarray) and x.dtype.kind == "f":
+                    setattr(module, name, x.astype(dtype))
+        return self
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters and buffers by dotted name; a shared one under its first name."""
+        return {
+            name: (x.data if isinstance(x, Tensor) else x).copy() for name, x in self.named_state()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Copy values in by name. Nothing is changed unless everything fits.
+
+        ValueError lists what is missing, extra or misshapen; `strict=False` lets missing and
+        extra names pass.
+        """
+        own = dict(self.named_state())
+        wrong = [
+            f"  misshapen {name}: {np.shape(state[name])} given, {x.shape} needed"
+            for name, x in own.items()
+            if name in state and np.shape(state[name]) != x.shape
+        ]
+        if strict:
+            wrong += [f"  missing {name} {x.shape}" for name, x in own.items() if name not in state]
+            wrong += [f"  extra {name} {np.shape(state[name])}" for name in state if name not in own]
+        if wrong:
+            raise ValueError("\n".join(["load_state_dict: the state does not fit:", *wrong]))
+        for name, x in own.items():
+            if name in state:
+                (x.data if isinstance(x, Tensor) else x)[...] = state[name]
+
+    def describe(self) -> str:
+        """What stands beside the class name in `repr`, such as "64 → 128"."""
+        return ""
+
+    def __repr__(self) -> str:
+        return "\n".join(tree(self, type(self).__name__))
+
+
+def count_parameters(module: Module) -> int:
+    """The number of trained numbers; shared ones count once."""
+    return sum(x.size for x in module.parameters())
+
+
+def tree(module: Module, label: str) -> Iterator[str]:
+    """The lines of a module drawn as a tree, with shapes and parameter counts."""
+    detail = module.describe()
+    yield f"{label}{f'({detail})' if detail else ''}  {count_parameters(module):,}"
+    members = [(name, x) for name, x in module.members()]
+    for i, (name, x) in enumerate(members):
+        last = i == len(members) - 1
+        head, rest = ("└─ ", "   ") if last else ("├─ ", "│  ")
+        if isinstance(x, Module):
+            lines = tree(x, f"{name}: {type(x).__name__}")
+        else:
+            lines = iter([f"{name} {'×'.join(map(str, x.shape)) or 'scalar'}"])
+        for j, line in enumerate(lines):
+            yield (head if j == 0 else rest) + line
+
+
+class Linear(Module):
+    """x · weightᵀ + bias: (..., in_features) → (..., out_features)."""
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, rng: Source | Seed = None
+    ) -> None:
+        self.weight = glorot_uniform(source(rng), (out_features, in_features))
+        self.bias = parameter(np.zeros(out_features)) if bias else None
+
+    def forward(self, x: Any) -> Tensor:
+        """(..., in_features) → (..., out_features)."""
+        if self.bias is None:
+            return x @ self.weight.T
+        return linear(x, self.weight, self.bias)
+
+    def describe(self) -> str:
+        return f"{self.weight.shape[1]} → {self.weight.shape[0]}"
+
+
+class Embedding(Module):
+    """A row of `weight` for each integer: (...) → (..., dim). IndexError beyond the table."""
+
+    def __init__(
+        self, num_embeddings: int, dim: int, std: float = 1.0, rng: Source | Seed = None
+    ) -> None:
+        self.weight = parameter(source(rng).normal(0.0, std, (num_embeddings, dim)))
+
+    def forward(self, indices: Any) -> Tensor:
+        """(...) integers → (..., dim)."""
+        return embedding(self.weight, np.asarray(indices))
+
+    def describe(self) -> str:
+        return f"{self.weight.shape[0]} × {self.weight.shape[1]}"
+
+
+class LayerNorm(Module):
+    """Each vector along the last axis brought to mean 0, variance 1, then scaled and shifted."""
+
+    def __init__(self, dim: int, eps: float = 1e-5) -> None:
+        self.weight = parameter(np.ones(dim))
+        self.bias = parameter(np.zeros(dim))
+        self.eps = eps
+
+    def forward(self, x: Any) -> Tensor:
+        """(..., dim) → (..., dim)."""
+        return layer_norm(x, self.weight, self.bias, eps=self.eps)
+
+
+class BatchNorm(Module):
+    """Each feature (last axis) brought to mean 0, variance 1 over the batch (all other axes).
+
+    In training the batch's own statistics are used, and running ones follow them; `eval()` uses
+    the running ones. The running variance is the unbiased one, as in PyTorch.
+    """
+
+    def __init__(self, dim: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        self.weight = parameter(np.ones(dim))
+        self.bias = parameter(np.zeros(dim))
+        self.running_mean = np.zeros(dim, np.float32)
+        self.running_var = np.ones(dim, np.float32)
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x: Any) -> Tensor:
+        """(..., dim) → (..., dim)."""
+        if not self.training:
+            inverse = 1 / np.sqrt(self.running_var + self.eps)
+            return (x - self.running_mean) * (inverse * self.weight) + self.bias
+        data = x.data if isinstance(x, Tensor) else x
+        rows = data.reshape(-1, data.shape[-1])
+        if len(rows) < 2:
+            raise ValueError("BatchNorm: training needs more than one row to take a variance of")
+        self.running_mean += self.momentum * (rows.mean(0) - self.running_mean)
+        self.running_var += self.momentum * (rows.var(0, ddof=1) - self.running_var)
+        return batch_norm(x, self.weight, self.bias, eps=self.eps)
+
+
+class Dropout(Module):
+    """In training, each element set to 0 with probability `p`, the others scaled by 1/(1 − p)."""
+
+    def __init__(self, p: float = 0.1, rng: Source | Seed = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout: p is a probability below 1, not {p}")
+        self.p, self._rng = p, source(rng)
+
+    def forward(self, x: Any) -> Any:
+        """The same shape."""
+        return dropout(x, self.p, self._rng) if self.training and self.p else x
+
+    def describe(self) -> str:
+        return f"p={self.p}"
+
+
+class ModuleList(Module):
+    """Modules in a row, named by their index."""
+
+    def __init__(self, modules: list[Any]) -> None:
+        self._modules = list(modules)
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        return ((str(i), module) for i, module in enumerate(self._modules))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._modules[index]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+class Sequential(ModuleList):
+    """Modules, or plain functions such as `minigrad.relu`, applied one after the other."""
+
+    def __init__(self, *modules: Any) -> None:
+        super().__init__(list(modules))
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        return ((name, x) for name, x in super().members() if isinstance(x, Module))
+
+    def forward(self, x: Any) -> Any:
+        for module in self:
+            x = module(x)
+        return x
