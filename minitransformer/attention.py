@@ -1,0 +1,105 @@
+"""Multi-head attention, its masks, and the cache that decoding uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad import nn
+from minigrad.ops.neural import attention_weights, scaled_dot_product_attention
+from minigrad.tensor import Array, Tensor
+
+
+def causal_mask(length: int) -> Array:
+    """(T, T): position t may attend to positions up to t."""
+    return np.tri(length, dtype=bool)
+
+
+def padding_mask(tokens: Array, pad: int = 0) -> Array:
+    """(B, 1, 1, S): every query may attend to the keys that are not padding."""
+    return (np.asarray(tokens) != pad)[:, None, None, :]
+
+
+class Cache:
+    """The keys and values that one attention layer has computed so far, (B, H, S, K) each.
+
+    In self-attention each decoding step appends its own. In cross-attention (`fixed`) they come
+    from the memory, which does not change, so the first step computes them once for all.
+    """
+
+    def __init__(self, fixed: bool) -> None:
+        self.fixed = fixed
+        self.key: Any = None
+        self.value: Any = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the keys and values are all there, and the memory need not be looked at."""
+        return self.fixed and self.key is not None
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Any, Any]:
+        """Add new positions; returns all keys and values."""
+        if self.key is not None:
+            key = np.concatenate([self.key, key], axis=2)
+            value = np.concatenate([self.value, value], axis=2)
+        self.key, self.value = key, value
+        return key, value
+
+    def select(self, rows: Array) -> None:
+        """Keep these rows of the batch, in this order: beams that go on, some of them twice."""
+        self.key, self.value = self.key[rows], self.value[rows]
+
+
+class MultiHeadAttention(nn.Module):
+    """H attentions side by side, each on its own K = D/H wide projection of the input.
+
+    "Attention Is All You Need", section 3.2.2.
+    """
+
+    def __init__(self, d_model: int, num_heads: int, rng: nn.Source | nn.Seed = None) -> None:
+        if d_model % num_heads:
+            raise ValueError(f"num_heads {num_heads} does not divide d_model {d_model}")
+        rng = nn.source(rng)
+        self.query = nn.Linear(d_model, d_model, rng=rng)
+        self.key = nn.Linear(d_model, d_model, rng=rng)
+        self.value = nn.Linear(d_model, d_model, rng=rng)
+        self.output = nn.Linear(d_model, d_model, rng=rng)
+        self.num_heads = num_heads
+
+    def forward(
+        self, x: Any, memory: Any, mask: Array | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """(B, T, D) queries from `x`, (B, S, D) keys and values from `memory` → (B, T, D).
+
+        In self-attention the two are the same. `mask` is boolean, True = may attend, broadcast
+        against (B, H, T, S).
+        """
+        query = self.split(self.query(x))  # (B, H, T, K)
+        if cache is not None and cache.complete:
+            key, value = cache.key, cache.value
+        else:
+            key, value = self.split(self.key(memory)), self.split(self.value(memory))  # (B, H, S, K)
+            if cache is not None:
+                key, value = cache.append(key, value)
+        heads = scaled_dot_product_attention(query, key, value, mask=mask)  # (B, H, T, K)
+        return self.output(self.merge(heads))
+
+    def weights(self, x: Any, memory: Any, mask: Array | None = None) -> Array:
+        """What each head attends to: (B, H, T, S), each row summing to one."""
+        query, key = self.split(self.query(x)), self.split(self.key(memory))
+        return attention_weights(query.data, key.data, mask)
+
+    def split(self, x: Tensor) -> Any:
+        """(B, T, D) → (B, H, T, K)."""
+        batch, length, d_model = x.shape
+        heads = x.reshape(batch, length, self.num_heads, d_model // self.num_heads)
+        return heads.swapaxes(1, 2)
+
+    def merge(self, heads: Any) -> Any:
+        """(B, H, T, K) → (B, T, D): the heads concatenated."""
+        batch, num_heads, length, width = heads.shape
+        return heads.swapaxes(1, 2).reshape(batch, length, num_heads * width)
+
+    def describe(self) -> str:
+        return f"{self.num_heads} heads"

@@ -1,0 +1,137 @@
+"""The layers of encoder and decoder: attention and feed-forward, each inside a residual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import minigrad
+from minigrad import nn
+from minigrad.tensor import Array, Tensor
+from minitransformer.attention import Cache, MultiHeadAttention
+from minitransformer.config import TransformerConfig
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with an activation between, the same at every position: section 3.3."""
+
+    def __init__(self, config: TransformerConfig, rng: nn.Source) -> None:
+        self.inner = nn.Linear(config.d_model, config.d_ff, rng=rng)
+        self.outer = nn.Linear(config.d_ff, config.d_model, rng=rng)
+        self._activation = minigrad.relu if config.activation == "relu" else minigrad.gelu
+
+    def forward(self, x: Any) -> Tensor:
+        """(B, T, D) → (B, T, D), by way of (B, T, F)."""
+        return self.outer(self._activation(self.inner(x)))
+
+
+class Layer(nn.Module):
+    """What encoder and decoder layers share: the residual around each of their sublayers."""
+
+    def __init__(self, config: TransformerConfig, rng: nn.Source) -> None:
+        self.dropout = nn.Dropout(config.dropout, rng)
+        self._norm_first = config.norm == "pre"
+
+    def residual(self, x: Any, norm: nn.LayerNorm, sublayer: Callable[[Any], Any]) -> Any:
+        """norm(x + f(x)) as in the paper, section 3.1; or x + f(norm(x)) with norm="pre"."""
+        if self._norm_first:
+            return x + self.dropout(sublayer(norm(x)))
+        return norm(x + self.dropout(sublayer(x)))
+
+
+class EncoderLayer(Layer):
+    """Self-attention, then feed-forward."""
+
+    def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
+        rng = nn.source(rng)
+        self.self_attention = MultiHeadAttention(config.d_model, config.num_heads, rng)
+        self.self_attention_norm = nn.LayerNorm(config.d_model, config.eps)
+        self.feed_forward = FeedForward(config, rng)
+        self.feed_forward_norm = nn.LayerNorm(config.d_model, config.eps)
+        super().__init__(config, rng)
+
+    def forward(self, x: Any, mask: Array | None = None) -> Tensor:
+        """(B, S, D) → (B, S, D)."""
+        x = self.residual(x, self.self_attention_norm, lambda x: self.self_attention(x, x, mask))
+        return self.residual(x, self.feed_forward_norm, self.feed_forward)
+
+
+class DecoderLayer(Layer):
+    """Self-attention on what has been written, cross-attention to the memory, feed-forward."""
+
+    def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
+        rng = nn.source(rng)
+        self.self_attention = MultiHeadAttention(config.d_model, config.num_heads, rng)
+        self.self_attention_norm = nn.LayerNorm(config.d_model, config.eps)
+        self.cross_attention = MultiHeadAttention(config.d_model, config.num_heads, rng)
+        self.cross_attention_norm = nn.LayerNorm(config.d_model, config.eps)
+        self.feed_forward = FeedForward(config, rng)
+        self.feed_forward_norm = nn.LayerNorm(config.d_model, config.eps)
+        super().__init__(config, rng)
+
+    def forward(
+        self,
+        x: Any,
+        memory: Any,
+        mask: Array | None = None,
+        memory_mask: Array | None = None,
+        caches: tuple[Cache, Cache] | None = None,
+    ) -> Tensor:
+        """(B, T, D) with the memory (B, S, D) → (B, T, D)."""
+        own, cross = caches or (None, None)
+        x = self.residual(
+            x, self.self_attention_norm, lambda x: self.self_attention(x, x, mask, own)
+        )
+        x = self.residual(
+            x,
+            self.cross_attention_norm,
+            lambda x: self.cross_attention(x, memory, memory_mask, cross),
+        )
+        return self.residual(x, self.feed_forward_norm, self.feed_forward)
+
+
+class Stack(nn.Module):
+    """Layers one after the other; with norm="pre" a last layer norm, as nothing else scales x."""
+
+    def __init__(self, layers: list[Layer], config: TransformerConfig) -> None:
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(config.d_model, config.eps) if config.norm == "pre" else None
+
+    def finish(self, x: Any) -> Any:
+        """The last layer norm, where there is one."""
+        return x if self.norm is None else self.norm(x)
+
+
+class Encoder(Stack):
+    """Reads the source: every position may look at every other."""
+
+    def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
+        rng = nn.source(rng)
+        super().__init__([EncoderLayer(config, rng) for _ in range(config.num_encoder_layers)], config)
+
+    def forward(self, x: Any, mask: Array | None = None) -> Tensor:
+        """(B, S, D) → (B, S, D), the memory."""
+        for layer in self.layers:
+            x = layer(x, mask)
+        return self.finish(x)
+
+
+class Decoder(Stack):
+    """Writes the target: a position may look at earlier ones, and at the whole memory."""
+
+    def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
+        rng = nn.source(rng)
+        super().__init__([DecoderLayer(config, rng) for _ in range(config.num_decoder_layers)], config)
+
+    def forward(
+        self,
+        x: Any,
+        memory: Any,
+        mask: Array | None = None,
+        memory_mask: Array | None = None,
+        caches: list[tuple[Cache, Cache]] | None = None,
+    ) -> Tensor:
+        """(B, T, D) with the memory (B, S, D) → (B, T, D)."""
+        for i, layer in enumerate(self.layers):
+            x = layer(x, memory, mask, memory_mask, caches[i] if caches else None)
+        return self.finish(x)

@@ -1,0 +1,181 @@
+"""From a trained model to answers: greedy, sampling, beam search; a whole batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad.tensor import Array, no_grad
+from minitransformer.attention import padding_mask
+from minitransformer.data import BOS, EOS, PAD
+
+if TYPE_CHECKING:
+    from minitransformer.transformer import Transformer
+
+Choose = Callable[[Array], Array]
+
+
+class Decoding:
+    """One batch being decoded: gives the logits of the next token, given the tokens so far.
+
+    With the cache each step computes its own position only; without it, all positions again.
+    The results are the same.
+    """
+
+    def __init__(self, model: Transformer, source: Array, copies: int = 1, cache: bool = True) -> None:
+        self.model = model
+        self.source = np.repeat(np.asarray(source), copies, axis=0)
+        self.memory_mask = padding_mask(self.source, PAD)
+        self.memory: Any = np.repeat(model.encode(np.asarray(source)), copies, axis=0)
+        self.caches = model.new_caches() if cache else None
+
+    def logits(self, tokens: Array) -> Array:
+        """(B, T) tokens so far, BOS first → (B, V) logits of the next."""
+        model, memory, mask = self.model, self.memory, self.memory_mask
+        if self.caches is None:
+            return model.decode(tokens, memory, mask).data[:, -1]
+        position = tokens.shape[1] - 1
+        return model.decode_next(tokens[:, -1], position, memory, mask, self.caches).data
+
+    def select(self, rows: Array) -> None:
+        """Go on with these rows (of the same source) in the place of the present ones."""
+        for own, _ in self.caches or []:
+            own.select(rows)
+
+
+def generate(
+    model: Transformer, source: Any, max_length: int, choose: Choose, cache: bool = True
+) -> list[list[int]]:
+    """Decode until EOS, or for `max_length` tokens; `choose` takes (B, V) logits to (B,) tokens.
+
+    source: (B, S) token numbers, padded with 0. Returns each row's tokens without BOS and EOS.
+    """
+    training = model.training
+    model.eval()
+    with no_grad():
+        decoding = Decoding(model, source, cache=cache)
+        tokens = np.full((len(source), 1), BOS)
+        finished = np.zeros(len(source), bool)
+        while tokens.shape[1] <= max_length and not finished.all():
+            token = np.where(finished, PAD, choose(decoding.logits(tokens)))
+            tokens = np.concatenate([tokens, token[:, None]], axis=1)
+            finished |= token == EOS
+    model.train(training)
+    return [until_eos(row) for row in tokens[:, 1:].tolist()]
+
+
+def until_eos(tokens: list[int]) -> list[int]:
+    """The tokens before the first EOS."""
+    return tokens[: tokens.index(EOS)] if EOS in tokens else tokens
+
+
+def greedy(model: Transformer, source: Any, max_length: int, cache: bool = True) -> list[list[int]]:
+    """The likeliest token at each step; see `generate`."""
+    return generate(model, source, max_length, lambda logits: logits.argmax(-1), cache)
+
+
+def sample(
+    model: Transformer,
+    source: Any,
+    max_length: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    rng: np.random.Generator | int | None = None,
+    cache: bool = True,
+) -> list[list[int]]:
+    """A token drawn from the model's distribution at each step; see `generate`.
+
+    temperature: above 0; below 1 sharpens the distribution. top_k: draw among the k likeliest.
+    top_p: draw among the likeliest that together have probability p (Holtzman et al., "The Curious
+    Case of Neural Text Degeneration", 2020, section 3.1). ValueError outside those ranges.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, not {temperature}")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be at least 1, not {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be above 0 and at most 1, not {top_p}")
+    generator = np.random.default_rng(rng)
+
+    def draw(logits: Array) -> Array:
+        p = probabilities(logits / temperature, top_k, top_p)
+        below = generator.random((len(p), 1)) < np.cumsum(p, axis=-1)
+        return below.argmax(-1)
+
+    return generate(model, source, max_length, draw, cache)
+
+
+def probabilities(logits: Array, top_k: int | None, top_p: float | None) -> Array:
+    """softmax over the tokens that `top_k` and `top_p` leave, (B, V); the others get 0."""
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    ranked = np.take_along_axis(logits, order, axis=-1).astype(np.float64)
+    p = np.exp(ranked - ranked[:, :1])
+    if top_k is not None:
+        p[:, top_k:] = 0
+    p /= p.sum(-1, keepdims=True)
+    if top_p is not None:
+        p[np.cumsum(p, axis=-1) - p >= top_p] = 0  # what came before already has probability top_p
+        p /= p.sum(-1, keepdims=True)
+    back = np.zeros_like(p)
+    np.put_along_axis(back, order, p, axis=-1)
+    return back
+
+
+def beam_search(
+    model: Transformer,
+    source: Any,
+    max_length: int,
+    beam_size: int = 4,
+    length_penalty: float = 0.6,
+    cache: bool = True,
+) -> list[list[int]]:
+    """The best of the sequences found by keeping the `beam_size` best beginnings at each step.
+
+    Sequences are compared by log-probability / ((5 + length) / 6)^length_penalty: Wu et al.,
+    "Google's Neural Machine Translation System" (2016), section 7; the paper takes 4 and 0.6.
+    """
+    if beam_size < 1:
+        raise ValueError(f"beam_size must be at least 1, not {beam_size}")
+    training = model.training
+    model.eval()
+    with no_grad():
+        batch, beams = len(source), beam_size
+        decoding = Decoding(model, source, copies=beams, cache=cache)
+        tokens = np.full((batch * beams, 1), BOS)
+        finished = np.zeros((batch, beams), bool)
+        lengths = np.zeros((batch, beams))
+        scores = np.full((batch, beams), -np.inf)
+        scores[:, 0] = 0  # all beams begin alike: let the first one branch
+        while tokens.shape[1] <= max_length and not finished.all():
+            log_p = log_probabilities(decoding.logits(tokens)).reshape(batch, beams, -1)
+            log_p[finished] = -np.inf
+            log_p[finished, PAD] = 0  # a finished sequence goes on as it is
+            totals = scores[..., None] + log_p  # (B, beams, V)
+            grown = lengths + ~finished
+            ranks = totals / penalty(grown, length_penalty)[..., None]
+            best = np.argsort(-ranks.reshape(batch, -1), axis=-1, kind="stable")[:, :beams]
+            beam, token = np.divmod(best, log_p.shape[-1])  # (B, beams) each
+            scores = np.take_along_axis(totals.reshape(batch, -1), best, axis=-1)
+            lengths = np.take_along_axis(grown, beam, axis=-1)
+            finished = np.take_along_axis(finished, beam, axis=-1) | (token == EOS)
+            rows = (beam + np.arange(batch)[:, None] * beams).ravel()
+            tokens = np.concatenate([tokens[rows], token.reshape(-1, 1)], axis=1)
+            decoding.select(rows)
+    model.train(training)
+    best_rows = tokens.reshape(batch, beams, -1)[:, 0, 1:]  # ranked best first
+    return [until_eos(row) for row in best_rows.tolist()]
+
+
+def log_probabilities(logits: Array) -> Array:
+    """log softmax along the last axis."""
+    x = logits.astype(np.float64)
+    x -= x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def penalty(lengths: Array, alpha: float) -> Array:
+    """((5 + length) / 6)^alpha."""
+    return ((5 + lengths) / 6) ** alpha

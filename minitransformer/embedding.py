@@ -1,0 +1,61 @@
+"""From token numbers to vectors: embeddings and positions."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minigrad import nn
+from minigrad.tensor import Array, Tensor
+from minitransformer.config import TransformerConfig
+
+
+@lru_cache(maxsize=16)
+def sinusoidal_positions(length: int, d_model: int) -> Array:
+    """(length, d_model) float32: sine and cosine waves, from wavelength 2π up to 10000 · 2π.
+
+    "Attention Is All You Need", section 3.5. Even columns are sines, odd ones cosines.
+    """
+    position = np.arange(length)[:, None]
+    frequency = 10_000.0 ** (-np.arange(0, d_model, 2) / d_model)
+    table = np.empty((length, d_model), np.float32)
+    table[:, 0::2] = np.sin(position * frequency)
+    table[:, 1::2] = np.cos(position * frequency)
+    table.setflags(write=False)
+    return table
+
+
+class TokenEmbedding(nn.Module):
+    """Token vectors, scaled by √D, plus position vectors: section 3.4 and 3.5 of the paper."""
+
+    def __init__(self, vocab: int, config: TransformerConfig, rng: nn.Source) -> None:
+        self.tokens = nn.Embedding(vocab, config.d_model, std=config.d_model**-0.5, rng=rng)
+        if config.positions == "learned":
+            self.positions = nn.Embedding(
+                config.max_length, config.d_model, std=config.d_model**-0.5, rng=rng
+            )
+        self.dropout = nn.Dropout(config.dropout, rng)
+        self.max_length, self.d_model = config.max_length, config.d_model
+
+    def forward(self, tokens: Any, start: int = 0) -> Tensor:
+        """(B, T) token numbers, the first at position `start` → (B, T, D).
+
+        ValueError when a position lies beyond `max_length`.
+        """
+        tokens = np.asarray(tokens)
+        end = start + tokens.shape[1]
+        if end > self.max_length:
+            raise ValueError(
+                f"a sequence of {end} tokens is longer than the model's {self.max_length} positions"
+            )
+        return self.dropout(self.tokens(tokens) * self.d_model**0.5 + self.position(start, end))
+
+    def position(self, start: int, end: int) -> Any:
+        """(end − start, D): the vectors of these positions."""
+        learned = getattr(self, "positions", None)
+        if learned is not None:
+            return learned(np.arange(start, end))
+        table = sinusoidal_positions(self.max_length, self.d_model)[start:end]
+        return table.astype(self.tokens.weight.dtype, copy=False)
