@@ -6,6 +6,7 @@ import ctypes
 import sys
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
+LARGEST = 1 << 25  # what glibc accepts as MMAP_THRESHOLD where it sets a limit
 
 
 def keep_heap(size: int = 1 << 30) -> bool:
@@ -19,4 +20,7 @@ def keep_heap(size: int = 1 << 30) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return bool(mallopt and mallopt(TRIM_THRESHOLD, size) and mallopt(MMAP_THRESHOLD, size))
+    if mallopt is None:
+        return False
+    blocks = mallopt(MMAP_THRESHOLD, size) or mallopt(MMAP_THRESHOLD, LARGEST)
+    return bool(blocks and mallopt(TRIM_THRESHOLD, size))

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
-from minigrad.tensor import Array, Scope, Tensor, mode
+from minigrad.tensor import Array, Scope, Tensor, mode, unwrap
 
-Seed = np.random.Generator | int | None
+Seed = np.random.Generator | int | np.integer[Any] | None
 
 
 class Source(Protocol):
@@ -42,7 +42,7 @@ class ShapesOnly:
 
 def source(rng: Source | Seed) -> Source:
     """A generator from a seed, or the source itself."""
-    return np.random.default_rng(rng) if rng is None or isinstance(rng, int) else rng
+    return np.random.default_rng(rng) if isinstance(rng, int | np.integer | None) else rng
 
 
 def parameter(data: Any) -> Tensor:
@@ -139,10 +139,8 @@ class Module:
         return self
 
     def state_dict(self) -> dict[str, Array]:
-        """Copies of all parameters and buffers by dotted name; a shared one under its first name."""
-        return {
-            name: (x.data if isinstance(x, Tensor) else x).copy() for name, x in self.named_state()
-        }
+        """Copies of all parameters and buffers by dotted name; a shared one has its first name."""
+        return {name: unwrap(x).copy() for name, x in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Copy values in by name. Nothing is changed unless everything fits.
@@ -150,20 +148,21 @@ class Module:
         ValueError lists what is missing, extra or misshapen; `strict=False` lets missing and
         extra names pass.
         """
-        own = dict(self.named_state())
+        own = {name: unwrap(x) for name, x in self.named_state()}
+        given = {name: np.asarray(unwrap(x)) for name, x in state.items()}
         wrong = [
-            f"  misshapen {name}: {np.shape(state[name])} given, {x.shape} needed"
+            f"  misshapen {name}: {given[name].shape} given, {x.shape} needed"
             for name, x in own.items()
-            if name in state and np.shape(state[name]) != x.shape
+            if name in given and given[name].shape != x.shape
         ]
         if strict:
-            wrong += [f"  missing {name} {x.shape}" for name, x in own.items() if name not in state]
-            wrong += [f"  extra {name} {np.shape(state[name])}" for name in state if name not in own]
+            wrong += [f"  missing {name} {x.shape}" for name, x in own.items() if name not in given]
+            wrong += [f"  extra {name} {x.shape}" for name, x in given.items() if name not in own]
         if wrong:
             raise ValueError("\n".join(["load_state_dict: the state does not fit:", *wrong]))
-        for name, x in own.items():
-            if name in state:
-                (x.data if isinstance(x, Tensor) else x)[...] = state[name]
+        fitting = [(x, given[name].astype(x.dtype)) for name, x in own.items() if name in given]
+        for x, values in fitting:
+            x[...] = values
 
     def describe(self) -> str:
         """What stands beside the class name in `repr`, such as "64 → 128"."""
@@ -182,7 +181,7 @@ def tree(module: Module, label: str) -> Iterator[str]:
     """The lines of a module drawn as a tree, with shapes and parameter counts."""
     detail = module.describe()
     yield f"{label}{f'({detail})' if detail else ''}  {count_parameters(module):,}"
-    members = [(name, x) for name, x in module.members()]
+    members = list(module.members())
     for i, (name, x) in enumerate(members):
         last = i == len(members) - 1
         head, rest = ("└─ ", "   ") if last else ("├─ ", "│  ")
@@ -293,7 +292,7 @@ class ModuleList(Module):
         self._modules = list(modules)
 
     def members(self) -> Iterator[tuple[str, Any]]:
-        return ((str(i), module) for i, module in enumerate(self._modules))
+        return ((str(i), x) for i, x in enumerate(self._modules) if isinstance(x, Module))
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._modules)
@@ -310,9 +309,6 @@ class Sequential(ModuleList):
 
     def __init__(self, *modules: Any) -> None:
         super().__init__(list(modules))
-
-    def members(self) -> Iterator[tuple[str, Any]]:
-        return ((name, x) for name, x in super().members() if isinstance(x, Module))
 
     def forward(self, x: Any) -> Any:
         for module in self:

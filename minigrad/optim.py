@@ -54,7 +54,10 @@ class Optimizer:
                 "write into p.data[...], or make the optimizer last"
             )
         np.concatenate(
-            [np.zeros(p.size, p.dtype) if p.grad is None else p.grad.ravel() for p in self.parameters],
+            [
+                np.zeros(p.size, p.dtype) if p.grad is None else p.grad.ravel()
+                for p in self.parameters
+            ],
             out=self.gradients,
         )
         self.steps += 1
@@ -79,9 +82,10 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken. ValueError when it does not fit."""
-        for name, own in self.state.items():
-            if name not in state or np.shape(state[name]) != own.shape:
-                raise ValueError(f"load_state_dict: {name} of shape {own.shape} is needed")
+        needed = {"steps": (), **{name: x.shape for name, x in self.state.items()}}
+        given = {name: np.shape(x) for name, x in state.items()}
+        if given != needed:
+            raise ValueError(f"load_state_dict: {type(self).__name__} needs {needed}, not {given}")
         self.steps = int(state["steps"])
         for name, own in self.state.items():
             own[...] = state[name]
@@ -185,7 +189,8 @@ def warmup_inverse_sqrt(d_model: int, warmup: int = 4000, scale: float = 1.0) ->
     >>> round(warmup_inverse_sqrt(512)(4000), 7)
     0.0006988
     """
-    return lambda step: scale * d_model**-0.5 * min(step**-0.5, step * warmup**-1.5)
+    # min(step^−½, step · warmup^−1.5), with a value at step 0 and without warm-up too
+    return lambda step: scale * d_model**-0.5 * step * max(step, warmup) ** -1.5
 
 
 def warmup_cosine(peak: float, warmup: int, total: int, floor: float = 0.0) -> Schedule:

@@ -1,0 +1,305 @@
+"""What the optimizers and schedules do, step by step, and beside PyTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad import Tensor, nn
+from minigrad.optim import (
+    PIECE,
+    SGD,
+    Adam,
+    AdamW,
+    Optimizer,
+    clip_grad_norm,
+    warmup_cosine,
+    warmup_inverse_sqrt,
+)
+
+SHAPES = [(3, 4), (), (PIECE + 1,), (2, 1, 5)]
+
+MakeOptimizer = Callable[[list[Tensor]], Optimizer]
+OPTIMIZERS: dict[str, MakeOptimizer] = {
+    "SGD": lambda parameters: SGD(parameters, 0.1),
+    "SGD with momentum": lambda parameters: SGD(parameters, 0.1, momentum=0.9),
+    "Adam": lambda parameters: Adam(parameters, 0.01, betas=(0.8, 0.95), eps=1e-6),
+    "AdamW": lambda parameters: AdamW(parameters, 0.01, weight_decay=0.1),
+}
+every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
+
+
+def parameters(seed: int = 0, dtype: Any = np.float64) -> list[Tensor]:
+    """A parameter of each shape; together they are more than one piece long."""
+    rng = np.random.default_rng(seed)
+    return [Tensor(rng.standard_normal(shape), dtype, requires_grad=True) for shape in SHAPES]
+
+
+def set_gradients(tensors: list[Tensor], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for x in tensors:
+        x.grad = np.asarray(rng.standard_normal(x.shape), x.dtype)
+
+
+def bits(tensors: list[Tensor]) -> list[bytes]:
+    return [x.data.tobytes() for x in tensors]
+
+
+@pytest.mark.parametrize(
+    ("make", "theirs"),
+    [
+        (OPTIMIZERS["SGD"], ("SGD", {"lr": 0.1})),
+        (OPTIMIZERS["SGD with momentum"], ("SGD", {"lr": 0.1, "momentum": 0.9})),
+        (OPTIMIZERS["Adam"], ("Adam", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6})),
+        (OPTIMIZERS["AdamW"], ("AdamW", {"lr": 0.01, "weight_decay": 0.1})),
+    ],
+    ids=OPTIMIZERS.keys(),
+)
+def test_twenty_steps_are_torch_s(make: MakeOptimizer, theirs: tuple[str, dict[str, Any]]) -> None:
+    torch = pytest.importorskip("torch")
+    name, options = theirs
+    ours = parameters()
+    tensors = [torch.tensor(x.data, requires_grad=True) for x in ours]
+    optimizer, reference = make(ours), getattr(torch.optim, name)(tensors, **options)
+    for step in range(20):
+        set_gradients(ours, seed=step)
+        for x, t in zip(ours, tensors, strict=True):
+            t.grad = torch.tensor(x.grad)
+        optimizer.learning_rate = reference.param_groups[0]["lr"] = 0.1 / (step + 1)
+        optimizer.step()
+        reference.step()
+    for x, t in zip(ours, tensors, strict=True):
+        np.testing.assert_allclose(x.data, t.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+@every_optimizer
+def test_an_optimizer_goes_to_the_minimum(make: MakeOptimizer) -> None:
+    x = Tensor(np.full(3, 0.1), requires_grad=True)
+    optimizer = make([x])
+    for _ in range(300):
+        optimizer.zero_grad()
+        ((x - [0.0, 0.1, 0.2]) ** 2).sum().backward()
+        optimizer.step()
+    np.testing.assert_allclose(x.data, [0, 0.1, 0.2], atol=0.02)
+
+
+@every_optimizer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_restored_run_goes_on_with_the_same_bits(make: MakeOptimizer, dtype: Any) -> None:
+    ours = parameters(dtype=dtype)
+    optimizer = make(ours)
+    for step in range(3):
+        set_gradients(ours, step)
+        optimizer.step()
+    state = optimizer.state_dict()
+    others = [Tensor(x.data, requires_grad=True) for x in ours]
+    restored = make(others)
+    restored.load_state_dict(state)
+    for step in range(3, 6):
+        for tensors, continued in (ours, optimizer), (others, restored):
+            set_gradients(tensors, step)
+            continued.step()
+    assert bits(ours) == bits(others)
+    assert {x.dtype for x in ours} == {np.dtype(dtype)}
+    assert restored.steps == 6
+
+
+def test_the_state_is_a_copy() -> None:
+    ours = parameters()
+    optimizer = Adam(ours)
+    state = optimizer.state_dict()
+    set_gradients(ours, 0)
+    optimizer.step()
+    assert state["steps"] == 0
+    assert not state["first_moment"].any()
+    assert optimizer.state_dict()["first_moment"].any()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"steps": 3},
+        {"first_moment": np.zeros(2), "second_moment": np.zeros(2)},
+        {"steps": 3, "first_moment": np.zeros(2), "second_moment": np.zeros(1)},
+        {"steps": 3, "velocity": np.zeros(2)},
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_in_one_line(state: dict[str, Any]) -> None:
+    optimizer = Adam([Tensor([1.0, 2.0], requires_grad=True)])
+    with pytest.raises(ValueError, match=r"^load_state_dict: Adam needs .*, not ") as error:
+        optimizer.load_state_dict(state)
+    assert "\n" not in str(error.value)
+    assert optimizer.steps == 0
+
+
+def test_momentum_is_not_lost_in_an_optimizer_without() -> None:
+    with_momentum = SGD(parameters(), momentum=0.9).state_dict()
+    with pytest.raises(ValueError, match="SGD needs"):
+        SGD(parameters()).load_state_dict(with_momentum)
+
+
+def test_parameters_become_views_of_one_flat_array_and_keep_their_values() -> None:
+    ours = parameters()
+    before = bits(ours)
+    optimizer = SGD(ours)
+    assert bits(ours) == before
+    assert [x.shape for x in ours] == SHAPES
+    assert all(np.shares_memory(x.data, optimizer.values) for x in ours)
+    optimizer.values[:] = 0
+    assert not any(x.data.any() for x in ours)
+
+
+def test_parameters_stay_views_when_a_model_s_state_is_loaded() -> None:
+    model = nn.Linear(2, 2, rng=0)
+    optimizer = SGD(model.parameters(), 1.0)
+    model.load_state_dict({"weight": np.ones((2, 2)), "bias": np.zeros(2)})
+    set_gradients(model.parameters(), 0)
+    gradient = model.weight.grad
+    optimizer.step()
+    assert gradient is not None
+    np.testing.assert_allclose(model.weight.data, 1 - gradient)
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda model: setattr(model.weight, "data", model.weight.data * 0.9),
+        lambda model: model.astype(np.float32),
+        lambda model: SGD(model.parameters()),  # another optimizer has taken over
+    ],
+)
+def test_replaced_data_is_noticed(replace: Callable[[nn.Linear], object]) -> None:
+    model = nn.Linear(2, 2)
+    optimizer = SGD(model.parameters())
+    replace(model)
+    with pytest.raises(RuntimeError, match="replaced") as error:
+        optimizer.step()
+    assert "\n" not in str(error.value)
+    assert optimizer.steps == 0
+
+
+def test_data_changed_in_place_is_taken_as_it_is() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    optimizer = SGD([x], 0.5)
+    x.data *= 10
+    x.grad = np.array([2.0, 4.0])
+    optimizer.step()
+    assert x.tolist() == [9, 18]
+
+
+@every_optimizer
+def test_a_missing_gradient_counts_as_zero(make: MakeOptimizer) -> None:
+    ours, others = parameters(), parameters()
+    optimizer, reference = make(ours), make(others)
+    for step in range(3):
+        set_gradients(ours, step)
+        set_gradients(others, step)
+        if step:
+            ours[0].grad, others[0].grad = None, np.zeros(SHAPES[0])
+        optimizer.step()
+        reference.step()
+    assert bits(ours) == bits(others)
+
+
+def test_a_parameter_given_twice_is_stepped_once() -> None:
+    x = Tensor([1.0], requires_grad=True)
+    optimizer = SGD([x, x], 0.5)
+    x.grad = np.array([1.0])
+    optimizer.step()
+    assert x.item() == 0.5
+
+
+def test_zero_grad_forgets_every_gradient() -> None:
+    ours = parameters()
+    optimizer = SGD(ours)
+    set_gradients(ours, 0)
+    optimizer.zero_grad()
+    assert all(x.grad is None for x in ours)
+
+
+def test_an_optimizer_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^an optimizer needs at least one parameter$"):
+        Adam([])
+
+
+def test_parameters_of_two_dtypes_are_refused() -> None:
+    mixed = [Tensor([1.0], dtype, requires_grad=True) for dtype in (np.float32, np.float64)]
+    with pytest.raises(ValueError, match=r"one dtype .* not \['float32', 'float64'\]$"):
+        Adam(mixed)
+
+
+@pytest.mark.parametrize("max_norm", [0.5, 1e6])
+def test_clipping_by_the_global_norm_is_torch_s(max_norm: float) -> None:
+    torch = pytest.importorskip("torch")
+    ours = parameters()
+    set_gradients(ours, 0)
+    ours[0].grad = None
+    tensors = [torch.tensor(x.data, requires_grad=True) for x in ours]
+    for x, t in zip(ours, tensors, strict=True):
+        t.grad = None if x.grad is None else torch.tensor(x.grad)
+    norm = clip_grad_norm(ours, max_norm)
+    assert norm == pytest.approx(
+        float(torch.nn.utils.clip_grad_norm_(tensors, max_norm)), rel=1e-12
+    )
+    extra = (norm + 1e-6) / norm if norm > max_norm else 1  # torch adds 1e-6 to the divisor
+    for x, t in zip(ours[1:], tensors[1:], strict=True):
+        np.testing.assert_allclose(x.grad, t.grad.numpy() * extra, rtol=1e-12)  # type: ignore[arg-type]
+
+
+@given(st.floats(0.1, 10), st.integers(0, 99))
+def test_clipping_keeps_the_direction_and_bounds_the_length(max_norm: float, seed: int) -> None:
+    x = Tensor(np.zeros(5), requires_grad=True)
+    gradient = np.random.default_rng(seed).normal(0, 2, 5)
+    x.grad = gradient.copy()
+    norm = clip_grad_norm([x], max_norm)
+    assert norm == pytest.approx(np.linalg.norm(gradient))
+    assert np.linalg.norm(x.grad) == pytest.approx(min(norm, max_norm))
+    np.testing.assert_allclose(x.grad / np.linalg.norm(x.grad), gradient / norm)
+
+
+def test_clipping_scales_each_gradient_once_where_several_flow_from_one_sum() -> None:
+    x, y = (Tensor([3.0, 4.0], requires_grad=True) for _ in range(2))
+    (x + y).sum().backward()
+    assert clip_grad_norm([x, y], 1.0) == 2
+    assert x.grad is not None
+    assert y.grad is not None
+    assert x.grad.tolist() == y.grad.tolist() == [0.5, 0.5]
+
+
+def test_clipping_without_gradients_does_nothing() -> None:
+    assert clip_grad_norm(parameters(), 1.0) == 0
+
+
+@given(st.integers(1, 100_000), st.integers(1, 8000))
+def test_the_paper_s_schedule_is_equation_3(step: int, warmup: int) -> None:
+    rate = 512**-0.5 * min(step**-0.5, step * warmup**-1.5)
+    assert warmup_inverse_sqrt(512, warmup)(step) == pytest.approx(rate, rel=1e-12)
+    assert warmup_inverse_sqrt(512, warmup, scale=2)(step) == pytest.approx(2 * rate, rel=1e-12)
+
+
+def test_the_paper_s_schedule_at_known_steps() -> None:
+    schedule = warmup_inverse_sqrt(d_model=100, warmup=16)
+    rates = [schedule(step) for step in (0, 1, 8, 16, 64, 1600)]
+    assert rates == pytest.approx([0, 0.1 / 64, 0.1 / 8, 0.1 / 4, 0.1 / 8, 0.1 / 40])
+    assert warmup_inverse_sqrt(d_model=100, warmup=0)(4) == pytest.approx(0.05)
+
+
+def test_the_cosine_schedule_at_known_steps() -> None:
+    schedule = warmup_cosine(peak=1.0, warmup=10, total=110, floor=0.2)
+    steps = [0, 1, 5, 10, 35, 60, 110, 1000]
+    quarter = 0.2 + 0.4 * (1 + cos(pi / 4))
+    expected = [0, 0.1, 0.5, 1, quarter, 0.6, 0.2, 0.2]
+    assert [schedule(step) for step in steps] == pytest.approx(expected)
+    assert schedule(10) == 1
+    assert schedule(110) == 0.2
+
+
+def test_the_cosine_schedule_needs_no_warm_up() -> None:
+    schedule = warmup_cosine(peak=1.0, warmup=0, total=2)
+    assert [schedule(step) for step in range(3)] == pytest.approx([1, 0.5, 0])
