@@ -1,9 +1,12 @@
-"""TransformerConfig: every choice that makes one transformer different from another."""
+"""TransformerConfig and TrainingConfig: every choice that makes one model, or run, its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_type_hints
+
+from minitransformer.data import TokenKind
 
 Norm = Literal["post", "pre"]
 Activation = Literal["relu", "gelu"]
@@ -75,3 +78,90 @@ class TransformerConfig:
 def divisors(n: int) -> str:
     """The divisors of n, as a list to read."""
     return ", ".join(str(i) for i in range(1, n + 1) if n % i == 0)
+
+
+def setting(default: Any, help: str) -> Any:
+    """A field of TrainingConfig, with the line that the command's --help shows for it."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides how a run goes: the same configuration gives the same bits.
+
+    `task` is "copy", "reverse" or "sort", over sequences of 1 to `length` symbols out of `vocab`;
+    or "pairs", over the file `data`. ValueError for values that make no sense.
+    """
+
+    task: str = setting("reverse", "copy, reverse or sort; or pairs, from a file")
+    length: int = setting(10, "longest sequence; lengths vary from 1 to this")
+    vocab: int = setting(10, "number of symbols: 0, 1, 2, …")
+    data: str = setting("", "file of source<TAB>target lines to learn instead of a task")
+    tokens: TokenKind = setting("word", "what a token is in --data")
+    held_out: float = setting(0.1, "share of --data kept for testing")
+    steps: int = setting(1000, "training steps at most")
+    batch_size: int = setting(64, "sequences per step")
+    d_model: int = setting(64, "width of the model")
+    heads: int = setting(4, "attention heads per layer")
+    layers: int = setting(2, "layers of the encoder, and of the decoder")
+    d_ff: int = setting(128, "width of the feed-forward layers")
+    norm: Norm = setting("pre", "layer norm before each sublayer, or after (the paper)")
+    activation: Activation = setting("relu", "activation of the feed-forward layers")
+    positions: Positions = setting("sinusoidal", "kind of position vectors")
+    dropout: float = setting(0.0, "share of activations dropped in training")
+    learning_rate: float = setting(3e-3, "highest learning rate")
+    warmup: int = setting(100, "steps in which the learning rate rises to it")
+    clip: float = setting(1.0, "largest norm of the gradient")
+    label_smoothing: float = setting(0.0, "probability spread over the wrong tokens")
+    evaluate_every: int = setting(100, "steps between evaluations")
+    threads: int = setting(1, "threads for matrix products; small models are fastest with one")
+    seed: int = setting(0, "seed of weights, batches and held-out sequences")
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "steps", "warmup", "evaluate_every", "layers", "heads",
+                     "threads"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing is a share below 1, not {self.label_smoothing}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, not {self.seed}")
+        if (self.task == "pairs") != bool(self.data):
+            raise ValueError("task pairs and data, the file of pairs, need each other")
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any], where: str) -> TrainingConfig:
+        """A configuration from settings by name. ValueError names what `where` has wrong."""
+        kinds = get_type_hints(cls)
+        for name, value in settings.items():
+            if name not in kinds:
+                raise ValueError(f"{where}: no setting {name!r}; there are {', '.join(kinds)}")
+            kind = kinds[name]
+            choices = get_args(kind)
+            if choices and value not in choices:
+                raise ValueError(f"{where}: {name} is one of {', '.join(choices)}, not {value!r}")
+            wanted = (int, float) if kind is float else str if choices else kind
+            if not isinstance(value, wanted) or isinstance(value, bool):
+                noun = {int: "a whole number", float: "a number"}.get(kind, "a text")
+                raise ValueError(f"{where}: {name} must be {noun}, not {value!r}")
+        return cls(**settings)
+
+    def model(self, source_vocab: int, target_vocab: int, max_length: int) -> TransformerConfig:
+        """The model of this run, for vocabularies and lengths that come from the task."""
+        return TransformerConfig(
+            source_vocab=source_vocab,
+            target_vocab=target_vocab,
+            d_model=self.d_model,
+            num_heads=self.heads,
+            num_encoder_layers=self.layers,
+            num_decoder_layers=self.layers,
+            d_ff=self.d_ff,
+            dropout=self.dropout,
+            max_length=max_length,
+            norm=self.norm,
+            activation=self.activation,
+            positions=self.positions,
+        )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from minigrad.memory import keep_heap
 from minigrad.nn import count_parameters
 from minigrad.ops.neural import cross_entropy
-from minigrad.optim import AdamW, clip_grad_norm, warmup_cosine
-from minitransformer.config import Activation, Norm, Positions, TransformerConfig
-from minitransformer.data import PAD, Batch, Pair, TokenKind, make_batch
+from minigrad.optim import Adam, clip_grad_norm, warmup_cosine
+from minitransformer.config import TrainingConfig, TransformerConfig
+from minitransformer.data import PAD, Batch, Pair, make_batch
 from minitransformer.decoding import greedy
 from minitransformer.tasks import FileTask, SyntheticTask, Task
 from minitransformer.transformer import Transformer
@@ -24,80 +26,18 @@ Record = dict[str, float]
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """Everything that decides how a run goes: the same configuration gives the same bits.
-
-    `task` is "copy", "reverse" or "sort", over sequences of 1 to `length` symbols out of `vocab`;
-    or "pairs", with `data` the path of a file of pairs, `tokens` their kind, and `held_out` the
-    share kept for testing. `clip` is the largest gradient norm. The learning rate rises to
-    `learning_rate` in `warmup` steps and falls along half a cosine to a tenth of it at `steps`.
-    """
-
-    task: str = "reverse"
-    length: int = 10
-    vocab: int = 10
-    data: str = ""
-    tokens: TokenKind = "word"
-    held_out: float = 0.1
-    d_model: int = 64
-    heads: int = 4
-    layers: int = 2
-    d_ff: int = 128
-    norm: Norm = "pre"
-    activation: Activation = "relu"
-    positions: Positions = "sinusoidal"
-    dropout: float = 0.0
-    batch_size: int = 64
-    steps: int = 3000
-    learning_rate: float = 2e-3
-    warmup: int = 100
-    clip: float = 1.0
-    label_smoothing: float = 0.0
-    evaluate_every: int = 100
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "steps", "warmup", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, not {self.seed}")
-
-    def make_task(self) -> Task:
-        """The task, with its held-out examples. ValueError for an unknown one."""
-        if self.task == "pairs":
-            return FileTask(self.data, self.tokens, self.held_out, self.seed)
-        return SyntheticTask(self.task, self.length, self.vocab, self.seed)
-
-    def model_config(self, task: Task) -> TransformerConfig:
-        """The shape of the model for this task."""
-        return TransformerConfig(
-            source_vocab=len(task.source_vocabulary),
-            target_vocab=len(task.target_vocabulary),
-            d_model=self.d_model,
-            num_heads=self.heads,
-            num_encoder_layers=self.layers,
-            num_decoder_layers=self.layers,
-            d_ff=self.d_ff,
-            dropout=self.dropout,
-            max_length=max(task.max_source, task.max_target),
-            norm=self.norm,
-            activation=self.activation,
-            positions=self.positions,
-        )
-
-
-@dataclass(frozen=True)
 class Score:
     """How a model does on examples: the share of sequences, and of tokens, that it gets right."""
 
     exact_match: float
     token_accuracy: float
+
+
+def make_task(config: TrainingConfig) -> Task:
+    """The task, with its held-out examples. ValueError for an unknown one or unusable data."""
+    if config.task == "pairs":
+        return FileTask(config.data, config.tokens, config.held_out, config.seed)
+    return SyntheticTask(config.task, config.length, config.vocab, config.seed)
 
 
 class Trainer:
@@ -111,15 +51,16 @@ class Trainer:
     log_every = 10
     patience = 2
     """Stop early after this many perfect evaluations in a row."""
+    counts = ("step", "perfect", "seconds", "tokens", "losses")
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
-        self.task = config.make_task()
+        self.task = task = make_task(config)
         self.rng = np.random.default_rng(config.seed)
-        self.model = Transformer(config.model_config(self.task), self.rng)
-        self.optimizer = AdamW(
-            self.model.parameters(), betas=(0.9, 0.98), eps=1e-9, weight_decay=0.0
-        )
+        vocabularies = len(task.source_vocabulary), len(task.target_vocabulary)
+        shape = config.model(*vocabularies, max(task.max_source, task.max_target))
+        self.model = Transformer(shape, self.rng)
+        self.optimizer = Adam(self.model.parameters(), betas=(0.9, 0.98), eps=1e-9)
         self.schedule = warmup_cosine(
             config.learning_rate, config.warmup, config.steps, config.learning_rate / 10
         )
@@ -138,20 +79,17 @@ class Trainer:
     def run(self) -> Iterator[Record]:
         """Train until finished or stopped. Each evaluation's record has `exact_match` as well."""
         keep_heap()
-        config = self.config
-        while not self.finished and not self.stopped:
-            started = time.perf_counter()
-            self.losses.append(self.train_step(self.task.sample(self.rng, config.batch_size)))
-            self.seconds += time.perf_counter() - started
-            evaluating = self.step % config.evaluate_every == 0 or self.step == config.steps
-            if evaluating or self.step % self.log_every == 0:
-                record = self.record()
-                if evaluating:
-                    score = self.evaluate()
-                    record |= asdict(score)
-                    self.perfect = self.perfect + 1 if score.exact_match == 1 else 0
-                self.losses = []
-                yield record
+        with threadpool_limits(self.config.threads, "blas"):
+            while not self.finished and not self.stopped:
+                started = time.perf_counter()
+                batch = self.task.sample(self.rng, self.config.batch_size)
+                self.losses.append(self.train_step(batch))
+                self.seconds += time.perf_counter() - started
+                evaluating = (
+                    self.step % self.config.evaluate_every == 0 or self.step == self.config.steps
+                )
+                if evaluating or self.step % self.log_every == 0:
+                    yield self.record(evaluating)
 
     def stop(self) -> None:
         """End `run()` after the step in hand."""
@@ -175,22 +113,34 @@ class Trainer:
         self.optimizer.zero_grad()
         return float(loss)
 
-    def record(self) -> Record:
-        """Where the run stands; the loss is the mean since the last record."""
-        return {
+    def record(self, evaluating: bool) -> Record:
+        """Where the run stands; the loss is the mean since the last record.
+
+        ValueError when that is not a number any more.
+        """
+        loss = sum(self.losses) / len(self.losses)
+        if not isfinite(loss):
+            raise ValueError(f"the loss is {loss} at step {self.step}; lower the learning rate")
+        record: Record = {
             "step": self.step,
-            "loss": sum(self.losses) / len(self.losses),
+            "loss": loss,
             "learning_rate": self.optimizer.learning_rate,
             "seconds": round(self.seconds, 3),
             "tokens_per_second": round(self.tokens / self.seconds),
         }
+        self.losses = []
+        if evaluating:
+            score = self.evaluate()
+            self.perfect = self.perfect + 1 if score.exact_match == 1 else 0
+            record |= asdict(score)
+        return record
 
     def evaluate(self) -> Score:
         """Greedy decoding of every held-out example, against its target."""
         return evaluate(self.model, self.task.test, self.task.max_target)
 
-    def summary(self, score: Score, loss: float) -> dict[str, Any]:
-        """The run in one table."""
+    def summary(self, last: Record) -> dict[str, Any]:
+        """The run in one table; `last` is the record of its last evaluation."""
         return {
             "task": self.task.name,
             "seed": self.config.seed,
@@ -198,41 +148,37 @@ class Trainer:
             "seconds": round(self.seconds, 3),
             "tokens_per_second": round(self.tokens / self.seconds),
             "parameters": count_parameters(self.model),
-            "loss": loss,
+            "loss": last["loss"],
             "held_out": len(self.task.test),
-            **asdict(score),
+            "exact_match": last["exact_match"],
+            "token_accuracy": last["token_accuracy"],
         }
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(arrays, everything else): all that `restore` needs, the second ready for JSON."""
-        optimizer = self.optimizer.state_dict()
-        arrays = {f"model.{name}": x for name, x in self.model.state_dict().items()}
-        arrays |= {f"optimizer.{name}": optimizer[name] for name in self.optimizer.moments}
-        return arrays, {
-            "step": self.step,
-            "perfect": self.perfect,
-            "seconds": self.seconds,
-            "tokens": self.tokens,
-            "losses": self.losses,
-            "rng": self.rng.bit_generator.state,
-            "source_vocabulary": self.task.source_vocabulary.to_list(),
-            "target_vocabulary": self.task.target_vocabulary.to_list(),
-        }
+    def state(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """(model, optimizer, everything else): all that `restore` needs, the last ready for JSON.
 
-    def restore(self, arrays: dict[str, Any], rest: dict[str, Any]) -> None:
+        The last also says what a user of the model must know: vocabularies and lengths.
+        """
+        task = self.task
+        rest = {name: getattr(self, name) for name in self.counts}
+        rest["rng"] = self.rng.bit_generator.state
+        rest["source_vocabulary"] = task.source_vocabulary.to_list()
+        rest["target_vocabulary"] = task.target_vocabulary.to_list()
+        rest["max_source"], rest["max_target"] = task.max_source, task.max_target
+        return self.model.state_dict(), self.optimizer.state_dict(), rest
+
+    def restore(
+        self, model: dict[str, Any], optimizer: dict[str, Any], rest: dict[str, Any]
+    ) -> None:
         """Go on from a `state()`. ValueError when it belongs to another model or other data."""
         for side in ("source", "target"):
             if rest[f"{side}_vocabulary"] != getattr(self.task, f"{side}_vocabulary").to_list():
                 raise ValueError(f"the data has changed: its {side} vocabulary is another one")
-        parts: dict[str, dict[str, Any]] = {"model": {}, "optimizer": {"steps": rest["step"]}}
-        for key, x in arrays.items():
-            part, _, name = key.partition(".")
-            parts[part][name] = x
-        self.model.load_state_dict(parts["model"])
-        self.optimizer.load_state_dict(parts["optimizer"])
+        self.model.load_state_dict(model)
+        self.optimizer.load_state_dict(optimizer)
         self.rng.bit_generator.state = rest["rng"]
-        self.step, self.perfect = rest["step"], rest["perfect"]
-        self.seconds, self.tokens, self.losses = rest["seconds"], rest["tokens"], rest["losses"]
+        for name in self.counts:
+            setattr(self, name, rest[name])
 
 
 def evaluate(

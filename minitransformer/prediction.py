@@ -1,0 +1,104 @@
+"""Answers from a finished run: text in, text out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from minigrad.tensor import Array
+from minitransformer.config import TrainingConfig
+from minitransformer.data import BOS, SPECIAL_TOKENS, Vocabulary, detokenize, make_batch, tokenize
+from minitransformer.decoding import beam_search, greedy
+from minitransformer.runs import Run
+from minitransformer.transformer import Transformer
+
+BOS_TOKEN = SPECIAL_TOKENS[BOS]
+
+
+class Predictor:
+    """A trained model with its vocabularies, from a run folder.
+
+    RunError when the folder holds no complete run, ValueError when its files do not fit together.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        run = Run.open(path)
+        self.config = TrainingConfig.read(run.config, os.fspath(run.path / "config.toml"))
+        weights, _, state = run.load()
+        self.source_vocabulary = Vocabulary.from_list(state["source_vocabulary"])
+        self.target_vocabulary = Vocabulary.from_list(state["target_vocabulary"])
+        self.max_source, self.max_target = state["max_source"], state["max_target"]
+        self.model = Transformer(
+            self.config.model(
+                len(self.source_vocabulary),
+                len(self.target_vocabulary),
+                max(self.max_source, self.max_target),
+            ),
+            rng=0,
+        )
+        try:
+            self.model.load_state_dict(weights)
+        except ValueError as error:
+            reason = str(error).splitlines()[1].strip()
+            raise ValueError(
+                f"{path}: the weights are those of another configuration ({reason}, …)"
+            ) from error
+
+    def read(self, text: str) -> list[int]:
+        """The token numbers of a text. ValueError when it is empty or too long for the model.
+
+        A token that the run has not seen is an error for the synthetic tasks; in text it becomes
+        <unk>, see `unknown`.
+        """
+        tokens = tokenize(text, self.config.tokens)
+        if not tokens:
+            raise ValueError("nothing to answer: the text is empty")
+        unknown = self.source_vocabulary.unknown(tokens)
+        if unknown and self.config.task != "pairs":
+            symbols = self.source_vocabulary.tokens[len(SPECIAL_TOKENS) :]
+            raise ValueError(
+                f"unknown token {unknown[0]!r}; this run knows {symbols[0]} to {symbols[-1]}, "
+                "separated by spaces"
+            )
+        if len(tokens) > self.max_source:
+            raise ValueError(
+                f"{len(tokens)} tokens are more than the {self.max_source} that this run's model holds"
+            )
+        return self.source_vocabulary.encode(tokens)
+
+    def text(self, source: Sequence[int]) -> str:
+        """The text that these source token numbers spell."""
+        return detokenize(self.source_vocabulary.decode(source), self.config.tokens)
+
+    def unknown(self, text: str) -> list[str]:
+        """The tokens of a text that the run has never seen."""
+        return self.source_vocabulary.unknown(tokenize(text, self.config.tokens))
+
+    def answer(self, texts: Sequence[str], beam: int = 1) -> list[str]:
+        """The model's answer to each text, all decoded together; with `beam` above 1 by beam search."""
+        source = make_batch([(self.read(text), []) for text in texts]).source
+        if beam == 1:
+            answers = greedy(self.model, source, self.max_target)
+        else:
+            answers = beam_search(self.model, source, self.max_target, beam_size=beam)
+        return [
+            detokenize(self.target_vocabulary.decode(answer), self.config.tokens)
+            for answer in answers
+        ]
+
+    def attention(self, text: str) -> tuple[dict[str, Array], list[str], list[str]]:
+        """(maps, source tokens, target tokens) of the model answering a text.
+
+        maps: {"encoder.layers.0.self_attention": (H, T, S), …}. Target positions are what the
+        decoder reads: <bos> and the answer.
+        """
+        source = self.read(text)
+        answer = greedy(self.model, [source], self.max_target)[0]
+        batch = make_batch([(source, answer)])
+        maps = self.model.attention_maps(batch.source, batch.target_in)
+        read = [BOS_TOKEN, *(self.target_vocabulary.tokens[i] for i in answer)]
+        return (
+            {name: weights[0] for name, weights in maps.items()},
+            [self.source_vocabulary.tokens[i] for i in source],
+            read,
+        )
