@@ -40,7 +40,8 @@ divide   = op(np.divide, "÷",   lambda g, y, a, b: g / b,
                                 lambda g, y, a, b: -g * y / b,
               examples=[on((2, 3), (2, 3), domain="positive"), on((2, 1), (3,), domain="positive")])
 power    = op(lambda a, b: a**b, "xʸ", power_base, power_exponent, name="power", numpy=[np.power],
-              examples=[on((2, 3), (2, 3), domain="positive"), on((2, 3), 3), on((2, 3), 2.0)])
+              examples=[on((2, 3), (2, 3), domain="positive"), on((2, 1), (3,), domain="positive"),
+                        on((2, 3), 3), on((2, 3), 2.0)])
 negative = op(np.negative, "−", lambda g, y, x: -g, examples=REAL)
 positive = op(np.positive, "+", lambda g, y, x: g, examples=REAL)
 abs      = op(np.absolute, "|x|", lambda g, y, x: g * np.sign(x), name="abs", examples=REAL)  # noqa: A001
@@ -100,7 +101,7 @@ clip = op(
     lambda g, y, x, a_min=None, a_max=None: g * within(x, a_min, a_max),
     name="clip",
     numpy=[np.clip],
-    examples=[on((2, 3), a_min=-0.5, a_max=0.5), on((2, 3), a_max=0.1)],
+    examples=[on((2, 3), a_min=-0.5, a_max=0.5), on((2, 3), a_min=None, a_max=0.1)],
 )
 masked_fill = op(
     lambda x, mask, value=0.0: np.where(mask, value, x),

@@ -98,10 +98,10 @@ einsum = op(
     numpy=[np.einsum],
     unpack=einsum_arguments,
     examples=[
-        on((2, 3), (3, 4), subscripts="ij,jk->ik"),
-        on((2, 3, 2), (2, 4, 2), subscripts="bik,bjk->bij"),
-        on((2, 3), subscripts="ij->j"),
-        on((2, 3), (3,), (2,), subscripts="ij,j,i"),
+        on("ij,jk->ik", (2, 3), (3, 4)),
+        on("bik,bjk->bij", (2, 3, 2), (2, 4, 2)),
+        on("ij->j", (2, 3)),
+        on("ij,j,i", (2, 3), (3,), (2,)),
     ],
 )
 

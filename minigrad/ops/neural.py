@@ -195,7 +195,7 @@ def batch_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
 
 def with_ignored(target: Any, ignore_index: int | None, classes: int) -> tuple[Any, Any, int]:
     """Class indices with the ignored ones set to 0, which of them count, and how many."""
-    target = np.asarray(target)
+    target = np.asanyarray(target)
     if target.dtype.kind not in "iu":
         raise ValueError(f"the target holds class indices, integers, not {target.dtype}")
     counts = np.ones(target.shape, bool) if ignore_index is None else target != ignore_index

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.op import composite, on, op
 
-AXES = [on((2, 3)), on((2, 3), axis=1), on((2, 3, 2), axis=(0, 2)), on((2, 3), axis=-1, keepdims=True)]
+AXES = [on((2, 3), axis=1), on((2, 3)), on((2, 3, 2), axis=(0, 2)), on((2, 3), axis=-1, keepdims=True)]
 
 
 def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
@@ -116,7 +116,7 @@ cumsum = op(
     "cumsum",
     cumsum_rule,
     family="reduce",
-    examples=[on((2, 3)), on((2, 3), axis=1), on((2, 3), axis=0)],
+    examples=[on((2, 3), axis=1), on((2, 3)), on((2, 3), axis=0)],
 )
 logsumexp = op(
     stable_logsumexp,

@@ -125,11 +125,11 @@ squeeze = op(np.squeeze, "squeeze", lambda g, y, x, axis=None: np.reshape(g, np.
 concatenate = op(lambda *parts, axis=0: np.concatenate(parts, axis), "concat", piece,
                  family="shape", name="concatenate", numpy=[np.concatenate],
                  unpack=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
-                 examples=[on((2, 3), (1, 3)), on((2, 1), (2, 2), axis=-1)])
+                 examples=[on([(2, 3), (1, 3)]), on([(2, 1), (2, 2)], axis=-1)])
 stack = op(lambda *parts, axis=0: np.stack(parts, axis), "stack", layer,
            family="shape", name="stack", numpy=[np.stack],
            unpack=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
-           examples=[on((2, 3), (2, 3)), on((2, 3), (2, 3), axis=-1)])
+           examples=[on([(2, 3), (2, 3)]), on([(2, 3), (2, 3)], axis=-1)])
 flip = op(lambda x, axis=None: np.flip(x, axis), "flip",
           lambda g, y, x, axis=None: np.flip(g, axis),
           family="shape", name="flip", numpy=[np.flip], examples=[on((2, 3)), on((2, 3), axis=1)])

@@ -1,0 +1,303 @@
+"""What the gradient check promises: right rules pass, wrong ones are caught and pointed at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad import TABLE, Tensor, no_grad
+from minigrad.check import GradientError, check_op, check_table, gradcheck
+from minigrad.op import Op, on
+from minigrad.tensor import unwrap
+
+Array = np.ndarray[Any, Any]
+
+POINTS = np.array([[0.5, -1.2, 2.0], [1.5, 0.3, -0.7]])
+
+
+def an_op(forward: Callable[..., Any], *rules: Callable[..., Any], **fields: Any) -> Op:
+    """A row that is in no table."""
+    return Op("trial", "trial", "trial", forward, rules, **fields)
+
+
+def cube(factor: float = 1.0) -> Op:
+    """x³ whose rule is `factor` times the right one."""
+    return an_op(lambda x: x**3, lambda g, y, x: g * (factor * 3 * x**2), examples=[on((2, 3))])
+
+
+def fused_cube(factor: float = 1.0) -> Op:
+    """x³ with a right kernel and joint rule, and a definition that is wrong by `factor`."""
+    row = an_op(lambda x: None, definition=lambda x: x * x * x * factor, examples=[on((2, 3))])
+    row.kernel(lambda x: (x**3,))
+    row.rule(lambda g, y, saved, x: (g * 3 * x**2,))
+    return row
+
+
+def matrix_op(left: Callable[..., Any], right: Callable[..., Any]) -> Op:
+    """A matrix product with these two rules."""
+    return an_op(np.matmul, left, right, examples=[on((3, 3), (3, 3))])
+
+
+TRANSPOSED = {"a": lambda g, y, a, b: g @ b.T, "b": lambda g, y, a, b: a.T @ g}
+
+
+def report_on(op: Op, *inputs: Any, order: int = 1) -> Any:
+    return gradcheck(op, list(inputs), order, raise_exception=False)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_right_rule_passes_and_one_wrong_by_a_thousandth_is_caught(order: int) -> None:
+    assert gradcheck(cube(), POINTS, order)
+    wrong = report_on(cube(1.001), POINTS, order=order)
+    assert not wrong
+    assert wrong.error == pytest.approx(1e-3)
+
+
+def spoilt(op: Op) -> Iterator[Op]:
+    """The row with one of its rules wrong by a thousandth, for each of them."""
+
+    def off(rule: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **params: rule(*args, **params) * 1.001
+
+    for i, rule in enumerate(op.rules):
+        if rule is not None:
+            wrong = copy(op)
+            wrong.rules = (*op.rules[:i], off(rule), *op.rules[i + 1 :])
+            yield wrong
+    if op.joint is not None:
+        wrong, joint = copy(op), op.joint
+        wrong.joint = lambda *args, **params: [
+            None if g is None else g * 1.001 for g in joint(*args, **params)
+        ]
+        yield wrong
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", [op.name for op in TABLE.values() if not op.composite])
+def test_every_rule_of_the_table_is_caught_when_wrong_by_a_thousandth(
+    name: str, order: int
+) -> None:
+    for wrong in spoilt(TABLE[name]):
+        worst = max(check_op(wrong, order), key=lambda row: row.error)
+        assert worst.error == pytest.approx(1e-3, rel=0.1)
+        assert not worst.ok
+
+
+@pytest.mark.parametrize("factor", [0.999, 1.001])
+def test_a_definition_wrong_by_a_thousandth_is_caught_at_order_2_alone(factor: float) -> None:
+    assert gradcheck(fused_cube(), POINTS, 2)
+    assert gradcheck(fused_cube(factor), POINTS, 1)
+    with pytest.raises(GradientError):
+        gradcheck(fused_cube(factor), POINTS, 2)
+
+
+def test_a_rule_that_only_the_second_derivative_shows_wrong_is_caught_there() -> None:
+    detached = an_op(lambda x: x**3, lambda g, y, x: g * (3 * unwrap(x) ** 2))
+    assert report_on(detached, POINTS).ok
+    report = report_on(detached, POINTS, order=2)
+    assert not report.ok
+    assert report.order == 2
+    assert report.rule == 0
+
+
+def test_a_wrong_sign_is_caught() -> None:
+    assert report_on(an_op(np.cos, lambda g, y, x: -g * np.sin(x)), POINTS).ok
+    assert not report_on(an_op(np.cos, lambda g, y, x: g * np.sin(x)), POINTS).ok
+
+
+def test_a_missing_sum_over_a_broadcast_axis_is_caught() -> None:
+    def plus_bias(bias_gradient: Callable[[Array], Array]) -> Op:
+        row = an_op(lambda x, bias: None, definition=lambda x, bias: x + bias)
+        row.kernel(lambda x, bias: (x + bias,))
+        row.rule(lambda g, y, saved, x, bias: (g, bias_gradient(g)))
+        return row
+
+    inputs = POINTS, np.array([1.0, 2.0, 3.0])
+    assert report_on(plus_bias(lambda g: g.sum(0)), *inputs).ok
+    report = report_on(plus_bias(lambda g: g[0]), *inputs)
+    assert not report.ok
+    assert report.input == 1
+
+
+def test_a_forgotten_transpose_is_caught_in_the_input_that_has_it() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((3, 3)), rng.standard_normal((3, 3))
+    assert report_on(matrix_op(TRANSPOSED["a"], TRANSPOSED["b"]), *inputs).ok
+    left = report_on(matrix_op(lambda g, y, a, b: g @ b, TRANSPOSED["b"]), *inputs)
+    right = report_on(matrix_op(TRANSPOSED["a"], lambda g, y, a, b: a @ g), *inputs)
+    assert (left.ok, left.input, right.ok, right.input) == (False, 0, False, 1)
+
+
+@given(off=st.floats(1e-8, 1e3), sign=st.sampled_from([-1, 1]), order=st.sampled_from([1, 2]))
+def test_the_error_is_how_far_the_rule_is_off(off: float, sign: int, order: int) -> None:
+    report = report_on(cube(1 + sign * off), POINTS, order=order)
+    assert report.error == pytest.approx(off, rel=1e-4)
+    assert not report.ok
+
+
+@given(
+    scale=st.floats(1e-6, 1e6),
+    offset=st.floats(-1e3, 1e3),
+    x=st.lists(st.floats(-10, 10), min_size=1, max_size=4),
+)
+def test_right_rules_pass_at_any_size(scale: float, offset: float, x: list[float]) -> None:
+    gradcheck(lambda x: scale * (np.sin(x) * x + offset), np.array(x), 2)
+
+
+def test_one_wrong_element_is_the_one_that_is_named() -> None:
+    def rule(g: Any, y: Any, x: Any) -> Any:
+        wrong = np.ones(np.shape(x))
+        wrong[1, 2] = 1.5
+        return g * 2 * x * wrong
+
+    report = report_on(an_op(np.square, rule), POINTS)
+    assert (report.input, report.index) == (0, (1, 2))
+    assert report.rule == pytest.approx(1.5 * report.numerical)
+    assert report.absolute_error == abs(report.rule - report.numerical)
+    assert "input 0[1, 2]" in str(report)
+
+
+def test_the_numbers_of_a_scalar_function_are_its_derivatives() -> None:
+    report = gradcheck(lambda x: x**3, np.array(2.0))
+    assert (report.index, report.rule, report.numerical) == ((), 12.0, 12.0)
+
+
+def test_a_failure_is_raised_with_the_report_as_text() -> None:
+    report = report_on(cube(1.001), POINTS)
+    with pytest.raises(GradientError) as error:
+        gradcheck(cube(1.001), POINTS)
+    assert str(error.value) == str(report)
+    for part in ("order 1 is wrong", "1.0e-03", "tolerance 1e-10", "complex step", "step 1.0e-100"):
+        assert part in str(report)
+    for value in (report.rule, report.numerical):
+        assert f"{value:.12g}" in str(report)
+
+
+def test_a_tolerance_of_ones_own_decides() -> None:
+    assert gradcheck(cube(1.001), POINTS, tolerance=2e-3)
+    assert not gradcheck(cube(1.001), POINTS, tolerance=5e-4, raise_exception=False)
+
+
+def test_analytic_functions_are_checked_to_rounding_by_the_complex_step() -> None:
+    report = gradcheck(lambda x: np.exp(np.sin(x) / (1 + x**2)), POINTS)
+    assert report.method == "complex step"
+    assert report.error < 1e-14
+
+
+@pytest.mark.parametrize("f", [np.abs, TABLE["erf"], TABLE["layer_norm"], lambda x: np.var(x, 1)])
+def test_functions_that_are_not_analytic_fall_back_to_central_differences(f: Any) -> None:
+    weights = [np.ones(3), np.zeros(3)] if f is TABLE["layer_norm"] else []
+    report = gradcheck(f, [POINTS, *weights])
+    assert report.method == "central differences"
+    assert report.step >= 1e-6
+
+
+def test_the_complex_step_is_not_believed_where_it_misses_what_the_rule_misses() -> None:
+    def lost(x: Tensor) -> Tensor:  # both the rule and the complex step see a constant
+        return x * 0 + np.abs(x.data)
+
+    assert not gradcheck(lost, POINTS, raise_exception=False)
+
+
+def test_float32_inputs_are_checked_in_float64_and_the_report_says_so() -> None:
+    report = gradcheck(np.tanh, POINTS.astype(np.float32))
+    assert report.error < 1e-14
+    assert report.warnings == ("input 0 is float32; it was checked in float64",)
+    assert report.warnings[0] in str(report)
+    assert gradcheck(np.tanh, POINTS).warnings == ()
+
+
+def test_a_function_that_rounds_to_float32_is_warned_about() -> None:
+    report = gradcheck(lambda x: x.astype(np.float32) ** 2, POINTS, raise_exception=False)
+    assert "the result is float32" in report.warnings[0]
+
+
+def test_a_derivative_that_is_not_a_number_is_wrong() -> None:
+    report = report_on(an_op(np.square, lambda g, y, x: g * 2 * x * np.nan), POINTS)
+    assert not report.ok
+    assert report.error == np.inf
+
+
+def test_only_floating_arrays_are_differentiated_by() -> None:
+    chosen = np.array([2, 0])
+
+    def f(x: Tensor, index: Any, power: Any, label: str) -> Tensor:
+        assert (index is chosen, power, label) == (True, 3, "as it is")
+        return x[:, index] ** power
+
+    assert gradcheck(f, [POINTS, chosen, 3, "as it is"], 2)
+
+
+def test_functions_of_several_inputs_and_results_are_checked_in_all_of_them() -> None:
+    inputs = [Tensor(POINTS), np.float64(0.5), np.zeros((0, 3))]
+    assert gradcheck(lambda a, b, c: [a * b, np.exp(b), c + a[0]], inputs, 2)
+    one_lost = gradcheck(lambda a, b: [a * b, b.detach()], inputs[:2], raise_exception=False)
+    assert (one_lost.ok, one_lost.input) == (False, 1)
+
+
+def test_the_inputs_are_left_as_they_were() -> None:
+    x = Tensor(POINTS, requires_grad=True)
+    with no_grad():
+        gradcheck(np.tanh, x, 2)
+    assert np.array_equal(x.data, POINTS)
+    assert x.grad is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "order", "message"),
+    [
+        ([np.arange(3), 2.0], 1, "no input is a floating array"),
+        ([np.zeros(0)], 1, "no input is a floating array"),
+        ([POINTS], 3, "order is 1 or 2, not 3"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(inputs: list[Any], order: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gradcheck(lambda *inputs: np.sin(inputs[0]), inputs, order)
+
+
+def test_a_random_function_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="two calls of f gave two results"):
+        gradcheck(lambda x: TABLE["dropout"](x, 0.5, rng), POINTS)
+
+
+def test_a_row_of_the_table_says_what_was_called_and_what_came_out() -> None:
+    first, *_, last = check_table(["stack", "clip"], orders=[1])
+    assert (first.op, first.shapes, first.order, first.ok) == ("stack", "[(2, 3), (2, 3)]", 1, True)
+    assert (last.op, last.shapes) == ("clip", "(2, 3), a_min=None, a_max=0.1")
+    assert first.error < 1e-10
+    assert "order 1 passes" in first.report
+
+
+def test_the_table_is_checked_whole_at_both_orders() -> None:
+    rows = check_table()
+    assert {(row.op, row.order) for row in rows} == {(name, n) for name in TABLE for n in (1, 2)}
+    assert [row for row in rows if not row.ok] == []
+
+
+def test_check_op_finds_a_wrong_row() -> None:
+    rows = check_op(cube(1.001)) + check_op(fused_cube(1.001), order=2)
+    assert [(row.order, row.ok) for row in rows] == [(1, False), (2, False)]
+    assert all(row.error == pytest.approx(1e-3) for row in rows)
+
+
+def test_a_row_that_breaks_or_has_no_example_is_a_failure_of_its_own() -> None:
+    (broken,) = check_op(an_op(np.square, lambda g, y, x: g @ x, examples=[on((2, 3))]))
+    (bare,) = check_op(an_op(np.square, lambda g, y, x: g * 2 * x))
+    assert (broken.ok, bare.ok) == (False, False)
+    assert broken.report.startswith("ValueError: matmul")
+    assert "no example" in bare.report
+
+
+def test_an_unknown_op_is_refused_with_the_names_that_come_close() -> None:
+    with pytest.raises(ValueError, match=r"'sofmax'; did you mean softmax"):
+        check_table(["exp", "sofmax"])
+    with pytest.raises(ValueError, match=r"'xyzzy'; ops: .*softmax"):
+        check_table(["xyzzy"])

@@ -1,0 +1,485 @@
+"""What every row of the table of ops promises; one table of examples drives all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as shapes
+
+import minigrad as mg
+from minigrad import TABLE, Tensor, hvp
+from minigrad.backward import contributions
+from minigrad.check import check_example, flattened, gradcheck, nested
+from minigrad.op import Example, Op
+from minigrad.tensor import NUMPY, unwrap
+
+Array = np.ndarray[Any, Any]
+
+CASES = [
+    pytest.param(op, example, id=f"{op.name}-{i}")
+    for op in TABLE.values()
+    for i, example in enumerate(op.examples)
+]
+every_example = pytest.mark.parametrize(("op", "example"), CASES)
+every_definition = pytest.mark.parametrize(
+    ("op", "example"),
+    [case for case in CASES if case.values[0].definition and not case.values[0].composite],
+)
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def is_floating(x: Any) -> bool:
+    return isinstance(x, np.ndarray | Tensor) and x.dtype.kind == "f"
+
+
+def drawn(example: Example, dtype: Any = np.float64) -> list[Any]:
+    """The example's inputs, the floating ones of the given dtype."""
+    inputs = example.draw(np.random.default_rng(0))
+    cast = [x.astype(dtype) if is_floating(x) else x for x in flattened(inputs)]
+    return nested(inputs, iter(cast))
+
+
+def lifted(inputs: Sequence[Any]) -> list[Any]:
+    """The inputs with Tensors that require a gradient in the place of floating arrays."""
+    found = [Tensor(x, requires_grad=True) if is_floating(x) else x for x in flattened(inputs)]
+    return nested(inputs, iter(found))
+
+
+def normal(*shapes: tuple[int, ...]) -> Iterator[Array]:
+    rng = np.random.default_rng(0)
+    return (rng.standard_normal(shape) for shape in shapes)
+
+
+def listed(y: Any) -> list[Any]:
+    return y if isinstance(y, list) else [y]
+
+
+def gradients(f: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> list[Array]:
+    """The gradient of every floating input for a fixed incoming gradient."""
+    inputs = lifted(inputs)
+    for i, y in enumerate(listed(f(*inputs, **params))):
+        g = np.random.default_rng(i).standard_normal(y.shape)
+        y.backward(g, retain_graph=True)
+    return [x.grad for x in flattened(inputs) if isinstance(x, Tensor)]
+
+
+def test_every_row_has_an_example() -> None:
+    assert [op.name for op in TABLE.values() if not op.examples] == []
+
+
+def test_every_row_that_broadcasts_has_an_example_of_it() -> None:
+    def broadcasts(op: Op) -> bool:
+        if op.unpack or sum(rule is not None for rule in op.rules) < 2:
+            return False
+        if op.name == "where":
+            return True
+        return np.shape(op(np.ones((2, 1)), np.ones((1, 3)))) == (2, 3)
+
+    def has_it(example: Example) -> bool:
+        return len({x for x in example.inputs if isinstance(x, tuple)}) > 1
+
+    rows = [op for op in TABLE.values() if broadcasts(op)]
+    assert {"add", "power", "maximum", "where", "matmul"} <= {op.name for op in rows}
+    assert [op.name for op in rows if not any(map(has_it, op.examples))] == []
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@every_example
+def test_derivatives_equal_numerical_ones(op: Op, example: Example, order: int) -> None:
+    row = check_example(op, example, order, np.random.default_rng(0))
+    assert row.ok, row.report
+
+
+@every_example
+def test_float32_stays_float32_and_float64_stays_float64(op: Op, example: Example) -> None:
+    for dtype in (np.float32, np.float64):
+        inputs = lifted(drawn(example, dtype))
+        for y in listed(op(*inputs, **example.params)):
+            assert y.dtype == example.params.get("dtype", dtype)
+            y.backward(np.ones_like(y.data), retain_graph=True)
+        for x in flattened(inputs):
+            assert not isinstance(x, Tensor) or x.grad.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("op", "example"), [case for case in CASES if "dtype" not in case.values[1].params]
+)
+def test_no_rule_computes_in_more_than_float32(op: Op, example: Example) -> None:
+    waiting = listed(op(*lifted(drawn(example, np.float32)), **example.params))
+    while waiting:  # the engine casts gradients; here is what the rules give before that
+        y = waiting.pop()
+        for x, gx in contributions(y, np.ones_like(y.data), create_graph=False):
+            assert gx.dtype == np.float32, y.op
+            waiting += [x] if x.op else []
+
+
+@every_example
+def test_a_tensor_gives_the_values_that_an_array_gives(op: Op, example: Example) -> None:
+    inputs = drawn(example)
+    of_arrays = listed(op(*inputs, **example.params))
+    of_tensors = listed(op(*lifted(inputs), **example.params))
+    for y, t in zip(of_arrays, of_tensors, strict=True):
+        assert isinstance(t, Tensor)
+        assert not isinstance(y, Tensor)
+        assert np.array_equal(t.data, y)
+
+
+@pytest.mark.parametrize(
+    ("function", "op", "example"),
+    [
+        pytest.param(function, op, example, id=f"{function.__name__}-{i}")
+        for function, op in NUMPY.items()
+        if function is not np.astype  # takes its dtype by position alone
+        for i, example in enumerate(op.examples)
+    ],
+)
+def test_the_values_are_those_of_the_numpy_function(
+    function: Callable[..., Any], op: Op, example: Example
+) -> None:
+    inputs = drawn(example)
+    expected = listed(function(*inputs, **example.params))
+    for result in (op(*inputs, **example.params), function(*lifted(inputs), **example.params)):
+        for y, other in zip(listed(result), expected, strict=True):
+            np.testing.assert_allclose(unwrap(y), other, rtol=1e-14, strict=True)
+
+
+def test_astype_is_numpys() -> None:
+    x = Tensor([1.5, -2.5], requires_grad=True)
+    y = np.astype(x, np.float32)
+    assert y.dtype == np.float32
+    assert np.array_equal(y.data, np.astype(x.data, np.float32))
+
+
+@both_dtypes
+@every_definition
+def test_the_kernel_computes_the_definition(op: Op, example: Example, dtype: Any) -> None:
+    assert op.definition is not None
+    inputs = drawn(example, dtype)
+    defined = op.definition(*lifted(inputs), **example.params).data
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    y = np.asarray(op(*inputs, **example.params))
+    np.testing.assert_allclose(y, defined, rtol=tolerance, atol=tolerance, strict=True)
+
+
+@both_dtypes
+@every_definition
+def test_the_rule_is_the_derivative_of_the_definition(op: Op, example: Example, dtype: Any) -> None:
+    assert op.definition is not None
+    inputs = drawn(example, dtype)
+    tolerance = 1e-12 if dtype == np.float64 else 1e-4
+    by_rule = gradients(op, inputs, example.params)
+    by_definition = gradients(op.definition, inputs, example.params)
+    for g, expected in zip(by_rule, by_definition, strict=True):
+        np.testing.assert_allclose(g, expected, rtol=tolerance, atol=tolerance, strict=True)
+
+
+LARGE = np.array([[-1e4, -100.0, -1.0, 0.0], [1.0, 100.0, 1e3, 1e4], [1e4, 1e4, -1e4, 1e-4]])
+TARGET = np.array([3, 0, 2])
+
+SAFE: dict[str, Callable[[Any], Any]] = {
+    "softmax": mg.softmax,
+    "log_softmax": mg.log_softmax,
+    "logsumexp": lambda x: mg.logsumexp(x, axis=-1),
+    "cross_entropy": lambda x: mg.cross_entropy(x, TARGET, label_smoothing=0.1),
+    "binary_cross_entropy": lambda x: mg.binary_cross_entropy_with_logits(x, LARGE > 0),
+    "attention": lambda x: mg.scaled_dot_product_attention(x, x, x),
+    "sigmoid": mg.sigmoid,
+    "softplus": mg.softplus,
+    "silu": mg.silu,
+    "gelu": mg.gelu,
+    "gelu_tanh": lambda x: mg.gelu(x, approximate="tanh"),
+    "erf": mg.erf,
+    "tanh": np.tanh,
+    "norm": lambda x: mg.norm(x, axis=-1),
+    "layer_norm": lambda x: mg.layer_norm(x, np.ones(4, x.dtype), np.zeros(4, x.dtype)),
+}
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", SAFE)
+def test_large_numbers_give_finite_values_and_derivatives(name: str, dtype: Any) -> None:
+    f = SAFE[name]
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        x = Tensor(LARGE, dtype, requires_grad=True)
+        y = f(x)
+        y.backward(np.ones_like(y.data))
+        second = hvp(lambda x: np.sum(f(x)), LARGE.astype(dtype), np.ones_like(LARGE, dtype))
+    for found in (y.data, x.grad, second):
+        assert found is not None
+        assert np.isfinite(found).all()
+        assert found.dtype == dtype
+
+
+def test_large_numbers_give_the_right_limits() -> None:
+    assert np.array_equal(mg.softmax(np.array([1e4, -1e4, 0.0])), [1, 0, 0])
+    assert np.array_equal(mg.log_softmax(np.array([1e4, -1e4])), [0, -2e4])
+    assert mg.logsumexp(np.array([1e4, 1e4])) == 1e4 + np.log(2)
+    assert np.array_equal(mg.sigmoid(np.array([-1e4, 0.0, 1e4])), [0, 0.5, 1])
+    assert np.array_equal(mg.softplus(np.array([-1e4, 1e4])), [0, 1e4])
+    assert mg.cross_entropy(np.array([[1e4, -1e4]]), np.array([1])) == 2e4
+    assert mg.binary_cross_entropy_with_logits(np.array([1e4]), np.array([0.0])) == 1e4
+
+
+@both_dtypes
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_a_query_that_may_attend_to_nothing_gets_zeros(size: float, dtype: Any) -> None:
+    mask = np.array([[True, False, True], [False, False, False]])
+    draws = [(x * size).astype(dtype) for x in normal((2, 4), (3, 4), (3, 2))]
+    query, key, value = (Tensor(x, requires_grad=True) for x in draws)
+    y = mg.scaled_dot_product_attention(query, key, value, mask=mask)
+    assert np.array_equal(y.data[1], [0, 0])
+    assert y.data[0].any()
+
+    y.backward(np.ones_like(y.data))
+    assert query.grad is not None
+    assert np.array_equal(query.grad[1], np.zeros(4))
+    assert all(np.isfinite(x.grad).all() for x in (query, key, value) if x.grad is not None)
+
+    def f(query: Any) -> Any:
+        return np.sum(mg.scaled_dot_product_attention(query, draws[1], draws[2], mask=mask) ** 2)
+
+    second = hvp(f, draws[0], np.ones_like(draws[0]))
+    assert np.array_equal(second[1], np.zeros(4))
+    assert np.isfinite(second).all()
+
+
+def test_derivatives_are_right_where_a_query_may_attend_to_nothing() -> None:
+    mask = np.array([[True, False, True], [False, False, False]])
+    inputs = list(normal((2, 4), (3, 4), (3, 2)))
+    gradcheck(lambda *x: mg.scaled_dot_product_attention(*x, mask=mask), inputs, 2)
+
+
+def test_a_row_of_minus_infinity_alone_has_a_softmax_of_zeros() -> None:
+    x = Tensor(np.full((2, 3), -np.inf), requires_grad=True)
+    y = mg.softmax(x)
+    y.backward(np.ones((2, 3)))
+    assert not y.data.any()
+    assert np.array_equal(x.grad, np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("f", [np.max, np.min])
+def test_equal_extremes_share_the_gradient(f: Callable[..., Any]) -> None:
+    sign = 1 if f is np.max else -1
+    x = Tensor(sign * np.array([[3.0, 1.0, 3.0], [2.0, 2.0, 2.0]]), requires_grad=True)
+    f(x, axis=1).backward([1.0, 1.0])
+    np.testing.assert_allclose(x.grad, [[0.5, 0, 0.5], [1 / 3, 1 / 3, 1 / 3]])
+
+
+@pytest.mark.parametrize("f", [np.maximum, np.minimum])
+def test_two_equal_numbers_share_the_gradient(f: Callable[..., Any]) -> None:
+    sign = 1 if f is np.maximum else -1
+    a = Tensor(sign * np.array([1.0, 2.0, 3.0]), requires_grad=True)
+    b = Tensor(sign * np.array([2.0, 2.0, 2.0]), requires_grad=True)
+    f(a, b).backward([1.0, 1.0, 1.0])
+    assert np.array_equal(a.grad, [0, 0.5, 1])
+    assert np.array_equal(b.grad, [1, 0.5, 0])
+
+
+def summed_back(g: Array, index: Array, shape: tuple[int, ...]) -> Array:
+    """For each element of an array of `shape`, the sum of `g` where `index` names the element."""
+    size = int(np.prod(shape))
+    return np.bincount(index.ravel(), weights=g.ravel(), minlength=size).reshape(shape)
+
+
+def assert_like_explicit_broadcasting(
+    f: Callable[..., Any], parts: Sequence[tuple[int, ...]], fulls: Sequence[tuple[int, ...]]
+) -> None:
+    """The gradients of inputs shaped `parts` are those of their copies, shaped `fulls`, summed."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape) for shape in parts]
+    copies = [np.broadcast_to(x, full).copy() for x, full in zip(arrays, fulls, strict=True)]
+    by_engine, explicit = gradients(f, arrays, {}), gradients(f, copies, {})
+    for shape, full, g, expected in zip(parts, fulls, by_engine, explicit, strict=True):
+        index = np.broadcast_to(np.arange(np.prod(shape, dtype=int)).reshape(shape), full)
+        np.testing.assert_allclose(g, summed_back(expected, index, shape), atol=1e-12, strict=True)
+
+
+@pytest.mark.parametrize("f", [np.add, np.multiply])
+@given(drawn=shapes.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3))
+def test_broadcast_gradients_are_those_of_explicit_copies(
+    f: Callable[..., Any], drawn: shapes.BroadcastableShapes
+) -> None:
+    assert_like_explicit_broadcasting(f, drawn.input_shapes, [drawn.result_shape] * 2)
+
+
+@given(drawn=shapes.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=3))
+def test_where_broadcasts_its_condition_and_both_its_sides(
+    drawn: shapes.BroadcastableShapes,
+) -> None:
+    mask_shape, *parts = drawn.input_shapes
+    mask = np.random.default_rng(0).random(mask_shape) < 0.5
+    assert_like_explicit_broadcasting(
+        lambda a, b: np.where(mask, a, b), parts, [drawn.result_shape] * 2
+    )
+
+
+@given(
+    drawn=shapes.mutually_broadcastable_shapes(
+        signature=np.matmul.signature, max_dims=2, max_side=3
+    )
+)
+def test_stacks_of_matrices_broadcast(drawn: shapes.BroadcastableShapes) -> None:
+    a, b = drawn.input_shapes
+    stack = np.broadcast_shapes(a[:-2], b[:-2])
+    fulls = [stack + shape[-2:] if len(shape) > 1 else shape for shape in (a, b)]
+    assert_like_explicit_broadcasting(np.matmul, [a, b], fulls)
+
+
+@given(
+    rows=st.integers(1, 4),
+    columns=st.integers(1, 3),
+    index=st.lists(st.integers(-1, 0), min_size=1),
+)
+def test_elements_taken_repeatedly_add_their_gradients(
+    rows: int, columns: int, index: list[int]
+) -> None:
+    x = Tensor(np.zeros((rows, columns)), requires_grad=True)
+    x[np.array(index)].backward(np.ones((len(index), columns)))
+    counts = np.zeros(rows)
+    for i in index:
+        counts[i] += 1
+    assert np.array_equal(x.grad, np.repeat(counts[:, None], columns, 1))
+
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip("torch")
+
+
+def assert_like_torch(
+    torch: Any, f: Callable[..., Any], theirs: Callable[..., Any], *inputs: Array
+) -> None:
+    """Values, and gradients for a random incoming one, agree to 1e-10."""
+    ours = lifted(inputs)
+    other = [torch.tensor(x, requires_grad=True) for x in inputs]
+    y, expected = f(*ours), theirs(*other)
+    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=1e-10, atol=1e-10)
+    g = np.random.default_rng(1).standard_normal(y.shape)
+    y.backward(g)
+    expected.backward(torch.tensor(g))
+    for x, t in zip(ours, other, strict=True):
+        np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("ignore_index", [None, 2, -100])
+def test_cross_entropy_is_torchs(
+    torch: Any, ignore_index: int | None, label_smoothing: float, reduction: str
+) -> None:
+    target = np.array([[1, 2, 0], [4, 2, -100 if ignore_index == -100 else 3]])
+    options = {"label_smoothing": label_smoothing, "reduction": reduction}
+    ignored = -1 if ignore_index is None else ignore_index
+    assert_like_torch(
+        torch,
+        lambda x: mg.cross_entropy(x, target, ignore_index=ignore_index, **options),
+        lambda x: torch.nn.functional.cross_entropy(
+            x.flatten(0, 1), torch.tensor(target).flatten(), ignore_index=ignored, **options
+        ),
+        *normal((2, 3, 5)),
+    )
+
+
+def test_layer_norm_is_torchs(torch: Any) -> None:
+    assert_like_torch(
+        torch,
+        lambda x, w, b: mg.layer_norm(x, w, b, eps=1e-3),
+        lambda x, w, b: torch.nn.functional.layer_norm(x, (4,), w, b, eps=1e-3),
+        *normal((2, 3, 4), (4,), (4,)),
+    )
+
+
+def test_batch_norm_is_torchs_with_features_last(torch: Any) -> None:
+    def theirs(x: Any, w: Any, b: Any) -> Any:
+        channels_second = x.movedim(-1, 1)
+        y = torch.nn.functional.batch_norm(channels_second, None, None, w, b, training=True)
+        return y.movedim(1, -1)
+
+    assert_like_torch(torch, mg.batch_norm, theirs, *normal((3, 5, 4), (4,), (4,)))
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_is_torchs(torch: Any, approximate: str) -> None:
+    x = np.linspace(-8, 8, 101)
+    assert_like_torch(
+        torch,
+        lambda x: mg.gelu(x, approximate=approximate),
+        lambda x: torch.nn.functional.gelu(x, approximate=approximate),
+        x,
+    )
+
+
+@pytest.mark.parametrize("name", ["silu", "softplus", "sigmoid", "relu", "leaky_relu"])
+def test_activations_are_torchs(torch: Any, name: str) -> None:
+    theirs = getattr(torch.nn.functional, name)
+    x = np.linspace(-8, 8, 100)  # 0, where torch's relu has another slope, is not among them
+    tolerant = {"threshold": 1000} if name == "softplus" else {}
+    assert_like_torch(torch, TABLE[name], lambda x: theirs(x, **tolerant), x)
+
+
+def test_erf_is_torchs(torch: Any) -> None:
+    assert_like_torch(torch, mg.erf, torch.erf, np.linspace(-7, 7, 1001))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_is_torchs(torch: Any, name: str, axis: int) -> None:
+    (x,) = normal((2, 3, 4))
+    theirs = getattr(torch, name)
+    assert_like_torch(
+        torch, lambda x: TABLE[name](x, axis=axis), lambda x: theirs(x, dim=axis), 30 * x
+    )
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        None,
+        np.tri(4, 5, dtype=bool),
+        np.array([True, True, False, True, False]),
+        np.arange(40).reshape(2, 1, 4, 5) % 3 > 0,
+    ],
+    ids=["all", "causal", "padding", "of each sequence"],
+)
+def test_attention_is_torchs(torch: Any, mask: Array | None) -> None:
+    theirs = None if mask is None else torch.tensor(np.broadcast_to(mask, (2, 3, 4, 5)).copy())
+    assert_like_torch(
+        torch,
+        lambda q, k, v: mg.scaled_dot_product_attention(q, k, v, mask=mask),
+        lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=theirs),
+        *normal((2, 3, 4, 6), (2, 3, 5, 6), (2, 3, 5, 7)),
+    )
+
+
+def test_binary_cross_entropy_is_torchs(torch: Any) -> None:
+    assert_like_torch(
+        torch,
+        mg.binary_cross_entropy_with_logits,
+        torch.nn.functional.binary_cross_entropy_with_logits,
+        *normal((3, 4), (3, 4)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "inputs"),
+    [
+        ("bthk,bshk->bhts", [(2, 3, 2, 4), (2, 5, 2, 4)]),
+        ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 2)]),
+        ("ij,ij->", [(2, 3), (2, 3)]),
+        ("ijk->ki", [(2, 3, 4)]),
+        ("i,j->ji", [(2,), (3,)]),
+        ("ij,k->i", [(2, 3), (4,)]),
+    ],
+)
+def test_einsum_is_torchs(torch: Any, subscripts: str, inputs: list[tuple[int, ...]]) -> None:
+    assert_like_torch(
+        torch,
+        lambda *x: np.einsum(subscripts, *x),
+        lambda *x: torch.einsum(subscripts, *x),
+        *normal(*inputs),
+    )
