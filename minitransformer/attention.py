@@ -38,7 +38,7 @@ class Cache:
         """Whether the keys and values are all there, and the memory need not be looked at."""
         return self.fixed and self.key is not None
 
-    def append(self, key: Tensor, value: Tensor) -> tuple[Any, Any]:
+    def append(self, key: Any, value: Any) -> tuple[Any, Any]:
         """Add new positions; returns all keys and values."""
         if self.key is not None:
             key = np.concatenate([self.key, key], axis=2)
@@ -79,7 +79,8 @@ class MultiHeadAttention(nn.Module):
         if cache is not None and cache.complete:
             key, value = cache.key, cache.value
         else:
-            key, value = self.split(self.key(memory)), self.split(self.value(memory))  # (B, H, S, K)
+            key = self.split(self.key(memory))  # (B, H, S, K)
+            value = self.split(self.value(memory))
             if cache is not None:
                 key, value = cache.append(key, value)
         heads = scaled_dot_product_attention(query, key, value, mask=mask)  # (B, H, T, K)

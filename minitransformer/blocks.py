@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import minigrad
 from minigrad import nn
+from minigrad.ops.elementwise import gelu, relu
 from minigrad.tensor import Array, Tensor
 from minitransformer.attention import Cache, MultiHeadAttention
 from minitransformer.config import TransformerConfig
@@ -18,11 +18,15 @@ class FeedForward(nn.Module):
     def __init__(self, config: TransformerConfig, rng: nn.Source) -> None:
         self.inner = nn.Linear(config.d_model, config.d_ff, rng=rng)
         self.outer = nn.Linear(config.d_ff, config.d_model, rng=rng)
-        self._activation = minigrad.relu if config.activation == "relu" else minigrad.gelu
+        self.activation = config.activation
 
     def forward(self, x: Any) -> Tensor:
         """(B, T, D) → (B, T, D), by way of (B, T, F)."""
-        return self.outer(self._activation(self.inner(x)))
+        activation = relu if self.activation == "relu" else gelu
+        return self.outer(activation(self.inner(x)))
+
+    def describe(self) -> str:
+        return self.activation
 
 
 class Layer(nn.Module):
@@ -107,7 +111,9 @@ class Encoder(Stack):
 
     def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
         rng = nn.source(rng)
-        super().__init__([EncoderLayer(config, rng) for _ in range(config.num_encoder_layers)], config)
+        super().__init__(
+            [EncoderLayer(config, rng) for _ in range(config.num_encoder_layers)], config
+        )
 
     def forward(self, x: Any, mask: Array | None = None) -> Tensor:
         """(B, S, D) → (B, S, D), the memory."""
@@ -121,7 +127,9 @@ class Decoder(Stack):
 
     def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
         rng = nn.source(rng)
-        super().__init__([DecoderLayer(config, rng) for _ in range(config.num_decoder_layers)], config)
+        super().__init__(
+            [DecoderLayer(config, rng) for _ in range(config.num_decoder_layers)], config
+        )
 
     def forward(
         self,

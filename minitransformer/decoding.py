@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minigrad.tensor import Array, no_grad
 from minitransformer.attention import padding_mask
 from minitransformer.data import BOS, EOS, PAD
-
-if TYPE_CHECKING:
-    from minitransformer.transformer import Transformer
+from minitransformer.transformer import Transformer, evaluating
 
 Choose = Callable[[Array], Array]
 
@@ -21,23 +19,30 @@ class Decoding:
     """One batch being decoded: gives the logits of the next token, given the tokens so far.
 
     With the cache each step computes its own position only; without it, all positions again.
-    The results are the same.
+    The results are the same. `max_length` is the number of tokens asked for, or that of the
+    model's positions where that is less.
     """
 
-    def __init__(self, model: Transformer, source: Array, copies: int = 1, cache: bool = True) -> None:
+    def __init__(
+        self, model: Transformer, source: Any, max_length: int, copies: int = 1, cache: bool = True
+    ) -> None:
         self.model = model
-        self.source = np.repeat(np.asarray(source), copies, axis=0)
-        self.memory_mask = padding_mask(self.source, PAD)
-        self.memory: Any = np.repeat(model.encode(np.asarray(source)), copies, axis=0)
+        source = np.asarray(source)
+        self.memory: Any = np.repeat(model.encode(source), copies, axis=0)
+        self.memory_mask = padding_mask(np.repeat(source, copies, axis=0), PAD)
+        self.max_length = min(max_length, model.config.max_length)
         self.caches = model.new_caches() if cache else None
 
     def logits(self, tokens: Array) -> Array:
-        """(B, T) tokens so far, BOS first → (B, V) logits of the next."""
+        """(B, T) tokens so far, BOS first → (B, V) logits of the next, −∞ for PAD and BOS."""
         model, memory, mask = self.model, self.memory, self.memory_mask
         if self.caches is None:
-            return model.decode(tokens, memory, mask).data[:, -1]
-        position = tokens.shape[1] - 1
-        return model.decode_next(tokens[:, -1], position, memory, mask, self.caches).data
+            logits = model.decode(tokens, memory, mask).data[:, -1]
+        else:
+            position = tokens.shape[1] - 1
+            logits = model.decode_next(tokens[:, -1], position, memory, mask, self.caches).data
+        logits[:, [PAD, BOS]] = -np.inf  # no answer contains them, whatever the model says
+        return logits
 
     def select(self, rows: Array) -> None:
         """Go on with these rows (of the same source) in the place of the present ones."""
@@ -51,18 +56,16 @@ def generate(
     """Decode until EOS, or for `max_length` tokens; `choose` takes (B, V) logits to (B,) tokens.
 
     source: (B, S) token numbers, padded with 0. Returns each row's tokens without BOS and EOS.
+    The model's number of positions is a limit too.
     """
-    training = model.training
-    model.eval()
-    with no_grad():
-        decoding = Decoding(model, source, cache=cache)
+    with no_grad(), evaluating(model):
+        decoding = Decoding(model, source, max_length, cache=cache)
         tokens = np.full((len(source), 1), BOS)
         finished = np.zeros(len(source), bool)
-        while tokens.shape[1] <= max_length and not finished.all():
+        while tokens.shape[1] <= decoding.max_length and not finished.all():
             token = np.where(finished, PAD, choose(decoding.logits(tokens)))
             tokens = np.concatenate([tokens, token[:, None]], axis=1)
             finished |= token == EOS
-    model.train(training)
     return [until_eos(row) for row in tokens[:, 1:].tolist()]
 
 
@@ -92,8 +95,8 @@ def sample(
     top_p: draw among the likeliest that together have probability p (Holtzman et al., "The Curious
     Case of Neural Text Degeneration", 2020, section 3.1). ValueError outside those ranges.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be above 0, not {temperature}")
+    if not 0 < temperature < np.inf:
+        raise ValueError(f"temperature must be a number above 0, not {temperature}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be at least 1, not {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
@@ -101,18 +104,23 @@ def sample(
     generator = np.random.default_rng(rng)
 
     def draw(logits: Array) -> Array:
-        p = probabilities(logits / temperature, top_k, top_p)
-        below = generator.random((len(p), 1)) < np.cumsum(p, axis=-1)
-        return below.argmax(-1)
+        below = np.cumsum(probabilities(logits, temperature, top_k, top_p), axis=-1)
+        point = generator.random((len(below), 1)) * below[:, -1:]  # the sum is 1 but for rounding
+        return (point < below).argmax(-1)
 
     return generate(model, source, max_length, draw, cache)
 
 
-def probabilities(logits: Array, top_k: int | None, top_p: float | None) -> Array:
-    """softmax over the tokens that `top_k` and `top_p` leave, (B, V); the others get 0."""
+def probabilities(
+    logits: Array, temperature: float, top_k: int | None, top_p: float | None
+) -> Array:
+    """softmax(logits / temperature) over the tokens that `top_k` and `top_p` leave, (B, V).
+
+    The others get 0.
+    """
     order = np.argsort(-logits, axis=-1, kind="stable")
     ranked = np.take_along_axis(logits, order, axis=-1).astype(np.float64)
-    p = np.exp(ranked - ranked[:, :1])
+    p = np.exp((ranked - ranked[:, :1]) / temperature)
     if top_k is not None:
         p[:, top_k:] = 0
     p /= p.sum(-1, keepdims=True)
@@ -139,17 +147,15 @@ def beam_search(
     """
     if beam_size < 1:
         raise ValueError(f"beam_size must be at least 1, not {beam_size}")
-    training = model.training
-    model.eval()
-    with no_grad():
+    with no_grad(), evaluating(model):
         batch, beams = len(source), beam_size
-        decoding = Decoding(model, source, copies=beams, cache=cache)
+        decoding = Decoding(model, source, max_length, copies=beams, cache=cache)
         tokens = np.full((batch * beams, 1), BOS)
         finished = np.zeros((batch, beams), bool)
         lengths = np.zeros((batch, beams))
         scores = np.full((batch, beams), -np.inf)
         scores[:, 0] = 0  # all beams begin alike: let the first one branch
-        while tokens.shape[1] <= max_length and not finished.all():
+        while tokens.shape[1] <= decoding.max_length and not finished.all():
             log_p = log_probabilities(decoding.logits(tokens)).reshape(batch, beams, -1)
             log_p[finished] = -np.inf
             log_p[finished, PAD] = 0  # a finished sequence goes on as it is
@@ -164,9 +170,7 @@ def beam_search(
             rows = (beam + np.arange(batch)[:, None] * beams).ravel()
             tokens = np.concatenate([tokens[rows], token.reshape(-1, 1)], axis=1)
             decoding.select(rows)
-    model.train(training)
-    best_rows = tokens.reshape(batch, beams, -1)[:, 0, 1:]  # ranked best first
-    return [until_eos(row) for row in best_rows.tolist()]
+    return [until_eos(row) for row in tokens[::beams, 1:].tolist()]  # ranked best first
 
 
 def log_probabilities(logits: Array) -> Array:

@@ -14,13 +14,13 @@ from minitransformer.config import TransformerConfig
 
 @lru_cache(maxsize=16)
 def sinusoidal_positions(length: int, d_model: int) -> Array:
-    """(length, d_model) float32: sine and cosine waves, from wavelength 2π up to 10000 · 2π.
+    """(length, d_model) float64: sine and cosine waves, from wavelength 2π up to 10000 · 2π.
 
     "Attention Is All You Need", section 3.5. Even columns are sines, odd ones cosines.
     """
     position = np.arange(length)[:, None]
     frequency = 10_000.0 ** (-np.arange(0, d_model, 2) / d_model)
-    table = np.empty((length, d_model), np.float32)
+    table = np.empty((length, d_model))
     table[:, 0::2] = np.sin(position * frequency)
     table[:, 1::2] = np.cos(position * frequency)
     table.setflags(write=False)
@@ -32,6 +32,7 @@ class TokenEmbedding(nn.Module):
 
     def __init__(self, vocab: int, config: TransformerConfig, rng: nn.Source) -> None:
         self.tokens = nn.Embedding(vocab, config.d_model, std=config.d_model**-0.5, rng=rng)
+        self.positions = None
         if config.positions == "learned":
             self.positions = nn.Embedding(
                 config.max_length, config.d_model, std=config.d_model**-0.5, rng=rng
@@ -42,9 +43,13 @@ class TokenEmbedding(nn.Module):
     def forward(self, tokens: Any, start: int = 0) -> Tensor:
         """(B, T) token numbers, the first at position `start` → (B, T, D).
 
-        ValueError when a position lies beyond `max_length`.
+        ValueError when a position lies beyond `max_length`, or a number below 0.
         """
         tokens = np.asarray(tokens)
+        if tokens.ndim != 2 or not tokens.shape[1]:
+            raise ValueError(f"tokens come as (B, T), with T at least 1, not {tokens.shape}")
+        if tokens.min(initial=0) < 0:  # which NumPy would look up from the end
+            raise ValueError(f"token numbers are at least 0, not {tokens.min()}")
         end = start + tokens.shape[1]
         if end > self.max_length:
             raise ValueError(
@@ -54,8 +59,7 @@ class TokenEmbedding(nn.Module):
 
     def position(self, start: int, end: int) -> Any:
         """(end − start, D): the vectors of these positions."""
-        learned = getattr(self, "positions", None)
-        if learned is not None:
-            return learned(np.arange(start, end))
+        if self.positions is not None:
+            return self.positions(np.arange(start, end))
         table = sinusoidal_positions(self.max_length, self.d_model)[start:end]
-        return table.astype(self.tokens.weight.dtype, copy=False)
+        return table.astype(self.tokens.weight.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,6 @@ class Transformer(nn.Module):
         if config.tie_embeddings:
             shared = self.source_embedding.tokens.weight
             self.target_embedding.tokens.weight = self.projection.weight = shared
-        self._rng = rng
 
     def forward(self, source: Any, target: Any) -> Tensor:
         """(B, S) and (B, T) token numbers → (B, T, V) logits, all target positions at once.
@@ -78,11 +79,27 @@ class Transformer(nn.Module):
 
         Read off the graph: each attention op keeps its weights, and knows which module called it.
         """
-        training = self.training
-        with recording(True):
-            logits = self.eval()(source, target)
-        self.train(training)
-        return attention_maps(logits, self)
+        frozen = [x for x in self.parameters() if not x.requires_grad]
+        for x in frozen:
+            x.requires_grad = True  # or nothing that depends on these alone would be recorded
+        try:
+            with evaluating(self), recording(True):
+                return attention_maps(self(source, target), self)
+        finally:
+            for x in frozen:
+                x.requires_grad = False
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A block in which dropout and the like are off; each module's mode before comes back."""
+    before = [(module, module.training) for _, module in model.named_modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
 
 
 def attention_maps(result: Tensor, model: nn.Module) -> dict[str, Array]:
