@@ -5,7 +5,8 @@ In every rule `g` is the incoming gradient and `y` the result.
 
 from __future__ import annotations
 
-from math import pi, sqrt as square_root
+from math import pi
+from math import sqrt as square_root
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ power    = op(lambda a, b: a**b, "xʸ", power_base, power_exponent, name="power"
                         on((2, 3), 3), on((2, 3), 2.0)])
 negative = op(np.negative, "−", lambda g, y, x: -g, examples=REAL)
 positive = op(np.positive, "+", lambda g, y, x: g, examples=REAL)
-abs      = op(np.absolute, "|x|", lambda g, y, x: g * np.sign(x), name="abs", examples=REAL)  # noqa: A001
+abs      = op(np.absolute, "|x|", lambda g, y, x: g * np.sign(x), name="abs", examples=REAL)
 
 exp        = op(np.exp, "exp",       lambda g, y, x: g * y, examples=REAL)
 expm1      = op(np.expm1, "expm1",   lambda g, y, x: g * (y + 1), examples=REAL)

@@ -51,7 +51,7 @@ def is_safe(x: Any) -> bool:
 
 
 def row_maxima(x: Any) -> Any:
-    """The largest element of each row; 0 for a row of -inf alone, from which nothing can be taken."""
+    """The largest element of each row, to be taken out of it; 0 where that is -inf."""
     top = x.max(-1, keepdims=True)
     return np.where(np.isneginf(top), 0, top)
 
@@ -74,7 +74,9 @@ def linear(x: Any, weight: Any, bias: Any) -> Any:
 @linear.kernel
 def linear_kernel(x: Any, weight: Any, bias: Any) -> Any:
     if x.shape[-1] != weight.shape[1]:
-        raise ValueError(f"the input's last axis is {x.shape[-1]}, the layer takes {weight.shape[1]}")
+        raise ValueError(
+            f"the input's last axis is {x.shape[-1]}, the layer takes {weight.shape[1]}"
+        )
     y = matrix(x) @ weight.T
     y += bias
     return (y.reshape(*x.shape[:-1], len(weight)),)
@@ -263,9 +265,8 @@ def cross_entropy_kernel(
     picked = x[np.arange(len(x)), chosen] * (1 - label_smoothing)
     if label_smoothing:
         picked += sum_rows(x) * (label_smoothing / classes)
-    loss = ((np.log(total) - picked) * counts).sum()
-    scale = counts / (total.dtype.type(n) if mean_or_sum(reduction) else total.dtype.type(1))
-    return np.asarray(loss / n if reduction == "mean" else loss, logits.dtype), p, total, scale, chosen
+    weight = counts * total.dtype.type(1 / n if mean_or_sum(reduction) else 1)
+    return ((np.log(total) - picked) * weight).sum(), p, total, weight, chosen
 
 
 @cross_entropy.rule
@@ -279,12 +280,12 @@ def cross_entropy_rule(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Any:
-    p, total, scale, chosen = saved
-    scale = scale * g
-    gx = p * (scale / total)[:, None]
-    gx[np.arange(len(gx)), chosen] -= scale * (1 - label_smoothing)
+    p, total, weight, chosen = saved
+    weight = weight * g
+    gx = p * (weight / total)[:, None]
+    gx[np.arange(len(gx)), chosen] -= weight * (1 - label_smoothing)
     if label_smoothing:
-        gx -= (scale * (label_smoothing / logits.shape[-1]))[:, None]
+        gx -= (weight * (label_smoothing / logits.shape[-1]))[:, None]
     return gx.reshape(logits.shape), None
 
 
@@ -357,8 +358,8 @@ def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
 
 
 def product_like(like: Any, a: Any, b: Any) -> Any:
-    """a @ b laid out in memory as `like`: then heads merge into one axis, and back, without a copy."""
-    shape = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) + (a.shape[-2], b.shape[-1])
+    """a @ b laid out in memory as `like`: heads then merge into one axis without a copy."""
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     out = np.empty_like(like) if shape == like.shape else None
     return np.matmul(a, b, out=out)
 

@@ -8,7 +8,12 @@ import numpy as np
 
 from minigrad.op import composite, on, op
 
-AXES = [on((2, 3), axis=1), on((2, 3)), on((2, 3, 2), axis=(0, 2)), on((2, 3), axis=-1, keepdims=True)]
+AXES = [
+    on((2, 3), axis=1),
+    on((2, 3)),
+    on((2, 3, 2), axis=(0, 2)),
+    on((2, 3), axis=-1, keepdims=True),
+]
 
 
 def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
@@ -95,13 +100,13 @@ def norm_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) 
     return spread(g, x, axis, keepdims) * x / np.where(length == 0, 1, length)
 
 
-sum = op(np.sum, "Σ", sum_rule, family="reduce", examples=AXES)  # noqa: A001
+sum = op(np.sum, "Σ", sum_rule, family="reduce", examples=AXES)
 mean = op(np.mean, "mean", mean_rule, family="reduce", examples=AXES)
 var = op(np.var, "var", var_rule, family="reduce", examples=[*AXES, on((4, 3), axis=0, ddof=1)])
-max = op(  # noqa: A001
+max = op(
     np.max, "max", extreme_rule, family="reduce", name="max", numpy=[np.max, np.amax], examples=AXES
 )
-min = op(  # noqa: A001
+min = op(
     np.min, "min", extreme_rule, family="reduce", name="min", numpy=[np.min, np.amin], examples=AXES
 )
 prod = op(

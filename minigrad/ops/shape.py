@@ -60,7 +60,9 @@ def tile_rule(g: Any, y: Any, x: Any, reps: Any = 1) -> Any:
     reps = [1] * (len(shape) - len(reps)) + reps
     shape = (1,) * (len(reps) - len(shape)) + shape
     split = [n for pair in zip(reps, shape, strict=True) for n in pair]
-    return np.reshape(np.sum(np.reshape(g, split), axis=tuple(range(0, len(split), 2))), np.shape(x))
+    return np.reshape(
+        np.sum(np.reshape(g, split), axis=tuple(range(0, len(split), 2))), np.shape(x)
+    )
 
 
 def repeat_rule(g: Any, y: Any, x: Any, repeats: Any = 1, axis: int | None = None) -> Any:
@@ -144,11 +146,15 @@ pad = op(lambda x, pad_width=0, constant_values=0:
          family="shape", name="pad", numpy=[np.pad], unpack=padded,
          examples=[on((2, 3), pad_width=1), on((2, 3), pad_width=((0, 1), (2, 0)))])
 tile = op(lambda x, reps=1: np.tile(x, reps), "tile", tile_rule, family="shape", name="tile",
-          numpy=[np.tile], examples=[on((2, 3), reps=2), on((3,), reps=(2, 2)), on((2, 3), reps=(2, 1))])
+          numpy=[np.tile],
+          examples=[on((2, 3), reps=2), on((3,), reps=(2, 2)), on((2, 3), reps=(2, 1))])
 repeat = op(lambda x, repeats=1, axis=None: np.repeat(x, repeats, axis), "repeat", repeat_rule,
             family="shape", name="repeat", numpy=[np.repeat],
             examples=[on((2, 3), repeats=2), on((2, 3), repeats=[1, 0, 2], axis=1)])
 
+scatter_add = op(added_at, "scatter add", lambda g, y, x, index=None, shape=None: g[index],
+                 family="shape", name="scatter_add",
+                 examples=[on((3, 2), index=np.array([0, 2, 0]), shape=(4, 2))])
 getitem = op(lambda x, index=...: x[index], "[ ]",
              lambda g, y, x, index=...: scatter_add(g, index=index, shape=np.shape(x)),
              family="shape", name="getitem",
@@ -156,9 +162,6 @@ getitem = op(lambda x, index=...: x[index], "[ ]",
                        on((3, 4), index=np.array([0, 2, 0])),
                        on((3, 4), index=(np.array([0, 2, 2]), np.array([1, 1, 1]))),
                        on((3, 4), index=np.array([True, False, True]))])
-scatter_add = op(added_at, "scatter add", lambda g, y, x, index=None, shape=None: g[index],
-                 family="shape", name="scatter_add",
-                 examples=[on((3, 2), index=np.array([0, 2, 0]), shape=(4, 2))])
 tril = op(lambda x, k=0: np.tril(x, k), "tril", lambda g, y, x, k=0: np.tril(g, k),
           family="shape", name="tril", numpy=[np.tril], examples=[on((3, 3)), on((2, 3, 3), k=-1)])
 triu = op(lambda x, k=0: np.triu(x, k), "triu", lambda g, y, x, k=0: np.triu(g, k),
@@ -166,7 +169,11 @@ triu = op(lambda x, k=0: np.triu(x, k), "triu", lambda g, y, x, k=0: np.triu(g, 
 # fmt: on
 
 
-@composite(np.take, family="shape", examples=[on((4, 3), indices=[0, 2, 0], axis=0), on((4, 3), indices=[5, 1])])
+@composite(
+    np.take,
+    family="shape",
+    examples=[on((4, 3), indices=[0, 2, 0], axis=0), on((4, 3), indices=[5, 1])],
+)
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The elements at integer `indices` along `axis`, of the flattened array without one."""
     if axis is None:
