@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minitransformer.runs import write_atomically
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -79,13 +81,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
             f"{path}: cannot draw {suffix or 'a file without suffix'}; "
             f"the possible ones are {', '.join(_UNSTAMPED)}"
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with house_style():
-            figure.savefig(temporary, format=suffix[1:], metadata=_UNSTAMPED[suffix])
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with house_style():
+        write_atomically(
+            path,
+            lambda file: figure.savefig(file, format=suffix[1:], metadata=_UNSTAMPED[suffix]),
+        )
 
 
 def text_width(text: str, size: float) -> float:
@@ -192,12 +192,13 @@ def _points(records: Sequence[Mapping[str, float]], key: str) -> list[Point]:
 
 def _draw_loss(axes: Axes, points: list[Point]) -> None:
     """Draw the loss, on the scale that its range asks for."""
-    from matplotlib.ticker import StrMethodFormatter
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     values = [value for _, value in points]
     logarithmic = min(values) > 0 and math.log10(max(values) / min(values)) > 1.5
     axes.set_yscale("log" if logarithmic else "linear")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.4g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Loss (logarithmic)" if logarithmic else "Loss", loc="left", fontsize=9)
     _draw_line(axes, points, BLUE, f"{values[-1]:.3g}")
 

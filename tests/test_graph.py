@@ -1,0 +1,590 @@
+"""What a computation looks like as a plain graph: what folds, what gathers, what is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import Tensor, Value, nn
+from viz.graph import Edge, Graph, Node, Row, graph, numbers, retain_grads
+
+
+def leaf(name: str, *shape: int, trained: bool = False) -> Tensor:
+    """A named leaf of some shape."""
+    return Tensor(np.ones(shape), requires_grad=trained, name=name)
+
+
+def labels(picture: Graph) -> list[str]:
+    """The labels of all nodes, in order."""
+    return [node.label for node in picture.nodes]
+
+
+def said(picture: Graph) -> list[str]:
+    """The label and the detail of each op, as its card says them."""
+    return [f"{node.label} {node.detail}".strip() for node in picture.nodes if node.detail]
+
+
+def one(picture: Graph, label: str) -> Node:
+    """The only node with this label."""
+    (found,) = [node for node in picture.nodes if node.label == label]
+    return found
+
+
+def arrows(picture: Graph) -> list[tuple[str, str]]:
+    """The edges, by the labels of what they connect."""
+    label = {node.id: node.label for node in picture.nodes}
+    return [(label[edge.source], label[edge.target]) for edge in picture.edges]
+
+
+class Attention(nn.Module):
+    """Self-attention with H = 2 heads."""
+
+    def __init__(self, d_model: int = 4) -> None:
+        self.query = nn.Linear(d_model, d_model, rng=0)
+        self.key = nn.Linear(d_model, d_model, rng=1)
+        self.value = nn.Linear(d_model, d_model, rng=2)
+        self.output = nn.Linear(d_model, d_model, rng=3)
+
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        """(T, D) → (T, D)."""
+        query, key, value = (
+            part(x).reshape(len(x), 2, -1).swapaxes(0, 1)
+            for part in (self.query, self.key, self.value)
+        )
+        heads = mg.scaled_dot_product_attention(query, key, value, mask=mask)
+        return self.output(heads.swapaxes(0, 1).reshape(len(x), -1))
+
+
+class Layer(nn.Module):
+    """Attention and a feed-forward network, each in a residual."""
+
+    def __init__(self, d_model: int = 4) -> None:
+        self.attention = Attention(d_model)
+        self.norm = nn.LayerNorm(d_model)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(d_model, 8, rng=4), mg.relu, nn.Linear(8, d_model, rng=5)
+        )
+        self.dropout = nn.Dropout(0.1, rng=0)
+
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        """(T, D) → (T, D)."""
+        x = self.norm(x + self.dropout(self.attention(x, mask)))
+        return x + self.dropout(self.feed_forward(x))
+
+
+class Stack(nn.Module):
+    """Layers one after the other."""
+
+    def __init__(self, depth: int) -> None:
+        self.layers = nn.ModuleList([Layer() for _ in range(depth)])
+
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        """(T, D) → (T, D)."""
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x
+
+
+class Cell(nn.Module):
+    """One step of a recurrent network."""
+
+    def __init__(self) -> None:
+        self.input = nn.Linear(3, 3, rng=0)
+        self.state = nn.Linear(3, 3, bias=False, rng=1)
+
+    def forward(self, x: Any, state: Any) -> Any:
+        """(B, D), (B, D) → (B, D)."""
+        return np.tanh(self.input(x) + self.state(state))
+
+
+class Recurrent(nn.Module):
+    """One cell called once for each input."""
+
+    def __init__(self) -> None:
+        self.cell = Cell()
+
+    def forward(self, inputs: list[Tensor]) -> Any:
+        """T inputs (B, D) → (B, D)."""
+        state = leaf("start", 1, 3)
+        for x in inputs:
+            state = self.cell(x, state)
+        return state
+
+
+def loss() -> Tensor:
+    """mean((tanh(x @ w + b) − y)²)."""
+    x, y = leaf("x", 2, 3), leaf("y", 2, 1)
+    w, b = leaf("w", 3, 1, trained=True), leaf("b", 1, trained=True)
+    return (((x @ w + b).tanh() - y) ** 2).mean()
+
+
+def chain(length: int) -> Tensor:
+    """That many multiplications, one after the other."""
+    x = leaf("x", trained=True)
+    for _ in range(length):
+        x = x * 1.001
+    return x
+
+
+def test_parameters_are_rows_in_the_card_of_their_op_and_inputs_are_cards() -> None:
+    picture = graph(loss())
+    assert labels(picture) == ["x", "matmul", "add", "tanh", "y", "subtract", "power", "mean"]
+    assert one(picture, "matmul").rows == (Row("w", (3, 1), "parameter"),)
+    assert one(picture, "add").rows == (Row("b", (1,), "parameter"),)
+    assert (one(picture, "x").family, one(picture, "x").shape) == ("input", (2, 3))
+
+
+def test_edges_lead_from_inputs_to_results() -> None:
+    assert arrows(graph(loss())) == [
+        ("x", "matmul"), ("matmul", "add"), ("add", "tanh"), ("tanh", "subtract"),
+        ("y", "subtract"), ("subtract", "power"), ("power", "mean"),
+    ]  # fmt: skip
+
+
+def test_nodes_come_after_those_that_they_were_computed_from_and_are_numbered() -> None:
+    picture = graph(Layer()(leaf("x", 5, 4)))
+    position = {node.id: i for i, node in enumerate(picture.nodes)}
+    assert all(position[edge.source] < position[edge.target] for edge in picture.edges)
+    assert list(position) == [f"n{i}" for i in range(len(position))]
+
+
+def test_leaves_stay_cards_where_no_other_input_carries_the_data() -> None:
+    a, b = leaf("a", 2, trained=True), leaf("b", 2, trained=True)
+    picture = graph(a * b)
+    assert labels(picture) == ["a", "b", "multiply"]
+    assert one(picture, "a").family == "parameter"
+
+
+def test_leaves_stay_cards_where_their_numbers_are_asked_for() -> None:
+    assert {"w", "b"} <= set(labels(graph(loss(), values=True)))
+    assert {"w", "b"} <= set(labels(graph(loss(), grads=True)))
+
+
+def test_a_parameter_with_several_users_outside_of_modules_is_a_card() -> None:
+    x, w = leaf("x", 2), leaf("w", 2, trained=True)
+    assert arrows(graph((x * w).exp() * w)) == [
+        ("x", "multiply"), ("w", "multiply"), ("multiply", "exp"),
+        ("exp", "multiply"), ("w", "multiply"),
+    ]  # fmt: skip
+
+
+def test_a_parameter_shared_by_several_modules_is_a_card_between_them() -> None:
+    model = nn.Sequential(nn.Linear(3, 3, rng=0), mg.relu, nn.Linear(3, 3, rng=0))
+    model[2].weight = model[0].weight
+    picture = graph(model(leaf("x", 2, 3)))
+    assert ("0.weight", "0") in arrows(picture)
+    assert ("0.weight", "2") in arrows(picture)
+    assert one(picture, "0.weight").path == ("Sequential",)
+    assert [row.name for row in one(picture, "2").rows] == ["bias"]
+
+
+def test_a_parameter_used_inside_and_outside_of_its_module_is_a_card() -> None:
+    layer = nn.Linear(3, 3, rng=0)
+    picture = graph(layer(leaf("x", 2, 3)).sum() + (layer.weight**2).sum())
+    assert ("weight", "power") in arrows(picture)
+    assert ("weight", "Linear") in arrows(picture)
+
+
+def test_constant_numbers_are_words_in_the_card() -> None:
+    x = leaf("x", 2, trained=True)
+    results: list[Any] = [
+        x * 0.125, 1 - x, x / 4, x**2, x**-1, x**0.5, 2.0**x, np.maximum(x, 0.0),
+        np.where(np.array([True, False]), x, -np.inf), x * Tensor(3.0),
+    ]  # fmt: skip
+    assert said(graph(results)) == [
+        "multiply × 0.125", "subtract 1 − x", "divide ÷ 4", "power x²", "power x⁻¹", "power x^0.5",
+        "power 2^x", "max (x, 0)", "where else −∞", "multiply × 3",
+    ]  # fmt: skip
+
+
+def test_params_are_told_where_they_are_not_the_usual_ones() -> None:
+    x = leaf("x", 2, 3, trained=True)
+    results: list[Any] = [
+        x.sum(axis=0), x.mean(axis=-1, keepdims=True), x.softmax(), x.softmax(axis=0),
+        x[:, 0], x[None, ..., ::2], x[np.array([1, 0])], mg.gelu(x, approximate="tanh"),
+        mg.layer_norm(x, np.ones(3), np.zeros(3), eps=0.1), x.astype(np.float32),
+    ]  # fmt: skip
+    assert said(graph(results)) == [
+        "sum axis=0", "mean axis=-1", "softmax axis=0", "getitem [:, 0]", "getitem [None, …, ::2]",
+        "getitem [array]", "gelu approximate=tanh", "layer norm eps=0.1", "astype dtype=float32",
+    ]  # fmt: skip
+
+
+def test_constant_arrays_are_rows_named_by_the_op_or_by_the_module_that_owns_them() -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            self.table = np.ones((8, 3), np.float32)
+
+        def forward(self, x: Any) -> Any:
+            return x + self.table[: len(x)]
+
+    x = leaf("x", 2, 3, trained=True)
+    target = np.array([0, 2])
+    picture = graph(mg.cross_entropy(Shifted()(x), target))
+    assert one(picture, "cross entropy").rows == (Row("target", (2,), "constant"),)
+    assert one(picture, "Shifted").rows == (Row("table", (2, 3), "constant"),)
+    assert graph(x * np.ones((2, 3))).nodes[-1].rows == (Row("constant", (2, 3), "constant"),)
+
+
+def test_the_only_target_of_a_batch_of_one_is_said_in_full() -> None:
+    logits = leaf("logits", 1, 3, trained=True)
+    assert said(graph(mg.cross_entropy(logits, np.array([2])))) == ["cross entropy target=2"]
+
+
+def test_reshaping_is_a_pill_and_dropout_too() -> None:
+    x = leaf("x", 2, 6, trained=True)
+    x.requires_grad = True
+    shaped = mg.expand_dims(x.reshape(3, 4).swapaxes(0, 1), 0).squeeze()
+    picture = graph(mg.dropout(shaped, 0.25, rng=0))
+    assert [node.kind for node in picture.nodes] == ["card"] + ["pill"] * 5
+    assert [node.shape for node in picture.nodes[1:3]] == [(3, 4), (4, 3)]
+    assert said(picture) == ["dropout p=0.25"]
+
+
+def test_adding_two_results_of_one_shape_is_a_circle_and_adding_a_bias_is_not() -> None:
+    x, bias = leaf("x", 2, 3, trained=True), leaf("bias", 3, trained=True)
+    picture = graph(x.exp() + x.tanh() + bias)
+    assert [node.kind for node in picture.nodes if node.label == "add"] == ["sum", "card"]
+    assert [node.kind for node in graph(x.exp() + x.sum()).nodes] == ["card"] * 4
+
+
+def test_a_transposed_factor_is_a_sign_in_the_card_of_the_product() -> None:
+    query, key = leaf("query", 5, 4, trained=True), leaf("key", 5, 4, trained=True)
+    picture = graph(query.exp() @ key.T)
+    assert said(picture) == ["matmul a · bᵀ"]
+    assert arrows(picture) == [("query", "exp"), ("exp", "matmul"), ("key", "matmul")]
+    weight = graph(nn.Linear(4, 3, bias=False, rng=0)(leaf("x", 5, 4)))
+    assert one(weight, "Linear").rows == (Row("weightᵀ", (4, 3), "parameter"),)
+
+
+def test_a_transposed_matrix_with_another_use_is_a_node() -> None:
+    x = leaf("x", 3, 3, trained=True)
+    turned = x.T
+    assert labels(graph(x @ turned + turned)) == ["x", "transpose", "matmul", "add"]
+    assert labels(graph([x @ turned, turned])) == ["x", "transpose", "matmul"]
+
+
+def test_a_factor_that_comes_twice_has_two_edges() -> None:
+    x = leaf("x", 2, trained=True)
+    assert graph(x * x).edges == (Edge("n0", "n1"), Edge("n0", "n1"))
+
+
+def test_the_number_that_backward_starts_from_is_marked_as_the_loss() -> None:
+    assert one(graph(loss()), "mean").family == "loss"
+    x = leaf("x", 2, 3, trained=True)
+    assert one(graph(mg.cross_entropy(x, np.array([0, 1])) * 2), "cross entropy").family == "loss"
+
+
+def test_leaves_and_arrays_can_be_named_by_the_caller() -> None:
+    data, rate = Tensor([1.0, 2.0], requires_grad=True), np.ones(2)
+    picture = graph(data * rate, names={"data": data, "rate": rate})
+    assert labels(picture) == ["data", "multiply"]
+    assert picture.nodes[1].rows == (Row("rate", (2,), "constant"),)
+
+
+def test_ops_stand_in_the_module_call_that_made_them() -> None:
+    picture = graph(Layer()(leaf("x", 5, 4)))
+    assert picture.clusters == (
+        ("Layer",), ("Layer", "attention"), ("Layer", "feed_forward"),
+    )  # fmt: skip
+    assert one(picture, "attention").path == ("Layer", "attention")
+    assert one(picture, "relu").path == ("Layer", "feed_forward")
+    assert one(picture, "x").path == ()
+
+
+def test_a_module_call_with_one_op_is_that_op_under_its_own_name() -> None:
+    picture = graph(Layer()(leaf("x", 5, 4)))
+    query = one(picture, "query")
+    assert (query.detail, query.family, query.path) == ("linear", "matmul", ("Layer", "attention"))
+    assert query.rows == (Row("weight", (4, 4), "parameter"), Row("bias", (4,), "parameter"))
+    assert one(picture, "norm").detail == "layer norm"
+    assert graph(nn.LayerNorm(4)(leaf("x", 2, 4))).nodes[1].label == "LayerNorm"
+    assert graph(nn.LayerNorm(4)(leaf("x", 2, 4))).nodes[1].detail == ""
+
+
+def test_several_calls_of_one_module_are_told_apart_and_each_has_its_parameters() -> None:
+    picture = graph(Recurrent()([leaf(f"x{i}", 1, 3) for i in range(3)]))
+    assert picture.clusters == (
+        ("Recurrent",), ("Recurrent", "cell"), ("Recurrent", "cell (2)"), ("Recurrent", "cell (3)"),
+    )  # fmt: skip
+    inputs = [node for node in picture.nodes if node.label == "input"]
+    assert [[row.name for row in node.rows] for node in inputs] == [["weight", "bias"]] * 3
+
+
+def test_a_leaf_made_inside_a_module_stands_there() -> None:
+    picture = graph(Recurrent()([leaf("x", 1, 3), leaf("x", 1, 3)]))
+    assert one(picture, "start").path == ("Recurrent",)
+
+
+def test_a_parameter_outside_of_its_modules_call_is_an_unnamed_input() -> None:
+    layer = nn.Linear(2, 2, rng=0)
+    picture = graph(layer.forward(leaf("x", 1, 2)))
+    assert labels(picture) == ["x", "input", "input", "linear"]
+
+
+def test_a_depth_turns_deeper_calls_into_cards_that_count_what_is_inside() -> None:
+    picture = graph(Layer()(leaf("x", 5, 4), np.tri(5, dtype=bool)), depth=1)
+    assert labels(picture) == [
+        "x", "attention", "dropout", "add", "norm", "feed_forward", "dropout", "add"
+    ]  # fmt: skip
+    attention = one(picture, "attention")
+    assert attention.size == "13 ops · 80 params"
+    assert (attention.shape, attention.family) == ((5, 4), "matmul")
+    assert attention.rows == (Row("mask", (5, 5), "constant"),)
+    feed_forward = one(picture, "feed_forward")
+    assert (feed_forward.size, feed_forward.detail) == ("3 ops · 76 params", "Sequential")
+    assert feed_forward.family == "activation"
+
+
+def test_edges_into_and_out_of_a_folded_call_are_merged() -> None:
+    picture = graph(Layer()(leaf("x", 5, 4)), depth=1)
+    assert arrows(picture).count(("x", "attention")) == 1
+    assert ("attention", "dropout") in arrows(picture)
+    assert ("x", "add") in arrows(picture)
+
+
+def test_depth_zero_leaves_one_card_of_a_model() -> None:
+    model = Stack(2)
+    picture = graph(model(leaf("x", 5, 4)), depth=0)
+    assert labels(picture) == ["x", "Stack"]
+    assert picture.nodes[1].size == f"42 ops · {nn.count_parameters(model)} params"
+    assert picture.nodes[1].family == "module"
+
+
+def test_a_large_depth_shows_everything() -> None:
+    result = Stack(2)(leaf("x", 5, 4))
+    assert graph(result, depth=99) == graph(result)
+
+
+def test_a_model_beyond_the_limit_is_folded_by_module_and_says_so() -> None:
+    result = Stack(3)(leaf("x", 5, 4))
+    everything = graph(result)
+    assert everything.note == ""
+    picture = graph(result, limit=30)
+    assert len(picture.nodes) <= 30 < len(everything.nodes)
+    assert picture.note == (
+        "showing 22 nodes at depth 2; 48 ops are folded into their modules, "
+        "and a larger depth opens more"
+    )
+
+
+def test_the_largest_depth_within_the_limit_is_chosen() -> None:
+    result = Stack(3)(leaf("x", 5, 4))
+    assert graph(result, limit=22).nodes == graph(result, depth=2).nodes
+    assert len(graph(result, limit=21).nodes) == 4
+
+
+def test_a_long_chain_without_modules_keeps_its_newest_nodes() -> None:
+    picture = graph(chain(5_000))
+    assert len(picture.nodes) == 150
+    stub = picture.nodes[-1]
+    assert (stub.label, stub.kind) == ("4,851 older ops", "stub")
+    assert picture.note == "4,851 older ops left out"
+    assert picture.edges[0] == Edge(stub.id, "n0")
+    assert len(picture.edges) == 149
+
+
+def test_a_chosen_depth_has_a_limit_too() -> None:
+    assert len(graph(chain(2_000), depth=3).nodes) == 1000
+
+
+def test_a_chain_deeper_than_the_recursion_limit_can_be_drawn_whole() -> None:
+    assert len(graph(chain(20_000), limit=30_000).nodes) == 20_001
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 4), st.one_of(st.none(), st.integers(0, 4)))
+def test_never_more_nodes_than_the_limit_and_no_edge_from_nowhere(
+    limit: int, layers: int, depth: int | None
+) -> None:
+    picture = graph(Stack(layers)(leaf("x", 3, 4)).sum(), depth, limit=limit)
+    ids = {node.id for node in picture.nodes}
+    assert 1 <= len(picture.nodes) <= limit
+    assert len(ids) == len(picture.nodes)
+    assert all({edge.source, edge.target} <= ids for edge in picture.edges)
+
+
+def test_leaving_out_inputs_alone_is_said_as_well() -> None:
+    picture = graph(leaf("a", 2, trained=True) * leaf("b", 2, trained=True), limit=2)
+    assert labels(picture) == ["multiply", "older inputs"]
+    assert picture.note == "older inputs left out"
+
+
+def test_numbers_are_written_out_where_they_are_few() -> None:
+    assert numbers(np.array(0.25)) == (("0.25",),)
+    assert numbers(np.arange(6)) == (("0", "1", "2", "3", "4", "5"),)
+    assert numbers(np.eye(2)) == (("1", "0"), ("0", "1"))
+    assert numbers(np.array([-1.23456, np.inf, -np.inf])) == (("−1.235", "∞", "−∞"),)
+    assert numbers(np.array([True, False])) == (("1", "0"),)
+    assert numbers(np.array([[12345]])) == (("12,345",),)
+
+
+def test_many_numbers_are_summed_up() -> None:
+    assert numbers(np.arange(7)) == (("min 0 · max 6",),)
+    assert numbers(np.ones((4, 4))) == (("mean 1 · std 0",),)
+    assert numbers(np.zeros((2, 2, 2))) == (("mean 0 · std 0",),)
+    assert numbers(np.array([[np.nan] * 5, [2.0] * 5])) == (("mean 2 · std 0 · 5 not finite",),)
+    assert numbers(np.full(9, np.nan)) == (("9 not finite",),)
+    assert numbers(np.ones((0, 3))) == (("empty",),)
+
+
+def test_values_are_shown_on_request() -> None:
+    w = Tensor([2.0, 3.0], requires_grad=True, name="w")
+    picture = graph((w * w).sum(), values=True)
+    assert [node.value for node in picture.nodes] == [(("2", "3"),), (("4", "9"),), (("13",),)]
+    assert all(node.value is None and node.grad is None for node in graph(w * w).nodes)
+
+
+def test_no_gradient_yet_is_not_a_gradient_of_zero() -> None:
+    w, x = leaf("w", trained=True), leaf("x")
+    result = (w * x) * 0.0
+    retain_grads(result)
+    before = graph(result, grads=True)
+    assert [node.grad for node in before.nodes] == [(), None, (), ()]
+    result.backward(retain_graph=True)
+    after = graph(result, grads=True)
+    assert [node.grad for node in after.nodes] == [(("0",),), None, (("0",),), (("1",),)]
+
+
+def test_rows_carry_the_numbers_of_a_modules_parameters() -> None:
+    layer = nn.Linear(2, 1, rng=0)
+    layer.weight.data[...] = [[3.0, 4.0]]
+    result = layer(Tensor([[1.0, 2.0]], name="x")).sum()
+    result.backward(retain_graph=True)
+    weight, bias = one(graph(result, values=True, grads=True), "Linear").rows
+    assert (weight.value, weight.grad) == ((("3", "4"),), (("1", "2"),))
+    assert (bias.value, bias.grad) == ((("0",),), (("1",),))
+
+
+def test_a_fused_op_is_one_card_and_can_be_expanded_to_its_definition() -> None:
+    x = leaf("x", 5, 4)
+    mask = np.tri(5, dtype=bool)
+    result = Attention()(x, mask)
+    assert one(graph(result), "attention").rows == (Row("mask", (5, 5), "constant"),)
+    picture = graph(result, expand="scaled_dot_product_attention")
+    inside = ("Attention", "scaled dot product attention")
+    assert [f"{n.label} {n.detail}".strip() for n in picture.nodes if n.path == inside] == [
+        "matmul query · keyᵀ", "divide ÷ 1.414", "where else −∞", "softmax",
+        "matmul softmax · value",
+    ]  # fmt: skip
+    assert one(picture, "where").rows == (Row("mask", (5, 5), "constant"),)
+    assert one(picture, "query").detail == "linear"
+
+
+def test_expanding_everything_opens_each_fused_op_one_level() -> None:
+    picture = graph(Attention()(leaf("x", 5, 4)), expand=True)
+    assert ("Attention", "query") in picture.clusters
+    assert "softmax" in labels(picture)
+    products = [node for node in picture.nodes if node.path == ("Attention", "query")]
+    assert [node.label for node in products] == ["matmul", "add"]
+    assert products[0].detail == "x · weightᵀ"
+    assert products[0].rows == (Row("weightᵀ", (4, 4), "parameter"),)
+
+
+def test_expanding_leaves_the_graph_as_it_was() -> None:
+    x = leaf("x", 5, 4, trained=True)
+    result = Attention()(x).sum()
+    before = graph(result)
+    graph(result, expand=True, grads=True)
+    assert graph(result) == before
+    assert x.grad is None
+    result.backward()
+    assert x.grad is not None
+
+
+def test_an_expanded_op_has_the_values_and_gradients_of_its_steps() -> None:
+    x = Tensor([[1.0, 3.0, 0.5]], requires_grad=True, name="x")
+    result = mg.softmax(x)
+    loss = -np.log(result[0, 1])
+    retain_grads(loss)
+    loss.backward(retain_graph=True)
+    picture = graph(loss, expand=True, values=True, grads=True)
+    assert one(picture, "divide").value == numbers(result.data)
+    assert one(picture, "subtract").grad == one(picture, "x").grad == numbers(x.grad)
+
+
+def test_every_fused_op_can_be_expanded() -> None:
+    rng = np.random.default_rng(0)
+    for op in mg.TABLE.values():
+        if op.joint is not None:
+            for example in op.examples:
+                inputs = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in example.draw(rng)]
+                picture = graph(op(*inputs, **example.params), expand={op.name})
+                assert len(picture.nodes) > 2, op.name
+
+
+def test_expanding_an_op_that_is_not_fused_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"called exp; the possible ones are .*softmax"):
+        graph(loss(), expand=["exp"])
+
+
+def test_a_freed_graph_ends_with_a_notice() -> None:
+    w = leaf("w", 2, trained=True)
+    shared = w * 2
+    shared.sum().backward()
+    picture = graph(shared.exp())
+    assert [(node.label, node.notice) for node in picture.nodes] == [
+        ("multiply", "freed by backward()"), ("exp", ""),
+    ]  # fmt: skip
+    assert "retain_graph=True" in picture.note
+
+
+def test_what_was_not_recorded_is_a_lone_card_and_a_note() -> None:
+    with mg.no_grad():
+        result = leaf("w", 2, trained=True) * 2
+    picture = graph(result)
+    assert labels(picture) == ["input"]
+    assert "nothing is recorded" in picture.note
+
+
+def test_several_results_share_one_graph() -> None:
+    x = leaf("x", 2, trained=True)
+    y = x.exp()
+    picture = graph([y.sum(), y.max()])
+    assert labels(picture) == ["x", "exp", "sum", "max"]
+    assert [node.family for node in picture.nodes[2:]] == ["loss", "loss"]
+
+
+@pytest.mark.parametrize("result", [np.ones(2), "x", [], [1.0], None])
+def test_anything_else_than_tensors_and_values_is_an_error(result: Any) -> None:
+    with pytest.raises(TypeError, match="a Tensor or a Value"):
+        graph(result)
+
+
+def test_impossible_depths_and_limits_are_errors() -> None:
+    with pytest.raises(ValueError, match="depth is a number of levels, 0 or more, not -1"):
+        graph(loss(), depth=-1)
+    with pytest.raises(ValueError, match="limit is a number of nodes, 1 or more, not 0"):
+        graph(loss(), limit=0)
+
+
+def test_scalars_are_cards_with_operation_number_and_gradient() -> None:
+    a, b = Value(2.0), Value(-3.0)
+    result = (a * b + 10).tanh() ** 2
+    result.backward()
+    picture = graph(result, names={"a": a, "b": b})
+    assert labels(picture) == ["a", "b", "×", "value", "+", "tanh", "x²"]
+    assert [node.value for node in picture.nodes[:3]] == [(("2",),), (("−3",),), (("−6",),)]
+    assert picture.nodes[-1].grad == (("1",),)
+    assert arrows(picture)[:2] == [("a", "×"), ("b", "×")]
+
+
+def test_a_named_scalar_result_says_its_operation_too() -> None:
+    a = Value(2.0)
+    b = a / 4
+    assert said(graph(b, names={"b": b})) == ["b ÷"]
+
+
+def test_a_long_chain_of_scalars_keeps_its_newest_nodes() -> None:
+    x = Value(1.0)
+    for _ in range(3_000):
+        x = x * 1.001
+    picture = graph(x)
+    assert len(picture.nodes) == 150
+    assert picture.nodes[-1].kind == "stub"
+    assert "older ops left out" in picture.note

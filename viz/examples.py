@@ -1,0 +1,126 @@
+"""Small computations worth looking at: what `minigrad graph WHAT` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+import minigrad as mg
+from minigrad import Tensor
+from minigrad.tensor import Array
+from minitransformer import (
+    DecoderLayer,
+    EncoderLayer,
+    MultiHeadAttention,
+    Transformer,
+    TransformerConfig,
+    causal_mask,
+    greedy,
+)
+from minitransformer.data import PAD, SPECIAL_TOKENS, Batch, make_batch
+from minitransformer.prediction import Predictor
+
+CONFIG = TransformerConfig(
+    14, 14, d_model=64, num_heads=4, num_encoder_layers=2, num_decoder_layers=2, d_ff=128,
+    dropout=0.0, max_length=16,
+)  # fmt: skip
+
+MODEL_DEPTH = 3
+"""Of a whole model, attention and feed-forward layers are a card each."""
+
+
+def numbers(rng: np.random.Generator, *shape: int) -> Array:
+    """Random numbers with few digits, to be read in a picture."""
+    return rng.normal(size=shape).round(1)
+
+
+def expression() -> Tensor:
+    """mean((tanh(x @ w + b) − y)²)."""
+    rng = np.random.default_rng(3)
+    x, y = Tensor(numbers(rng, 2, 3), name="x"), Tensor(numbers(rng, 2, 2), name="y")
+    w = Tensor(numbers(rng, 3, 2), requires_grad=True, name="w")
+    b = Tensor(numbers(rng, 2), requires_grad=True, name="b")
+    return (((x @ w + b).tanh() - y) ** 2).mean()
+
+
+def softmax() -> Tensor:
+    """−log softmax(x)[1]."""
+    x = Tensor([[1.0, 3.0, 0.5]], requires_grad=True, name="x")
+    return -np.log(mg.softmax(x)[0, 1])
+
+
+def layernorm() -> Tensor:
+    """Layer norm of two rows, and the mean square of the result's distance to a target."""
+    rng = np.random.default_rng(3)
+    x = Tensor(numbers(rng, 2, 3), requires_grad=True, name="x")
+    weight = Tensor(np.ones(3), requires_grad=True, name="weight")
+    bias = Tensor(np.zeros(3), requires_grad=True, name="bias")
+    return mg.mse_loss(mg.layer_norm(x, weight, bias), Tensor(numbers(rng, 2, 3), name="target"))
+
+
+def vectors(name: str, length: int) -> Tensor:
+    """Two sequences of token vectors."""
+    rng = np.random.default_rng(length)
+    return Tensor(rng.normal(size=(2, length, CONFIG.d_model)), dtype=np.float32, name=name)
+
+
+def attention() -> Tensor:
+    """Multi-head self-attention on five positions under a causal mask."""
+    x = vectors("x", 5)
+    y = MultiHeadAttention(CONFIG.d_model, CONFIG.num_heads, rng=0)(x, x, causal_mask(5))
+    return mg.mse_loss(y, vectors("target", 5))
+
+
+def encoder_layer() -> Tensor:
+    """One encoder layer of the paper."""
+    return mg.mse_loss(EncoderLayer(CONFIG, rng=0)(vectors("x", 5)), vectors("target", 5))
+
+
+def decoder_layer() -> Tensor:
+    """One decoder layer of the paper, with the encoder's result as its memory."""
+    layer = DecoderLayer(CONFIG, rng=0)
+    y = layer(vectors("x", 4), vectors("memory", 5), causal_mask(4))
+    return mg.mse_loss(y, vectors("target", 4))
+
+
+def transformer() -> Tensor:
+    """A whole encoder-decoder, from token numbers to the loss."""
+    return loss(Transformer(CONFIG, rng=0), make_batch([([5, 6, 7], [7, 6, 5]), ([9, 4], [4, 9])]))
+
+
+def loss(model: Transformer, batch: Batch) -> Tensor:
+    """The cross-entropy of the targets, as in training."""
+    logits = model(batch.source, batch.target_in)
+    return cast(Tensor, mg.cross_entropy(logits, batch.target_out, ignore_index=PAD))
+
+
+EXAMPLES: dict[str, tuple[Callable[[], Tensor], dict[str, Any]]] = {
+    "expression": (expression, {}),
+    "softmax": (softmax, {"expand": True}),
+    "layernorm": (layernorm, {"expand": True}),
+    "attention": (attention, {"expand": True}),
+    "encoder-layer": (encoder_layer, {}),
+    "decoder-layer": (decoder_layer, {}),
+    "transformer": (transformer, {"depth": MODEL_DEPTH}),
+}
+"""The examples by the names that the command knows, each with how it is best drawn."""
+
+
+def example(what: str) -> tuple[Tensor, dict[str, Any]]:
+    """(result, drawing options) of an example, or of the model in a run folder on held-out data.
+
+    ValueError when it is neither.
+    """
+    if what in EXAMPLES:
+        compute, options = EXAMPLES[what]
+        return compute(), options
+    if not Path(what).exists():
+        raise ValueError(f"{what!r} is neither a run folder nor one of {', '.join(EXAMPLES)}")
+    predictor = Predictor(what)
+    source = list(range(len(SPECIAL_TOKENS), len(predictor.source_vocabulary)))
+    source = source[: predictor.max_source]
+    answer = greedy(predictor.model, [source], predictor.max_target)[0]
+    return loss(predictor.model.eval(), make_batch([(source, answer)])), {"depth": MODEL_DEPTH}
