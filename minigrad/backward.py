@@ -7,7 +7,7 @@ send one is left. A heap that gives the newest first is the whole algorithm; no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -26,39 +26,38 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def propagate(
-    sources: Iterable[tuple[Tensor, Any]],
+    root: Tensor,
+    g: Any,
     stop: Sequence[Tensor] = (),
     create_graph: bool = False,
     retain_graph: bool = True,
 ) -> list[tuple[Tensor, Any]]:
-    """The gradient of every leaf (and of every tensor in `stop`, at which the walk ends).
+    """The gradients of the leaves behind `root`, and of the tensors that retain theirs.
 
-    sources: (tensor, incoming gradient) pairs. With `create_graph` the gradients are Tensors whose
-    own computation has been recorded. Without `retain_graph` each node lets go of its inputs as
-    soon as it has been used. RuntimeError when a node has already done so.
+    `g` is the incoming gradient. With `stop` only those tensors matter: the walk ends at them, and
+    what is older than all of them is left alone, as it cannot depend on them. With `create_graph`
+    the gradients are Tensors whose own computation has been recorded. Without `retain_graph` each
+    node lets go of its inputs as soon as it has been used. RuntimeError when a node has already
+    done so.
     """
     ends = {tensor.order for tensor in stop}
-    gradients: dict[int, Any] = {}
-    waiting: dict[int, Tensor] = {}
-    newest: list[int] = []  # a heap of negated orders
+    oldest = min(ends, default=0)
+    gradients = {root.order: g}
+    waiting = {root.order: root}
+    newest = [-root.order]  # a heap of negated orders
     finished: list[tuple[Tensor, Any]] = []
-
-    for tensor, g in sources:
-        if tensor.order in gradients:
-            gradients[tensor.order] = gradients[tensor.order] + g
-        else:
-            gradients[tensor.order], waiting[tensor.order] = g, tensor
-            heappush(newest, -tensor.order)
 
     while newest:
         order = -heappop(newest)
+        if order < oldest:
+            break
         node, g = waiting.pop(order), gradients.pop(order)
         op = node.op
         if op is None or order in ends:
             finished.append((node, g))
             continue
-        if node.keeps_grad and not create_graph:
-            accumulate(node, g.copy())
+        if node.keeps_grad:
+            finished.append((node, g))
         inputs = node.inputs
         if not inputs:
             raise RuntimeError(
@@ -100,12 +99,12 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[Tensor
             return [
                 (x, gx)
                 for x, gx in zip(inputs, gradients, strict=True)
-                if isinstance(x, Tensor) and x.requires_grad
+                if isinstance(x, Tensor) and x.tracked
             ]
     rules = op.rules if len(op.rules) == len(inputs) else op.rules * len(inputs)
     found = []
     for i, x in enumerate(inputs):
-        if isinstance(x, Tensor) and x.requires_grad:
+        if isinstance(x, Tensor) and x.tracked:
             rule = rules[i]
             if rule is None:
                 raise TypeError(f"{op.name} has no derivative by its input {i}")
@@ -119,15 +118,10 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[Tensor
 def expanded(node: Tensor, g: Any) -> list[tuple[Tensor, Any]]:
     """The contributions of a fused op by way of its definition, so that they are recorded."""
     assert node.op is not None and node.op.definition is not None
-    inputs = [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
+    inputs = [x for x in node.inputs if isinstance(x, Tensor) and x.tracked]
     with recording(True):
         y = node.op.definition(*node.inputs, **node.params)
-    return propagate([(y, g)], stop=inputs, create_graph=True)
-
-
-def accumulate(tensor: Tensor, g: Any) -> None:
-    """Add `g` to the tensor's `grad`."""
-    tensor.grad = np.asarray(g if tensor.grad is None else tensor.grad + g)
+    return propagate(y, g, stop=inputs, create_graph=True)
 
 
 def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:
@@ -142,8 +136,9 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
             "backward: this tensor does not require a gradient; no input had requires_grad=True, "
             "or it was computed under no_grad()"
         )
-    for leaf, g in propagate([(root, seed(root, gradient))], retain_graph=retain_graph):
-        accumulate(leaf, g)
+    for tensor, g in propagate(root, seed(root, gradient), retain_graph=retain_graph):
+        own = g if tensor.op is None else g.copy()  # what a result retains is also passed on
+        tensor.grad = np.asarray(own if tensor.grad is None else tensor.grad + own)
 
 
 def seed(root: Tensor, gradient: Any = None) -> Array:

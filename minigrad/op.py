@@ -24,9 +24,11 @@ A *composite* is a definition alone: calling it records the smaller ops.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,8 @@ Unpack = Callable[..., tuple[Sequence[Any], dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Example:
-    """Inputs to try an op on: a tuple is a shape to draw numbers for, an array is used as it is.
+    """A call to try an op with: a tuple is a shape to draw numbers for, a list is a list of inputs,
+    anything else is used as it is.
 
     `domain` is where the numbers come from: "real" (normal), "positive" (0.5 to 2) or "unit"
     (0.1 to 0.9).
@@ -56,8 +59,13 @@ class Example:
             "positive": lambda shape: rng.uniform(0.5, 2.0, shape),
             "unit": lambda shape: rng.uniform(0.1, 0.9, shape),
         }
-        draw = draws[self.domain]
-        return [np.asarray(draw(x)) if isinstance(x, tuple) else x for x in self.inputs]
+
+        def drawn(x: Any) -> Any:
+            if isinstance(x, list):
+                return [drawn(item) for item in x]
+            return np.asarray(draws[self.domain](x)) if isinstance(x, tuple) else x
+
+        return [drawn(x) for x in self.inputs]
 
 
 def on(*inputs: Any, domain: str = "real", **params: Any) -> Example:
@@ -78,57 +86,96 @@ class Op:
     definition: Callable[..., Any] | None = None
     examples: Sequence[Example] = ()
     unpack: Unpack | None = None
-    arity: int | None = None
-    param_names: tuple[str, ...] = ()
-    composite: bool = field(default=False)
+    composite: bool = False
+    input_names: tuple[str, ...] = field(init=False)
+    param_names: tuple[str, ...] = field(init=False)
+    arity: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read off what the inputs are called, and the params: they are what has a default."""
+        rule = self.definition or next(rule for rule in self.rules if rule)
+        behind = 0 if self.definition else 3 if self.unpack else 2  # g, y, and which input's rule
+        arguments = list(inspect.signature(rule).parameters.values())[behind:]
+        self.input_names = tuple(p.name for p in arguments if p.default is p.empty)
+        self.param_names = tuple(p.name for p in arguments if p.default is not p.empty)
+        self.arity = len(self.input_names)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Compute, and record the result if an input requires a gradient."""
-        if self.composite:
-            return self.forward(*args, **params)
         if self.unpack is not None:
-            args, params = self.unpack(*args, **params)  # type: ignore[assignment]
+            args, params = self._unpacked(args, params)
         elif len(args) != self.arity or params:
             args, params = self._bind(args, params)
+        if self.composite:
+            return self.forward(*args, **params)
         arrays = []
         any_tensor = tracked = False
         for x in args:
             if isinstance(x, Tensor):
                 arrays.append(x.data)
                 any_tensor = True
-                if x.requires_grad:
+                if x.tracked:
                     tracked = True
             else:
                 arrays.append(x)
         try:
             result = self.forward(*arrays, **params)
-        except (ValueError, IndexError, np.exceptions.AxisError) as error:
+        except (ValueError, IndexError) as error:
             raise self._explained(error, arrays) from None
+        saved: Sequence[Any] = ()
         if self.joint is not None:
             result, *saved = result
-        else:
-            saved = ()  # type: ignore[assignment]
         if not any_tensor:
             return result
         if type(result) is not np.ndarray:
-            result = np.asarray(result)
+            result = np.asanyarray(result)
         if tracked and mode.recording:
-            return Tensor.wrap(result, self, tuple(args), params, tuple(saved))
-        return Tensor.wrap(result)
+            if result.dtype.kind == "f":
+                return Tensor.wrap(result, self, tuple(args), params, tuple(saved))
+            if result.dtype.kind == "c":
+                raise TypeError(f"{self.name}: complex numbers have no derivative rules")
+        return Tensor.wrap(result)  # integers are constant wherever they have a derivative
+
+    def called_as(
+        self, function: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]
+    ) -> Any:
+        """Call the op as NumPy's `function`, whose arguments may have other names and places."""
+        names = argument_names(function)
+        if self.unpack is None and len(args) != self.arity and names:
+            named = dict(zip(names, args, strict=False)) | params
+            args = tuple(named.pop(name) for name in names[: self.arity] if name in named)
+            params = named
+        return self(*args, **params)
+
+    def _unpacked(
+        self, args: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Inputs and params told apart by the row's own `unpack`."""
+        assert self.unpack is not None
+        try:
+            return self.unpack(*args, **params)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {str(error).partition('() ')[2] or error}") from None
 
     def _bind(
         self, args: tuple[Any, ...], params: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Inputs and params told apart, as `sum(x, 0)` and `sum(x, axis=0)` mean the same."""
-        arity = self.arity or 0
-        missing = arity - len(args)
-        if missing > 0:  # an input may be given by its name: layer_norm(x, weight=w, bias=b)
+        arity = self.arity
+        if len(args) < arity:  # an input may be given by its name: layer_norm(x, weight=w, bias=b)
             names = self.input_names[len(args) :]
-            if not all(name in params for name in names):
-                raise TypeError(f"{self.name}: expected {arity} inputs, got {len(args)}")
+            missing = [name for name in names if name not in params]
+            if missing:
+                raise TypeError(
+                    f"{self.name} takes {', '.join(self.input_names)}; "
+                    f"missing: {', '.join(missing)}"
+                )
             args += tuple(params[name] for name in names)
             params = {key: x for key, x in params.items() if key not in names}
-        params = dict(zip(self.param_names, args[arity:], strict=False)) | params
+        by_position = dict(zip(self.param_names, args[arity:], strict=False))
+        for key in by_position.keys() & params.keys():
+            raise TypeError(f"{self.name}: {key} is given twice")
+        params = by_position | params
         unknown = [key for key in params if key not in self.param_names]
         if unknown or len(args) - arity > len(self.param_names):
             what = ", ".join(unknown) or f"{len(args)} positional arguments"
@@ -141,17 +188,6 @@ class Op:
                 params[key] = x.data
         return args[:arity], params
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """What the row calls its inputs."""
-        rule = self.definition or next(rule for rule in self.rules if rule)
-        names = [
-            p.name
-            for p in inspect.signature(rule).parameters.values()
-            if p.default is p.empty
-        ]
-        return tuple(names if self.definition else names[2:])
-
     def _explained(self, error: Exception, arrays: list[Any]) -> Exception:
         """The same error in one line with the op's name and the shapes that met."""
         shapes = [np.shape(x) for x in arrays]
@@ -163,7 +199,8 @@ class Op:
                     f"{inner[0]} and {inner[1]} differ"
                 )
         text = str(error).strip().split("\n")[0]
-        kind = IndexError if isinstance(error, IndexError) else ValueError
+        kinds = (np.exceptions.AxisError, IndexError, ValueError)
+        kind = next(kind for kind in kinds if isinstance(error, kind))
         return kind(f"{self.name}: {', '.join(map(str, shapes))}: {text}")
 
     def kernel(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,11 +218,32 @@ class Op:
 
 
 def register(row: Op, also: Iterable[Callable[..., Any]]) -> Op:
-    """Enter a row in the table, under its name and under the NumPy functions that it differentiates."""
+    """Enter a row in the table, under its name and under the NumPy functions that mean it."""
     TABLE[row.name] = row
     for function in also:
         NUMPY[function] = row
     return row
+
+
+def rows(names: Iterable[str] | None = None) -> list[Op]:
+    """The rows of these names, or all of them; ValueError for a name that no row has."""
+    found = []
+    for name in TABLE if names is None else names:
+        if name not in TABLE:
+            close = difflib.get_close_matches(name, TABLE)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"ops: {', '.join(TABLE)}"
+            raise ValueError(f"no op is called {name!r}; {hint}")
+        found.append(TABLE[name])
+    return found
+
+
+@cache
+def argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's arguments; none where a built-in one does not tell."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except ValueError:
+        return ()
 
 
 def op(
@@ -205,9 +263,6 @@ def op(
     NumPy's); `unpack` turns NumPy's calling convention into (inputs, params) where inputs come
     in a list or after a param.
     """
-    rule = next(rule for rule in rules if rule)
-    parameters = list(inspect.signature(rule).parameters.values())[2:]  # after g and y
-    names = tuple(p.name for p in parameters if p.default is not p.empty)
     is_numpy = isinstance(function, np.ufunc) or function.__module__.startswith("numpy")
     row = Op(
         name or function.__name__.strip("_"),
@@ -218,8 +273,6 @@ def op(
         definition=definition,
         unpack=unpack,
         examples=examples,
-        arity=None if unpack else len(parameters) - len(names),
-        param_names=names,
     )
     return register(row, numpy if numpy is not None else [function] if is_numpy else [])
 
@@ -230,8 +283,6 @@ def fused(
     """Decorator: an op given by its definition, to be followed by its `kernel` and its `rule`."""
 
     def enter(definition: Callable[..., Any]) -> Op:
-        parameters = inspect.signature(definition).parameters.values()
-        names = tuple(p.name for p in parameters if p.default is not p.empty)
         row = Op(
             definition.__name__,
             symbol,
@@ -239,8 +290,6 @@ def fused(
             definition,
             definition=definition,
             examples=examples,
-            arity=len(parameters) - len(names),
-            param_names=names,
         )
         row.__doc__ = definition.__doc__
         return register(row, [])

@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 TABLE: dict[str, Op] = {}
 """Every op by its name; the rows are in `minigrad/ops/`."""
 
-NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
+NUMPY: dict[Callable[..., Any], Op] = {}
 """The NumPy functions that have a row, and the op that differentiates each."""
 
 count = itertools.count()
@@ -62,6 +62,7 @@ def recording(on: bool) -> Iterator[None]:
 def no_grad() -> Any:
     """A block, or a decorated function, in which nothing is recorded, so nothing is kept alive.
 
+    >>> from minigrad import Tensor, no_grad
     >>> x = Tensor([1.0, 2.0], requires_grad=True)
     >>> with no_grad():
     ...     (x * 2).requires_grad
@@ -70,11 +71,12 @@ def no_grad() -> Any:
     return recording(False)
 
 
-def method(name: str) -> Callable[..., Any]:
+def method(name: str) -> Callable[..., Tensor]:
     """The op called `name` as a method: the tensor is its first input."""
 
-    def call(self: Tensor, *args: Any, **params: Any) -> Any:
-        return TABLE[name](self, *args, **params)
+    def call(self: Tensor, *args: Any, **params: Any) -> Tensor:
+        result: Tensor = TABLE[name](self, *args, **params)
+        return result
 
     call.__name__ = name
     call.__doc__ = f"`{name}` of this tensor; see `minigrad.{name}`."
@@ -85,12 +87,13 @@ def reflected(name: str) -> Callable[[Tensor, Any], Tensor]:
     """The op called `name` with this tensor on the right, as in `2 - t`."""
 
     def call(self: Tensor, other: Any) -> Tensor:
-        return TABLE[name](other, self)
+        result: Tensor = TABLE[name](other, self)
+        return result
 
     return call
 
 
-def compared(function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Array]:
+def compared(function: Callable[[Any, Any], Array]) -> Callable[[Tensor, Any], Array]:
     """A comparison: has no derivative, so it gives a plain boolean array."""
 
     def call(self: Tensor, other: Any) -> Array:
@@ -113,9 +116,10 @@ class Tensor:
 
     `data` is copied, as by `np.array`; numbers without a dtype of their own become float64 or
     int64, as NumPy makes them. `requires_grad` asks `backward()` to fill `grad`, a plain array of
-    the same shape and dtype; it needs a floating dtype (TypeError otherwise). `name` is for
-    pictures only.
+    the same shape and dtype; it needs a floating dtype (TypeError otherwise). Data that holds
+    Tensors whose gradient would be lost is a TypeError too. `name` is for pictures only.
 
+    >>> from minigrad import Tensor
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> y = (np.exp(x) * 2).sum()
     >>> y.backward()
@@ -125,12 +129,12 @@ class Tensor:
 
     __slots__ = (
         "__weakref__", "data", "grad", "inputs", "keeps_grad", "name", "op", "order", "params",
-        "requires_grad", "saved", "scope",
+        "saved", "scope", "tracked",
     )  # fmt: skip
 
     data: Array
     grad: Array | None
-    requires_grad: bool
+    tracked: bool
     op: Op | None
     inputs: tuple[Any, ...]
     params: dict[str, Any]
@@ -147,7 +151,7 @@ class Tensor:
         requires_grad: bool = False,
         name: str | None = None,
     ) -> None:
-        array = np.array(unwrap(data), dtype=dtype)
+        array = np.array(data, dtype=dtype)
         if array.dtype.kind not in "biufc":
             raise TypeError(f"a Tensor holds numbers, not {array.dtype}")
         self._fill(array, None, (), {}, ())
@@ -169,7 +173,7 @@ class Tensor:
         self.inputs = inputs
         self.params = params
         self.saved = saved
-        self.requires_grad = op is not None
+        self.tracked = op is not None
         self.order = next(count)
         self.scope = mode.scope
         self.name = None
@@ -192,30 +196,31 @@ class Tensor:
     # What NumPy asks of an array-like: each call finds its row, or says that there is none.
 
     def __array_ufunc__(self, ufunc: np.ufunc, call: str, *inputs: Any, **params: Any) -> Any:
+        if call == "__call__" and not params:
+            if ufunc in NUMPY:
+                return NUMPY[ufunc](*inputs)
+            if ufunc in PIECEWISE_CONSTANT:
+                return ufunc(*unwrap(inputs))
         if call != "__call__":
             raise no_row(f"np.{ufunc.__name__}.{call}")
-        if params:
-            raise no_row(f"np.{ufunc.__name__}({next(iter(params))}=...)")
-        if ufunc in NUMPY:
-            return NUMPY[ufunc](*inputs)
-        if ufunc in PIECEWISE_CONSTANT:
-            return ufunc(*unwrap(inputs))
-        raise no_row(f"np.{ufunc.__name__}")
+        raise no_row(f"np.{ufunc.__name__}", next(iter(params), ""))
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, params: dict[str, Any]
     ) -> Any:
         if function in NUMPY:
-            return NUMPY[function](*args, **params)
-        if function in PIECEWISE_CONSTANT:
+            return NUMPY[function].called_as(function, args, params)
+        if function in PIECEWISE_CONSTANT and "out" not in params:
             return function(*unwrap(args), **{key: unwrap(x) for key, x in params.items()})
-        raise no_row(f"np.{function.__name__}")
+        name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+        raise no_row(name, "out" if "out" in params else "")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self.requires_grad:
             raise TypeError(
                 "turning a Tensor that requires a gradient into an array would lose the gradient; "
-                "use .data or .detach()"
+                "join Tensors by np.stack or np.concatenate, or take the values by .detach() or "
+                ".data"
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 
@@ -259,12 +264,14 @@ class Tensor:
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape: `t.reshape(2, 3)` or `t.reshape((2, 3))`."""
-        return TABLE["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
+        result: Tensor = TABLE["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
+        return result
 
     def transpose(self, *axes: Any) -> Tensor:
         """The axes in another order (reversed when none is given), as NumPy's method."""
         order = axes[0] if len(axes) == 1 else axes or None
-        return TABLE["transpose"](self, axes=order)
+        result: Tensor = TABLE["transpose"](self, axes=order)
+        return result
 
     def argmax(self, axis: int | None = None) -> Any:
         """Where the largest element stands: plain integers, no derivative."""
@@ -275,7 +282,8 @@ class Tensor:
         return self.data.argmin(axis)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return TABLE["getitem"](self, index=unwrap(index))
+        result: Tensor = TABLE["getitem"](self, index=unwrap(index))
+        return result
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
@@ -299,6 +307,9 @@ class Tensor:
 
     def __int__(self) -> int:
         return int(self.item())
+
+    def __index__(self) -> int:
+        return operator.index(self.data)
 
     def __repr__(self) -> str:
         text = np.array2string(self.data, separator=", ", prefix="Tensor(")
@@ -345,12 +356,24 @@ class Tensor:
         return self.transpose()
 
     @property
+    def requires_grad(self) -> bool:
+        """Whether ops on this tensor are recorded; can be set on a leaf, as `requires_grad_`."""
+        return self.tracked
+
+    @requires_grad.setter
+    def requires_grad(self, on: bool) -> None:
+        self.requires_grad_(on)
+
+    @property
     def is_leaf(self) -> bool:
         """True when no recorded op made this tensor."""
         return self.op is None
 
     def item(self) -> Any:
-        """The only element, as a Python number; ValueError when there are more."""
+        """The only element, as a Python number; ValueError when there are more.
+
+        This, `float(t)` and `int(t)` leave the graph on purpose: no gradient follows the number.
+        """
         if self.size != 1:
             raise ValueError(f"item: shape {self.shape} has {self.size} elements, not one")
         return self.data.item()
@@ -368,14 +391,21 @@ class Tensor:
         return Tensor.wrap(self.data)
 
     def requires_grad_(self, on: bool = True) -> Tensor:
-        """Ask for this leaf's gradient, or stop asking. Returns the tensor itself."""
-        if self.op is not None:
-            raise ValueError("requires_grad can be set on leaves only; use .detach() first")
+        """Ask for this leaf's gradient, or stop asking. Returns the tensor itself.
+
+        TypeError unless the dtype is floating, ValueError for the result of a recorded op.
+        """
+        if self.op is not None and not on:
+            raise ValueError(
+                f"the result of {self.op.name} requires a gradient because its inputs do; "
+                "use .detach()"
+            )
         if on and self.dtype.kind != "f":
             raise TypeError(
-                f"only floating tensors have gradients, not {self.dtype}; use .astype(np.float32)"
+                f"only floating numbers have gradients, not {self.dtype}; "
+                "use dtype=np.float32 or .astype(np.float32), and 1.0 for 1"
             )
-        self.requires_grad = on
+        self.tracked = bool(on)
         return self
 
     def retain_grad(self) -> Tensor:
@@ -397,17 +427,37 @@ class Tensor:
 
 
 def _restored(data: Array, grad: Array | None, requires_grad: bool, name: str | None) -> Tensor:
-    tensor = Tensor.wrap(data)
-    tensor.grad, tensor.requires_grad, tensor.name = grad, requires_grad, name
+    tensor = Tensor(data, requires_grad=requires_grad, name=name)
+    tensor.grad = None if grad is None else grad.copy()
     return tensor
 
 
-def no_row(what: str) -> TypeError:
-    """The error for a NumPy function that has no derivative rule."""
-    known = ", ".join(sorted(TABLE))
+INSTEAD = {
+    "out": "a new name for the result (a = a + t for a += t)",
+    "where": "np.where",
+    "dtype": ".astype",
+    "np.add.reduce": "np.sum",
+    "np.add.accumulate": "np.cumsum",
+    "np.multiply.reduce": "np.prod",
+    "np.multiply.outer": "np.outer",
+    "np.array_split": "np.split",
+    "np.full_like": "np.broadcast_to",
+    "np.linalg.matmul": "np.matmul",
+    "np.matrix_transpose": "np.swapaxes",
+    "np.moveaxis": "np.transpose",
+    "np.sort": "np.take_along_axis with np.argsort",
+    **dict.fromkeys(["np.vstack", "np.hstack", "np.dstack", "np.append"], "np.concatenate"),
+    **dict.fromkeys(["np.inner", "np.vdot", "np.vecdot", "np.tensordot"], "np.einsum"),
+}
+"""What to write in place of some NumPy functions and arguments that have no derivative rule."""
+
+
+def no_row(name: str, param: str = "") -> TypeError:
+    """The error for a NumPy function, or a param of one, that has no derivative rule."""
+    instead = INSTEAD.get(param or name, "the functions in minigrad.TABLE")
     return TypeError(
-        f"{what} has no derivative rule for Tensors; use one of the ops ({known}), "
-        "call it on .data if no gradient is needed, or add a row (CONTRIBUTING.md)"
+        f"{name}{f'({param}=...)' if param else ''} has no derivative rule; use {instead}, "
+        ".data if no gradient is needed, or add a row (CONTRIBUTING.md)"
     )
 
 
@@ -419,6 +469,6 @@ PIECEWISE_CONSTANT: frozenset[Callable[..., Any]] = frozenset({
     np.isnan, np.isinf, np.isfinite, np.signbit, np.sign, np.floor, np.ceil, np.rint, np.trunc,
     np.round, np.argmax, np.argmin, np.argsort, np.nonzero, np.flatnonzero, np.count_nonzero,
     np.any, np.all, np.isclose, np.allclose, np.array_equal, np.searchsorted,
-    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like,
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like,
     np.result_type, np.array_repr, np.array_str, np.array2string,
 })  # fmt: skip

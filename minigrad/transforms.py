@@ -1,7 +1,8 @@
 """Derivatives as functions of functions: grad, vjp, jvp, jacobian, hessian, hvp.
 
 They take and give arrays where the arguments are arrays, and Tensors, themselves differentiable,
-where an argument is a Tensor. So they nest: `grad(grad(f))` is the second derivative.
+where an argument is a Tensor. So they nest: `grad(grad(f))` is the second derivative. They record
+for themselves, also under `no_grad`, and leave every `grad` attribute as it is.
 
 >>> grad(grad(lambda x: x**3))(2.0)
 array(12.)
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import propagate, seed
-from minigrad.tensor import Tensor, recording
+from minigrad.tensor import Tensor, mode, recording
 
 Function = Callable[..., Any]
 
@@ -30,58 +31,57 @@ class Depth(threading.local):
 depth = Depth()
 
 
-class Traced:
-    """A function's result at given arguments, with its graph: what can be pulled back."""
+class Call:
+    """A call of `f` whose result `y` can be pulled back to its arguments number `argnums`.
 
-    def __init__(self, f: Function, args: Sequence[Any], argnums: Sequence[int] | None = None):
-        chosen = range(len(args)) if argnums is None else argnums
-        self.nested = depth.value > 0 or any(isinstance(args[i], Tensor) for i in chosen)
+    ValueError when there is no such argument, TypeError when it is not floating.
+    """
+
+    def __init__(self, f: Function, args: Sequence[Any], argnums: Sequence[int]):
+        if any(not -len(args) <= i < len(args) for i in argnums):
+            raise ValueError(f"argnums {(*argnums,)}: the function was given {len(args)} arguments")
+        self.nested = depth.value > 0 or any(isinstance(x, Tensor) for x in args)
+        lifted = list(args)
         depth.value += 1
         try:
             with recording(True):
-                lifted = list(args)
-                for i in chosen:
+                for i in argnums:
                     lifted[i] = variable(args[i])
-                self.inputs = [lifted[i] for i in chosen]
                 y = f(*lifted)
-                self.y = y if isinstance(y, Tensor) else Tensor(y)
         finally:
             depth.value -= 1
+        self.inputs: list[Tensor] = [lifted[i] for i in argnums]
+        self.y = y if isinstance(y, Tensor) else Tensor(y)
 
     @property
     def value(self) -> Any:
-        """The result, as a Tensor where the transform is nested."""
-        return self.y if self.nested else self.y.data
+        """What `f` gave, as the caller wants it."""
+        return given(self.y, self.nested)
 
     def pull(self, g: Any) -> list[Any]:
         """The gradients of the inputs for the incoming gradient `g`."""
-        if not self.y.requires_grad:
-            found = []
-        elif self.nested:
-            with recording(True):
-                start = g if isinstance(g, Tensor) else Tensor(g)
-                found = propagate([(self.y, start)], stop=self.inputs, create_graph=True)
-        else:
-            found = propagate([(self.y, g)], stop=self.inputs)
-        by_order = {tensor.order: g for tensor, g in found}
-        results = []
-        for x in self.inputs:
-            g = by_order.get(x.order)
-            if g is None:
-                g = np.zeros_like(x.data)
-            if self.nested:
-                results.append(g if isinstance(g, Tensor) else Tensor(g))
-            else:
-                results.append(np.asarray(g))
-        return results
+        nested = self.nested or isinstance(g, Tensor)
+        found = {}
+        if self.y.requires_grad:
+            pairs = propagate(self.y, given(g, nested), stop=self.inputs, create_graph=nested)
+            found = {tensor.order: g for tensor, g in pairs}
+        return [given(found.get(x.order, np.zeros_like(x.data)), nested) for x in self.inputs]
 
 
 def variable(x: Any) -> Tensor:
     """A tensor of its own to differentiate by: a new leaf, or an alias that leads on to `x`."""
     if isinstance(x, Tensor) and x.requires_grad:
-        alias: Tensor = np.positive(x)  # type: ignore[call-overload]
-        return alias
+        return +x
     return Tensor(x, requires_grad=True)
+
+
+def given(x: Any, nested: bool) -> Any:
+    """A result as an array or, where the transform is nested, as a Tensor, recorded if ops are."""
+    if not nested:
+        return np.asarray(x.data if isinstance(x, Tensor) else x)
+    if isinstance(x, Tensor):
+        return x if mode.recording else x.detach()
+    return Tensor.wrap(x)
 
 
 def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
@@ -96,13 +96,13 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
     chosen = (argnums,) if isinstance(argnums, int) else argnums
 
     def value_and_gradient(*args: Any) -> tuple[Any, Any]:
-        traced = Traced(f, args, chosen)
-        if traced.y.size != 1:
+        call = Call(f, args, chosen)
+        if call.y.size != 1:
             raise ValueError(
-                f"grad: the function gave shape {traced.y.shape}, not one number; use jacobian"
+                f"grad: the function gave shape {call.y.shape}, not one number; use jacobian"
             )
-        gradients = traced.pull(seed(traced.y))
-        return traced.value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        gradients = call.pull(seed(call.y))
+        return call.value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
 
     return value_and_gradient
 
@@ -120,36 +120,38 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]
     >>> pullback(1.0)
     (array(3.), array(2.))
     """
-    traced = Traced(f, args)
+    call = Call(f, args, range(len(args)))
 
     def pullback(v: Any) -> tuple[Any, ...]:
-        return tuple(traced.pull(v if isinstance(v, Tensor) else seed(traced.y, v)))
+        if np.shape(v) != call.y.shape:
+            raise ValueError(f"vjp: a vector of shape {np.shape(v)} for a result of {call.y.shape}")
+        return tuple(call.pull(v if isinstance(v, Tensor) else seed(call.y, v)))
 
-    return traced.value, pullback
+    return call.value, pullback
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """(f(x), J·v), by pulling back twice: u ↦ uᵀ·J is linear, and its own pullback is J·v.
 
+    ValueError unless there is one tangent per primal, of the same shape.
+
     >>> jvp(lambda x: x**3, [2.0], [1.0])
     (array(8.), array(12.))
     """
-    nested = depth.value > 0 or any(isinstance(x, Tensor) for x in (*primals, *tangents))
-    value = None
+    y, pullback = vjp(f, *primals)
+    u = np.zeros_like(y)
+    slope = grad(lambda u, *tangents: along(pullback(u), tangents))
+    return y, slope(Tensor(u) if isinstance(y, Tensor) else u, *tangents)
 
-    def pulled(u: Tensor) -> Any:
-        nonlocal value
-        traced = Traced(f, primals)
-        value = traced.y
-        rows = traced.pull(u)
-        products = [np.sum(row * v) for row, v in zip(rows, tangents, strict=True)]
-        return sum(products[1:], products[0])
 
-    shape_of = Traced(f, primals).y
-    u = Tensor(np.zeros_like(shape_of.data)) if nested else np.zeros_like(shape_of.data)
-    tangent = grad(pulled)(u)
-    assert value is not None
-    return (value, tangent) if nested else (value.data, tangent)
+def along(gradients: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """Σ gradient · tangent: the derivative in the direction of the tangents."""
+    if len(gradients) != len(tangents):
+        raise ValueError(f"{len(tangents)} tangents for {len(gradients)} arguments")
+    for g, v in zip(gradients, tangents, strict=True):
+        if np.shape(g) != np.shape(v):
+            raise ValueError(f"a tangent of shape {np.shape(v)} for an argument of {np.shape(g)}")
+    return sum(np.sum(g * v) for g, v in zip(gradients, tangents, strict=True))
 
 
 def jacobian(f: Function) -> Function:
@@ -161,15 +163,12 @@ def jacobian(f: Function) -> Function:
     """
 
     def matrix(x: Any) -> Any:
-        traced = Traced(f, [x])
-        shape = traced.y.shape
-        unit = np.zeros_like(traced.y.data)
-        rows = []
-        for index in np.ndindex(shape):
-            unit[index] = 1
-            rows.append(traced.pull(unit.copy())[0])
-            unit[index] = 0
-        return np.reshape(np.stack(rows), shape + traced.inputs[0].shape)
+        call = Call(f, [x], [0])
+        y, shape = call.y, call.y.shape + call.inputs[0].shape
+        if y.size == 0:
+            return given(np.zeros(shape, call.inputs[0].dtype), call.nested)
+        units = np.eye(y.size, dtype=y.dtype).reshape(-1, *y.shape)
+        return np.reshape(np.stack([call.pull(unit)[0] for unit in units]), shape)
 
     return matrix
 
@@ -191,4 +190,4 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     array([ 6., 12.])
     """
     gradient = grad(f)
-    return grad(lambda x: np.sum(gradient(x) * v))(x)
+    return grad(lambda x, v: along([gradient(x)], [v]))(x, v)

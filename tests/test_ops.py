@@ -483,3 +483,18 @@ def test_einsum_is_torchs(torch: Any, subscripts: str, inputs: list[tuple[int, .
         lambda *x: torch.einsum(subscripts, *x),
         *normal(*inputs),
     )
+
+
+def test_a_list_beside_a_tensor_is_an_array_to_the_rules() -> None:
+    t = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    (t ** [1, 2, 3]).sum().backward()
+    np.testing.assert_allclose(t.grad, [1, 4, 27])
+    t.zero_grad()
+    ([1, 2, 3] ** t).sum().backward()
+    np.testing.assert_allclose(t.grad, np.log([1, 2, 3]) * np.array([1, 4, 27]))
+
+
+def test_an_axis_may_be_a_numpy_integer() -> None:
+    t = Tensor(np.ones((2, 3)), requires_grad=True)
+    np.mean(t, axis=np.int64(0)).sum().backward()
+    np.testing.assert_array_equal(t.grad, np.full((2, 3), 0.5))

@@ -22,11 +22,13 @@ def power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
     """g · b aᵇ⁻¹, and 0 where b is 0: there aᵇ is 1 whatever a is."""
     if isinstance(b, int | float):
         return g * (b * a ** (b - 1)) if b else g * 0
+    b = np.asarray(b) if isinstance(b, list) else b
     return g * np.where(b == 0, 0, b * a ** np.where(b == 0, 1, b - 1))
 
 
 def power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """g · aᵇ log a, and 0 where a is 0 or less: there log a has no value."""
+    a = np.asarray(a) if isinstance(a, list) else a
     return g * y * np.log(np.where(a > 0, a, 1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod as product_of
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,8 @@ def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
 def reduced_count(x: Any, axis: Any) -> int:
     """How many elements go into one result."""
-    axes = range(np.ndim(x)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    count = 1
-    for i in axes:
-        count *= np.shape(x)[i]
-    return count
+    axes = range(np.ndim(x)) if axis is None else np.atleast_1d(axis)
+    return product_of(np.shape(x)[i] for i in axes)
 
 
 def sum_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:

@@ -46,11 +46,18 @@ def pad_rule(g: Any, y: Any, x: Any, pad_width: Any = 0, constant_values: Any = 
     return window(g, widths(x, pad_width)[:, 0].tolist(), np.shape(x))
 
 
+def joined(arrays: Any, axis: int | None = 0) -> Any:
+    """np.concatenate's arguments; without an axis it joins what is in the arrays."""
+    if axis is None:
+        return tuple(np.ravel(x) for x in arrays), {"axis": 0}
+    return tuple(arrays), {"axis": axis}
+
+
 def padded(x: Any, pad_width: Any = 0, mode: str = "constant", constant_values: Any = 0) -> Any:
     """np.pad's arguments; only padding by a constant has a rule."""
     if mode != "constant":
         raise ValueError(f"mode {mode!r}; only 'constant' has a derivative rule")
-    return [x], {"pad_width": pad_width, "constant_values": constant_values}
+    return [x], {"pad_width": widths(x, pad_width).tolist(), "constant_values": constant_values}
 
 
 def tile_rule(g: Any, y: Any, x: Any, reps: Any = 1) -> Any:
@@ -91,7 +98,7 @@ def added_at(g: Any, index: Any = None, shape: Any = None) -> Any:
 def add_rows(total: Any, index: Any, g: Any) -> None:
     """total[index] += g, with repeats, for whole rows: several times as fast as np.add.at."""
     index = np.mod(index.ravel(), len(total))
-    g = g.reshape(len(index), -1)
+    g = g.reshape(len(index), total[0].size)
     if len(total) <= 64:  # few rows, such as a small vocabulary: a product with one-hot columns
         one_hot = (index == np.arange(len(total))[:, None]).astype(g.dtype)
         np.matmul(one_hot, g, out=total.reshape(len(total), -1))
@@ -126,8 +133,9 @@ squeeze = op(np.squeeze, "squeeze", lambda g, y, x, axis=None: np.reshape(g, np.
              family="shape", examples=[on((2, 1, 3)), on((1, 2, 1), axis=-1)])
 concatenate = op(lambda *parts, axis=0: np.concatenate(parts, axis), "concat", piece,
                  family="shape", name="concatenate", numpy=[np.concatenate],
-                 unpack=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
-                 examples=[on([(2, 3), (1, 3)]), on([(2, 1), (2, 2)], axis=-1)])
+                 unpack=joined,
+                 examples=[on([(2, 3), (1, 3)]), on([(2, 1), (2, 2)], axis=-1),
+                           on([(2, 3), (2,)], axis=None)])
 stack = op(lambda *parts, axis=0: np.stack(parts, axis), "stack", layer,
            family="shape", name="stack", numpy=[np.stack],
            unpack=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
@@ -160,6 +168,7 @@ getitem = op(lambda x, index=...: x[index], "[ ]",
              family="shape", name="getitem",
              examples=[on((3, 4), index=1), on((3, 4), index=(slice(None, None, -2), None, ...)),
                        on((3, 4), index=np.array([0, 2, 0])),
+                       on((3, 4), index=np.array([], int)),
                        on((3, 4), index=(np.array([0, 2, 2]), np.array([1, 1, 1]))),
                        on((3, 4), index=np.array([True, False, True]))])
 tril = op(lambda x, k=0: np.tril(x, k), "tril", lambda g, y, x, k=0: np.tril(g, k),
