@@ -21,7 +21,7 @@ from minigrad import Tensor, Value, nn
 from minitransformer.runs import RunError
 from viz import dot
 from viz.dot import COLOURS, RenderError, digraph, draw, render
-from viz.graph import Edge, Graph, Node, Row
+from viz.nodes import Edge, Graph, Node, Row
 
 HOSTILE = [
     "<b>&amp;\"'", "a\nb\tc", "\\N \\G \\", "<x>", "]]>", "-->", "\x00\x1b[31m", "é 漢 𝔸", "\ud800",

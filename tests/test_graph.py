@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, Value, nn
-from viz.graph import Edge, Graph, Node, Row, graph, numbers, retain_grads
+from viz.cards import numbers
+from viz.graph import graph, retain_grads
+from viz.nodes import Edge, Graph, Node, Row
 
 
 def leaf(name: str, *shape: int, trained: bool = False) -> Tensor:

@@ -19,7 +19,9 @@ from typing import Any
 import graphviz
 
 from minitransformer.runs import write_atomically
-from viz.graph import Graph, Node, Result, Row, graph, shape_text
+from viz.cards import shape_text
+from viz.graph import Result, graph
+from viz.nodes import Graph, Node, Row
 
 FORMATS = (".svg", ".png", ".pdf", ".dot")
 TIME_LIMIT = 60.0  # seconds

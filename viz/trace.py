@@ -1,0 +1,269 @@
+"""The recorded ops behind a result: which of them to show, and what everything is called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from minigrad.backward import propagate
+from minigrad.op import Op
+from minigrad.scalar import Value
+from minigrad.tensor import Scope, Tensor, mode, recording
+from viz.nodes import Path
+
+Item = TypeVar("Item", Tensor, Value)
+
+
+def ancestors(
+    roots: Iterable[Item], inputs: Callable[[Item], Iterable[Item]], stop: Iterable[Item] = ()
+) -> list[Item]:
+    """The roots and all that they were computed from, up to `stop` (left out), oldest first."""
+    seen = {id(x) for x in stop}
+    waiting = list(roots)
+    found = []
+    while waiting:
+        x = waiting.pop()
+        if id(x) not in seen:
+            seen.add(id(x))
+            found.append(x)
+            waiting += inputs(x)
+    return sorted(found, key=lambda x: x.order if isinstance(x, Tensor) else x._place)
+
+
+def tensors_in(step: Tensor) -> list[Tensor]:
+    """The inputs of an op that are Tensors."""
+    return [x for x in step.inputs if isinstance(x, Tensor)]
+
+
+class Definition:
+    """A fused op's definition, standing where a module would: the scope of the ops it records."""
+
+    def __init__(self, step: Tensor, op: Op) -> None:
+        self.step, self.op = step, op
+
+    def run(self) -> list[Tensor]:
+        """The smaller ops that compute the same, oldest first, on the inputs of the fused one."""
+        assert self.op.definition is not None
+        inputs = tensors_in(self.step)
+        before, mode.scope = mode.scope, Scope(self, self.step.scope)
+        try:
+            with recording(True):
+                result = self.op.definition(*self.step.inputs, **self.step.params)
+        finally:
+            mode.scope = before
+        parts = ancestors([result], tensors_in, stop=inputs)
+        result.name = self.step.name
+        if self.step.grad is not None:  # then the smaller ops have theirs too
+            inside = {part.order for part in parts}
+            for part in parts:
+                part.keeps_grad = part.op is not None
+            for part, g in propagate(result, self.step.grad, stop=inputs):
+                if part.order in inside:
+                    part.grad = g
+        return parts
+
+    def name_of(self, x: Any) -> str | None:
+        """What the definition calls one of its inputs or params."""
+        inputs = dict(zip(self.op.input_names, self.step.inputs, strict=True))
+        named = inputs | self.step.params
+        return next((name for name, member in named.items() if member is x), None)
+
+
+class Naming:
+    """What is called how: module calls by the modules around them, tensors where they are used."""
+
+    def __init__(self, given: Mapping[int, str]) -> None:
+        self.given = given
+        self.classes: dict[Path, str] = {}
+        self._paths: dict[int, Path] = {}
+        self._calls: Counter[Path] = Counter()
+        self._members: dict[int, dict[int, str]] = {}
+
+    def path(self, scope: Scope | None) -> Path:
+        """The path of a module call, or of a fused op's definition."""
+        unknown = []
+        while scope is not None and id(scope) not in self._paths:
+            unknown.append(scope)
+            scope = scope.parent
+        path = () if scope is None else self._paths[id(scope)]
+        for scope in reversed(unknown):
+            module = scope.module
+            kind = module.op.name if isinstance(module, Definition) else type(module).__name__
+            name = self.owned(module, scope.parent) or kind.replace("_", " ")
+            self._calls[(*path, name)] += 1
+            number = self._calls[(*path, name)]
+            path = (*path, f"{name} ({number})" if number > 1 else name)
+            self._paths[id(scope)] = path
+            self.classes[path] = kind
+        return path
+
+    def owned(self, x: Any, scope: Scope | None, outermost: bool = False) -> str | None:
+        """What the nearest module around (or the outermost) calls a part of it, if one has it."""
+        found = None
+        while scope is not None and (found is None or outermost):
+            if not isinstance(scope.module, Definition):
+                members = self._members_of(scope.module)
+                # A slice of a buffer is known by the buffer's name.
+                found = members.get(id(x)) or members.get(id(getattr(x, "base", x))) or found
+            scope = scope.parent
+        return found
+
+    def _members_of(self, module: Any) -> dict[int, str]:
+        """The name of each module, parameter and buffer in a module, by identity."""
+        if id(module) not in self._members:
+            named = [*module.named_state(), *module.named_modules()]
+            self._members[id(module)] = {id(member): name for name, member in reversed(named)}
+        return self._members[id(module)]
+
+    def used(self, x: Any, scope: Scope | None) -> str | None:
+        """The name of a tensor or an array where an op uses it, if it has one."""
+        own = self.given.get(id(x)) or (x.name if isinstance(x, Tensor) else None)
+        if scope is not None and isinstance(scope.module, Definition):
+            return scope.module.name_of(x) or own or self.owned(x, scope)
+        return own or self.owned(x, scope)
+
+
+class Trace:
+    """The recorded ops behind some results, and which of the tensors get a node.
+
+    Parameters have none: they are rows in the card of their op. Nor have single numbers, which
+    are words in it, and matrices transposed for one product, where it says ᵀ.
+    """
+
+    def __init__(
+        self, roots: Sequence[Tensor], given: Mapping[int, str], expand: set[str], fold_named: bool
+    ) -> None:
+        self.naming = Naming(given)
+        self._opened: dict[int, Tensor] = {}  # a fused op's result -> the result of its definition
+        tensors = [part for x in ancestors(roots, tensors_in) for part in self._parts(x, expand)]
+        self.roots = {self._opened.get(root.order, root).order for root in roots}
+
+        self._users: dict[int, list[Tensor]] = {}  # of the tensors that may fold
+        for step in tensors:
+            for x in self.inputs(step):
+                if isinstance(x, Tensor) and (x.op is None or is_transposed(x)):
+                    self._users.setdefault(x.order, []).append(step)
+
+        self.turned = {x.order for x in tensors if x.op is not None and self._turns(x)}
+        leaves = [x for x in tensors if x.order in self._users and x.order not in self.roots]
+        leaves = [x for x in leaves if x.op is None]
+        self.numbers = {x.order for x in leaves if self._is_number(x)}
+        self.parameters = {x.order for x in leaves if self._folds(x, fold_named)}
+
+        # Oldest first, a leaf just before the op that first uses it.
+        self.drawn: list[Tensor] = []
+        self.last_use: dict[int, int] = {}
+        self._freed = False
+        for now, tensor in enumerate(tensors):
+            hidden = tensor.order in self.turned
+            if hidden or (tensor.op is None and tensor.order not in self.roots):
+                continue
+            self._freed = self._freed or is_freed(tensor)
+            for x in [*self.sources(tensor), tensor]:
+                if x.order not in self.last_use:
+                    self.drawn.append(x)
+                if x.op is None or x is tensor:
+                    self.last_use[x.order] = now
+
+    def _parts(self, tensor: Tensor, expand: set[str]) -> list[Tensor]:
+        """The tensor itself, or those of its definition if it is of a fused op to be expanded."""
+        if tensor.op is None or tensor.op.name not in expand or is_freed(tensor):
+            return [tensor]
+        parts = Definition(tensor, tensor.op).run()
+        self._opened[tensor.order] = parts[-1]
+        return parts
+
+    def _turns(self, x: Tensor) -> bool:
+        """Whether this is a matrix transposed for a single product, in the same call."""
+        users = self._users.get(x.order, []) if is_transposed(x) else []
+        if len(users) != 1 or x.order in self.roots or users[0].scope is not x.scope:
+            return False
+        return users[0].op is not None and users[0].op.name == "matmul"
+
+    def _is_number(self, x: Tensor) -> bool:
+        """Whether this leaf is a nameless constant of one element."""
+        return x.size == 1 and not x.requires_grad and not (self.naming.given.get(id(x)) or x.name)
+
+    def _folds(self, x: Tensor, fold_named: bool) -> bool:
+        """Whether this leaf is a parameter that stands in the cards of its users."""
+        users = self._users[x.order]
+        if self._owned(x):
+            modules = {user.scope and id(user.scope.module) for user in users}
+            return len(modules) == 1
+        # Outside of modules it stays a node where all inputs are such leaves: `a * b` has two.
+        name = self.naming.given.get(id(x)) or x.name
+        if not fold_named or not name or not x.requires_grad or len(users) > 1:
+            return False
+        others = [other for other in self.inputs(users[0]) if other is not x]
+        return any(
+            isinstance(other, Tensor) and (other.op is not None or not other.requires_grad)
+            for other in others
+        )
+
+    def inputs(self, step: Tensor) -> list[Any]:
+        """An op's inputs, expanded ones replaced by the result of their definition."""
+        return [self._opened.get(x.order, x) if isinstance(x, Tensor) else x for x in step.inputs]
+
+    def unturned(self, x: Any) -> Any:
+        """The input itself, or the matrix of which it is the folded transpose."""
+        return self.inputs(x)[0] if isinstance(x, Tensor) and x.order in self.turned else x
+
+    def sources(self, step: Tensor) -> list[Tensor]:
+        """The inputs of an op that have a node."""
+        found = [self.unturned(x) for x in self.inputs(step) if isinstance(x, Tensor)]
+        return [x for x in found if x.order not in self.parameters and x.order not in self.numbers]
+
+    def path(self, tensor: Tensor) -> Path:
+        """Where a tensor's node stands: an op in the call that made it, a leaf around its users."""
+        made = self.naming.path(tensor.scope)
+        users = self._users.get(tensor.order, [])
+        if tensor.op is not None or not users:
+            return made
+        around = [self.naming.path(user.scope) for user in users]
+        return common(around if self._owned(tensor) else [*around, made])
+
+    def leaf_name(self, leaf: Tensor) -> str | None:
+        """The name of a leaf with a node of its own: its own, or what the outermost module says."""
+        return self.naming.given.get(id(leaf)) or leaf.name or self._owned(leaf, outermost=True)
+
+    def _owned(self, leaf: Tensor, outermost: bool = False) -> str | None:
+        """What modules call a leaf that is theirs."""
+        scopes = {id(user.scope): user.scope for user in self._users.get(leaf.order, [])}
+        names = (self.naming.owned(leaf, scope, outermost) for scope in scopes.values())
+        return next(filter(None, names), None)
+
+    def count_ops(self, unit: Iterable[Tensor]) -> int:
+        """The number of ops among these tensors, folded ones included."""
+        steps = [tensor for tensor in unit if tensor.op is not None]
+        return len(steps) + sum(x.order in self.turned for step in steps for x in tensors_in(step))
+
+    def notes(self) -> list[str]:
+        """What to tell about the graph as a whole."""
+        if all(tensor.op is None for tensor in self.drawn):
+            return ["nothing is recorded: no input requires a gradient, or it was under no_grad()"]
+        if self._freed:
+            return ["backward() has freed the graph; backward(retain_graph=True) keeps it to draw"]
+        return []
+
+
+def is_freed(tensor: Tensor) -> bool:
+    """Whether a backward pass has let go of the op's inputs."""
+    return tensor.op is not None and not tensor.inputs
+
+
+def is_transposed(tensor: Tensor) -> bool:
+    """Whether an op made this tensor by exchanging the last two axes."""
+    if tensor.op is None or is_freed(tensor) or tensor.ndim < 2:
+        return False
+    if tensor.op.name == "swapaxes":
+        axes = tensor.params.get("axis1", 0), tensor.params.get("axis2", 1)
+        return {axis % tensor.ndim for axis in axes} == {tensor.ndim - 1, tensor.ndim - 2}
+    return tensor.op.name == "transpose" and tensor.ndim == 2 and tensor.params.get("axes") is None
+
+
+def common(paths: Sequence[Path]) -> Path:
+    """The longest path that all of them begin with."""
+    first, last = min(paths), max(paths)
+    same = [a == b for a, b in zip(first, last, strict=False)]
+    return first[: [*same, False].index(False)]
