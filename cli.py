@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from io import TextIOWrapper
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import click
+import numpy as np
 
 from minitransformer.config import TrainingConfig
 
@@ -28,28 +31,38 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except (ValueError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
+            with np.errstate(over="ignore", invalid="ignore"):  # training itself refuses NaN
+                return super().invoke(ctx)
+        except (BrokenPipeError, click.exceptions.Exit, click.Abort):
+            raise
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
             raise one_line(error) from error
+
+
+class ForeseeableError(click.ClickException):
+    """An error that the user can mend."""
+
+    exit_code = 2
 
 
 def one_line(error: Exception) -> click.ClickException:
     """An error as the user sees it."""
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    elif isinstance(error, MemoryError):
+        text = "not enough memory; choose smaller sizes"
     else:
         text = " ".join(str(error).split())
-    failure = click.ClickException(text)
-    failure.exit_code = 2
-    return failure
+    return ForeseeableError(text)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="minigrad-transformer", prog_name="minigrad")
 def main() -> None:
     """An autograd engine and a transformer, small enough to read: train, look inside, check."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # "→" is no reason to fail where it cannot be shown
+            stream.reconfigure(errors="backslashreplace")
 
 
 def settings(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -79,43 +92,51 @@ def settings(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings")
 @click.option("--out", type=click.Path(path_type=Path), help="run folder  [default: runs/TASK]")
 @click.option("--resume", is_flag=True, help="go on with the run in --out")
-def train(task: str | None, config: Path | None, out: Path | None, resume: bool, **given: Any) -> None:
+def train(
+    task: str | None, config: Path | None, out: Path | None, resume: bool, **given: Any
+) -> None:
     """Train a transformer to copy, reverse or sort sequences, or on your own pairs (--data).
 
     TASK is copy, reverse or sort. Training stops once every held-out sequence has been answered
     right twice running; the run folder then holds the model, its metrics and its pictures.
     """
-    from minitransformer.runs import Run, RunError, differences, read_toml
-    from minitransformer.training import Trainer
+    from minitransformer.runs import Run, RunError, read_toml
+    from minitransformer.training import Trainer, require_same
 
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if task is not None:
-        chosen["task"] = task
-    if "data" in chosen:
-        chosen = {"task": "pairs", **chosen, "data": str(Path(chosen["data"]).resolve())}
-    if config is not None:
-        chosen = {**read_toml(config), **chosen}
+    given = {name: value for name, value in {"task": task, **given}.items() if value is not None}
+    chosen = with_task(read_toml(config) if config else {}) | with_task(given)
+    where = str(config or "command line")  # click has checked names and types on the command line
 
     if resume:
         if out is None:
             raise RunError("--resume needs --out, the folder of the run to go on with")
         run = Run.open(out)
         settings = TrainingConfig.read(run.config, str(out / "config.toml"))
-        asked = asdict(TrainingConfig.read({**run.config, **chosen}, "command line"))
-        changed = differences(asdict(settings), asked)
-        if changed:
-            raise RunError(f"{out} was made with other settings: {'; '.join(changed)}")
+        asked = TrainingConfig.read(asdict(settings) | chosen, where)
+        require_same(asdict(settings), asdict(asked), str(out))
+        if (out / "summary.json").exists():
+            click.echo(f"{out} is finished, after {run.summary()['steps']} steps")
+            return
         trainer = Trainer(settings)
-        trainer.restore(*run.load())
+        if (out / "model.safetensors").exists():  # a run killed before its first save begins again
+            trainer.restore(*run.load())
         run.truncate_metrics(trainer.step)
     else:
-        if not chosen.get("task"):
-            raise click.UsageError("name a task (copy, reverse or sort), or give --data FILE")
-        settings = TrainingConfig.read(chosen, str(config or "command line"))
+        settings = TrainingConfig.read(chosen, where)
+        if "task" not in chosen:
+            raise ValueError("name a task (copy, reverse or sort), or give --data FILE")
         trainer = Trainer(settings)
         run = Run.create(out or unused(Path("runs") / settings.task), asdict(settings))
-        run.save(*trainer.state())  # so that a run killed at any moment can be resumed
+        run.save(*trainer.state())  # to know now, not in a minute, if the disk is full
     follow(trainer, run)
+
+
+def with_task(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings where `data` has named the task pairs, and any other task has done without data."""
+    data = settings.get("data")
+    if data and isinstance(data, str):
+        return {"task": "pairs", **settings, "data": str(Path(data).resolve())}
+    return {**settings, "data": ""} if settings.get("task", "pairs") != "pairs" else settings
 
 
 def unused(path: Path) -> Path:
@@ -132,26 +153,28 @@ def follow(trainer: Trainer, run: Run) -> None:
 
     from minigrad.nn import count_parameters
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     task = trainer.task
     console.print(
-        f"[bold]{task.name}[/]: {count_parameters(trainer.model):,} parameters, "
+        f"{task.name}: {count_parameters(trainer.model):,} parameters, "
         f"{len(task.test):,} held-out sequences, up to {trainer.config.steps:,} steps → {run.path}"
     )
-    with stopped_by_ctrl_c(trainer), progress(console, trainer) as show:
-        for record in trainer.run():
-            run.append_metrics(record)
-            show(record)
-            if "exact_match" in record:
-                run.save(*trainer.state())
-    if trainer.stopped:
-        run.save(*trainer.state())
-        console.print(
-            f"stopped at step {trainer.step:,}; go on with: "
-            f"minigrad train --resume --out {run.path}"
-        )
-        sys.exit(130)
-    finish(trainer, run, console)
+    with stopped_by_ctrl_c(trainer):
+        with progress(console, trainer) as show:
+            for record in trainer.run():
+                run.append_metrics(record)
+                show(record)
+                if "exact_match" in record:
+                    run.save(*trainer.state())
+        if not trainer.stopped:
+            finish(trainer, run, console)
+            return
+    run.save(*trainer.state())
+    console.print(
+        f"stopped at step {trainer.step:,}; go on with: "
+        f"minigrad train --resume --out {quote(str(run.path))}"
+    )
+    sys.exit(130)
 
 
 @contextmanager
@@ -173,27 +196,27 @@ def stopped_by_ctrl_c(trainer: Trainer) -> Iterator[None]:
 @contextmanager
 def progress(console: Any, trainer: Trainer) -> Iterator[Callable[[Record], None]]:
     """A live bar in a terminal, and in any case a line for each evaluation."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (
-        TextColumn("step"), MofNCompleteColumn(), BarColumn(bar_width=30),
-        TextColumn("{task.description}"),
-    )  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(
+        BarColumn(bar_width=None), TextColumn("{task.description}"),
+        console=console, disable=not console.is_terminal, transient=True, expand=True,
+    ) as bar:  # fmt: skip
         bar_task = bar.add_task("", total=trainer.config.steps, completed=trainer.step)
-        exact = ""
+        exact = "?"
 
         def show(record: Record) -> None:
             nonlocal exact
             left = record["seconds"] / record["step"] * (trainer.config.steps - record["step"])
             if "exact_match" in record:
-                exact = f"exact match {percent(record['exact_match'])}"
-            state = f"loss {record['loss']:.4f}   {exact}   {record['tokens_per_second']:,} tokens/s"
-            bar.update(
-                bar_task, completed=record["step"], description=f"{state}   {left:.0f} s left at most"
+                exact = percent(record["exact_match"])
+            line = (
+                f"step {record['step']:>5,}  loss {record['loss']:.4f}  exact match {exact:>6}  "
+                f"{record['tokens_per_second']:,} tokens/s  {left:.0f} s left"
             )
+            bar.update(bar_task, completed=record["step"], description=line)
             if "exact_match" in record:
-                console.print(f"step {record['step']:>6,}   {state}   {record['seconds']:.1f} s")
+                console.print(line)
 
         yield show
 
@@ -204,54 +227,71 @@ def percent(share: float) -> str:
 
 
 def finish(trainer: Trainer, run: Run, console: Any) -> None:
-    """The summary and the pictures of a finished run."""
+    """The pictures of a finished run, and the summary that says it is finished."""
+    from minitransformer.data import UNK
     from minitransformer.prediction import Predictor
+    from minitransformer.runs import trying_to
     from viz.attention import draw_attention
     from viz.plots import draw_curve
 
-    evaluations = [record for record in run.metrics() if "exact_match" in record]
-    last = evaluations[-1]
-    summary = trainer.summary(last)
-    run.write_summary(summary)
+    records = run.metrics()
+    summary = trainer.summary([record for record in records if "exact_match" in record][-1])
     predictor = Predictor(run.path)
-    example = max(trainer.task.test[:20], key=lambda pair: len(pair[0]))[0]
-    text = predictor.text(example)
-    draw_curve(run.metrics(), run.path / "curve.png", title=f"Learning: {trainer.task.name}")
-    draw_attention(*predictor.attention(text), run.path / "attention.png", title=f"Attention: {text}")
+    sources = [source for source, _ in trainer.task.test[:20]]
+    source = max(sources, key=lambda source: (UNK not in source, len(source)))
+    text = predictor.text(source)
+    curve, attention = run.path / "curve.png", run.path / "attention.png"
+    with trying_to("write", curve):
+        draw_curve(records, curve, title=f"Learning: {trainer.task.name}")
+    with trying_to("write", attention):
+        draw_attention(*predictor.attention(source), attention, title=f"Attention: {text}")
+    run.write_summary(summary)
     console.print(
-        f"[bold]exact match {percent(summary['exact_match'])}[/] on {summary['held_out']:,} sequences "
-        f"never seen in training, after {summary['steps']:,} steps in {summary['seconds']:.1f} s"
+        f"exact match {percent(summary['exact_match'])} on {summary['held_out']:,} sequences "
+        f"never seen in training, after {summary['steps']:,} steps in {summary['seconds']:.1f} s",
+        style="bold",
     )
-    console.print(f"  {text}  →  {predictor.answer([text])[0]}", markup=False)
-    for name in ("curve.png", "attention.png", "summary.json"):
-        console.print(f"  {run.path / name}", markup=False)
-    console.print(f"ask it: minigrad predict {run.path} \"{text}\"", markup=False)
+    console.print(f"  {text}  →  {predictor.answer([source])[0]}")
+    for path in (curve, attention, run.path / "summary.json"):
+        console.print(f"  {path}")
+    console.print(f"ask it: minigrad predict {quote(str(run.path))} {quote(text)}")
 
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("text", required=False)
-@click.option("--beam", type=click.IntRange(1), default=1, help="beams to search with  [default: 1]")
+@click.option(
+    "--beam", type=click.IntRange(1, 1000), default=1, help="beams to search with  [default: 1]"
+)
 @click.option("--attention", type=click.Path(path_type=Path), help="draw the attention maps here")
 def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> None:
     """Answer TEXT, or each line of standard input, with the model in the folder RUN."""
     from minitransformer.prediction import Predictor
+    from minitransformer.runs import trying_to
 
     predictor = Predictor(run)
     texts = [text] if text is not None else [line.rstrip("\r\n") for line in sys.stdin]
     if not texts:
-        raise click.UsageError("give a text, or lines on standard input")
-    for line in texts:
-        for token in dict.fromkeys(predictor.unknown(line)):
+        raise ValueError("give a text, or lines on standard input")
+    if attention is not None and len(texts) > 1:
+        raise ValueError("--attention draws one text, not several lines")
+    sources = []
+    for number, line in enumerate(texts, 1):
+        try:
+            sources.append(predictor.read(line))
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}" if text is None else error) from error
+        for token in predictor.unknown(line):
             click.echo(f"note: {token!r} is not in the vocabulary; it is read as <unk>", err=True)
-    for answer in predictor.answer(texts, beam):
+    for answer in predictor.answer(sources, beam):
         click.echo(answer)
     if attention is not None:
         from viz.attention import draw_attention
 
-        if len(texts) > 1:
-            raise click.UsageError("--attention draws one text, not several lines")
-        draw_attention(*predictor.attention(texts[0]), attention, title=f"Attention: {texts[0]}")
+        with trying_to("write", attention):
+            draw_attention(
+                *predictor.attention(sources[0]), attention, title=f"Attention: {texts[0]}"
+            )
 
 
 @main.command()
@@ -267,11 +307,13 @@ def graph(what: str, out: Path, values: bool, grads: bool, depth: int | None) ->
     from viz.examples import example
     from viz.graph import retain_grads
 
-    root, expand = example(what)
+    root, options = example(what)
+    if depth is not None:
+        options["depth"] = depth
     if grads:
         retain_grads(root)
         root.backward(retain_graph=True)
-    picture = draw(root, depth=depth, values=values, grads=grads, expand=expand)
+    picture = draw(root, values=values, grads=grads, **options)
     render(picture, out)
     click.echo(f"{out}{f'  ({picture.note})' if picture.note else ''}")
 
@@ -306,16 +348,31 @@ def check(ops: tuple[str, ...], seed: int) -> None:
 
 
 @main.command()
-@click.argument("name", required=False)
-def ops(name: str | None) -> None:
+@click.argument("ops", nargs=-1, metavar="[OP]...")
+def ops(ops: tuple[str, ...]) -> None:
     """Print the table of derivative rules, as the rules themselves compute them."""
     from minigrad.rules import table
 
-    rows = table([name] if name else None)
-    for row in rows:
+    for row in table(ops or None):
         click.echo(click.style(row.name, bold=True) + f"  {row.symbol}   {row.place}")
         for line in row.lines:
             click.echo(f"    {line}")
+
+
+@main.command()
+@click.option("--size", default="tiny,small,base", help="sizes to compare  [default: all three]")
+@click.option("--threads", type=int, default=2, help="threads of each contender  [default: 2]")
+@click.option("--rounds", type=int, default=7, help="rounds of each contender  [default: 7]")
+@click.option("--coretype", default="", help="OpenBLAS kernels to use, such as Haswell")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="append the results here")
+def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None) -> None:
+    """Time the whole training step, beside PyTorch's and beside its bare matrix products.
+
+    Sizes are tiny, small and base. Ends with exit code 1 when the losses are not PyTorch's.
+    """
+    from minitransformer.bench import main as compare
+
+    sys.exit(compare(size.split(","), threads, rounds, coretype, file))
 
 
 @main.command()

@@ -4,7 +4,33 @@ from __future__ import annotations
 
 from minitransformer.attention import MultiHeadAttention, causal_mask, padding_mask
 from minitransformer.blocks import Decoder, DecoderLayer, Encoder, EncoderLayer, FeedForward
-from minitransformer.config import TransformerConfig
+from minitransformer.config import TrainingConfig, TransformerConfig
 from minitransformer.decoding import beam_search, greedy, sample
 from minitransformer.embedding import TokenEmbedding, sinusoidal_positions
+from minitransformer.prediction import Predictor
+from minitransformer.tasks import FileTask, SyntheticTask
+from minitransformer.training import Trainer
 from minitransformer.transformer import Transformer
+
+__all__ = [
+    "Decoder",
+    "DecoderLayer",
+    "Encoder",
+    "EncoderLayer",
+    "FeedForward",
+    "FileTask",
+    "MultiHeadAttention",
+    "Predictor",
+    "SyntheticTask",
+    "TokenEmbedding",
+    "Trainer",
+    "TrainingConfig",
+    "Transformer",
+    "TransformerConfig",
+    "beam_search",
+    "causal_mask",
+    "greedy",
+    "padding_mask",
+    "sample",
+    "sinusoidal_positions",
+]

@@ -66,7 +66,9 @@ class TransformerConfig:
     @classmethod
     def base(cls, vocab: int = 37_000, **changes: Any) -> TransformerConfig:
         """The paper's base model over a shared vocabulary."""
-        return cls(**{"source_vocab": vocab, "target_vocab": vocab, "tie_embeddings": True, **changes})
+        return cls(
+            **{"source_vocab": vocab, "target_vocab": vocab, "tie_embeddings": True, **changes}
+        )
 
     @classmethod
     def big(cls, vocab: int = 37_000, **changes: Any) -> TransformerConfig:
@@ -78,6 +80,17 @@ class TransformerConfig:
 def divisors(n: int) -> str:
     """The divisors of n, as a list to read."""
     return ", ".join(str(i) for i in range(1, n + 1) if n % i == 0)
+
+
+LARGEST = {
+    "length": 2_000,
+    "vocab": 1_000_000,
+    "batch_size": 10_000,
+    "d_model": 20_000,
+    "layers": 1_000,
+    "d_ff": 100_000,
+}
+"""Beyond these a run would use up time or memory before it could say that there is not enough."""
 
 
 def setting(default: Any, help: str) -> Any:
@@ -99,7 +112,7 @@ class TrainingConfig:
     data: str = setting("", "file of source<TAB>target lines to learn instead of a task")
     tokens: TokenKind = setting("word", "what a token is in --data")
     held_out: float = setting(0.1, "share of --data kept for testing")
-    steps: int = setting(1000, "training steps at most")
+    steps: int = setting(2000, "training steps at most")
     batch_size: int = setting(64, "sequences per step")
     d_model: int = setting(64, "width of the model")
     heads: int = setting(4, "attention heads per layer")
@@ -122,6 +135,9 @@ class TrainingConfig:
                      "threads"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, largest in LARGEST.items():
+            if getattr(self, name) > largest:
+                raise ValueError(f"{name} must be at most {largest}, not {getattr(self, name)}")
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
@@ -130,7 +146,8 @@ class TrainingConfig:
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, not {self.seed}")
         if (self.task == "pairs") != bool(self.data):
-            raise ValueError("task pairs and data, the file of pairs, need each other")
+            need = "needs data, a file of pairs" if self.task == "pairs" else "takes no data"
+            raise ValueError(f"task {self.task} {need}")
 
     @classmethod
     def read(cls, settings: Mapping[str, Any], where: str) -> TrainingConfig:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from minigrad.tensor import Array
 from minitransformer.config import TrainingConfig
 from minitransformer.data import BOS, SPECIAL_TOKENS, Vocabulary, detokenize, make_batch, tokenize
 from minitransformer.decoding import beam_search, greedy
 from minitransformer.runs import Run
+from minitransformer.training import require_same
 from minitransformer.transformer import Transformer
 
 BOS_TOKEN = SPECIAL_TOKENS[BOS]
 
 
 class Predictor:
-    """A trained model with its vocabularies, from a run folder.
+    """A trained model with its vocabularies, from a run folder: `read` a text, then `answer` it.
 
-    RunError when the folder holds no complete run, ValueError when its files do not fit together.
+    RunError when the folder holds no complete run, or settings that its model was not made with.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         run = Run.open(path)
         self.config = TrainingConfig.read(run.config, os.fspath(run.path / "config.toml"))
         weights, _, state = run.load()
+        require_same(state["config"], asdict(self.config), f"the model in {path}")
         self.source_vocabulary = Vocabulary.from_list(state["source_vocabulary"])
         self.target_vocabulary = Vocabulary.from_list(state["target_vocabulary"])
         self.max_source, self.max_target = state["max_source"], state["max_target"]
@@ -36,13 +39,7 @@ class Predictor:
             ),
             rng=0,
         )
-        try:
-            self.model.load_state_dict(weights)
-        except ValueError as error:
-            reason = str(error).splitlines()[1].strip()
-            raise ValueError(
-                f"{path}: the weights are those of another configuration ({reason}, …)"
-            ) from error
+        self.model.load_state_dict(weights)
 
     def read(self, text: str) -> list[int]:
         """The token numbers of a text. ValueError when it is empty or too long for the model.
@@ -62,7 +59,8 @@ class Predictor:
             )
         if len(tokens) > self.max_source:
             raise ValueError(
-                f"{len(tokens)} tokens are more than the {self.max_source} that this run's model holds"
+                f"{len(tokens)} tokens are more than the {self.max_source} "
+                "that this run's model holds"
             )
         return self.source_vocabulary.encode(tokens)
 
@@ -74,26 +72,29 @@ class Predictor:
         """The tokens of a text that the run has never seen."""
         return self.source_vocabulary.unknown(tokenize(text, self.config.tokens))
 
-    def answer(self, texts: Sequence[str], beam: int = 1) -> list[str]:
-        """The model's answer to each text, all decoded together; with `beam` above 1 by beam search."""
-        source = make_batch([(self.read(text), []) for text in texts]).source
-        if beam == 1:
-            answers = greedy(self.model, source, self.max_target)
-        else:
-            answers = beam_search(self.model, source, self.max_target, beam_size=beam)
-        return [
-            detokenize(self.target_vocabulary.decode(answer), self.config.tokens)
-            for answer in answers
-        ]
+    def answer(
+        self, sources: Sequence[list[int]], beam: int = 1, batch_size: int = 500
+    ) -> list[str]:
+        """The text of the model's answer to each source; with `beam` above 1 by beam search."""
+        texts = []
+        for i in range(0, len(sources), batch_size):
+            batch = make_batch([(source, []) for source in sources[i : i + batch_size]]).source
+            if beam == 1:
+                answers = greedy(self.model, batch, self.max_target)
+            else:
+                answers = beam_search(self.model, batch, self.max_target, beam_size=beam)
+            tokens = map(self.target_vocabulary.decode, answers)
+            texts += [detokenize(answer, self.config.tokens) for answer in tokens]
+        return texts
 
-    def attention(self, text: str) -> tuple[dict[str, Array], list[str], list[str]]:
-        """(maps, source tokens, target tokens) of the model answering a text.
+    def attention(self, source: list[int]) -> tuple[dict[str, Array], list[str], list[str]]:
+        """(maps, source tokens, target tokens) of the model answering a source.
 
         maps: {"encoder.layers.0.self_attention": (H, T, S), …}. Target positions are what the
         decoder reads: <bos> and the answer.
         """
-        source = self.read(text)
         answer = greedy(self.model, [source], self.max_target)[0]
+        answer = answer[: self.max_target - 1]  # the last of an answer without EOS was not read
         batch = make_batch([(source, answer)])
         maps = self.model.attention_maps(batch.source, batch.target_in)
         read = [BOS_TOKEN, *(self.target_vocabulary.tokens[i] for i in answer)]

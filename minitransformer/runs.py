@@ -52,15 +52,13 @@ def trying_to(action: str, path: StrPath) -> Iterator[None]:
 
 
 @contextmanager
-def reading(path: StrPath) -> Iterator[None]:
+def reading(path: StrPath, remedy: str = "restore it, or train the run again") -> Iterator[None]:
     """A block that reads a file: what the system refuses, or a parser, becomes a RunError."""
     with trying_to("read", path):
         try:
             yield
         except (ValueError, SafetensorError) as error:  # JSON's, TOML's, UTF-8's are ValueErrors
-            raise RunError(
-                f"{path} is malformed ({error}); restore it, or train the run again"
-            ) from error
+            raise RunError(f"{path} is malformed ({error}); {remedy}") from error
 
 
 def write_atomically(path: StrPath, content: bytes | Callable[[BinaryIO], object]) -> None:
@@ -92,7 +90,7 @@ def write_atomically(path: StrPath, content: bytes | Callable[[BinaryIO], object
 
 def read_toml(path: StrPath) -> Config:
     """The settings in a TOML file. Raises RunError when it cannot be read, or is not TOML."""
-    with reading(path):
+    with reading(path, remedy="mend it"):
         return tomllib.loads(Path(path).read_bytes().decode())
 
 

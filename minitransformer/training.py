@@ -6,18 +6,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minigrad.memory import keep_heap
-from minigrad.nn import count_parameters
+from minigrad.nn import ShapesOnly, count_parameters
 from minigrad.ops.neural import cross_entropy
 from minigrad.optim import Adam, clip_grad_norm, warmup_cosine
-from minitransformer.config import TrainingConfig, TransformerConfig
+from minitransformer.config import TrainingConfig
 from minitransformer.data import PAD, Batch, Pair, make_batch
 from minitransformer.decoding import greedy
+from minitransformer.runs import Config, RunError, differences
 from minitransformer.tasks import FileTask, SyntheticTask, Task
 from minitransformer.transformer import Transformer
 
@@ -40,6 +43,13 @@ def make_task(config: TrainingConfig) -> Task:
     return SyntheticTask(config.task, config.length, config.vocab, config.seed)
 
 
+def require_same(made: Config, asked: Config, what: str) -> None:
+    """RunError, naming each setting that differs, if `what` was made with others than asked for."""
+    changed = differences(made, asked)
+    if changed:
+        raise RunError(f"{what} was made with other settings: {'; '.join(changed)}")
+
+
 class Trainer:
     """A model on its way: task, weights, optimizer, random numbers and counts.
 
@@ -56,9 +66,12 @@ class Trainer:
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
         self.task = task = make_task(config)
+        self.data = crc32(Path(config.data).read_bytes()) if config.data else None
         self.rng = np.random.default_rng(config.seed)
         vocabularies = len(task.source_vocabulary), len(task.target_vocabulary)
         shape = config.model(*vocabularies, max(task.max_source, task.max_target))
+        # Weights, gradients and moments: better an error here than a process killed for memory.
+        np.empty((4, count_parameters(Transformer(shape, ShapesOnly()))), np.float32)
         self.model = Transformer(shape, self.rng)
         self.optimizer = Adam(self.model.parameters(), betas=(0.9, 0.98), eps=1e-9)
         self.schedule = warmup_cosine(
@@ -84,19 +97,23 @@ class Trainer:
                 started = time.perf_counter()
                 batch = self.task.sample(self.rng, self.config.batch_size)
                 self.losses.append(self.train_step(batch))
+                score = None
+                if self.step % self.config.evaluate_every == 0 or self.step == self.config.steps:
+                    score = self.evaluate()
+                    self.perfect = self.perfect + 1 if score.exact_match == 1 else 0
                 self.seconds += time.perf_counter() - started
-                evaluating = (
-                    self.step % self.config.evaluate_every == 0 or self.step == self.config.steps
-                )
-                if evaluating or self.step % self.log_every == 0:
-                    yield self.record(evaluating)
+                if score or self.step % self.log_every == 0:
+                    yield self.record(score)
 
     def stop(self) -> None:
         """End `run()` after the step in hand."""
         self.stopped = True
 
     def train_step(self, batch: Batch) -> float:
-        """One step: forward, loss, backward, clipping, update. Returns the loss before it."""
+        """One step: forward, loss, backward, clipping, update. Returns the loss before it.
+
+        ValueError when that is not a number any more.
+        """
         self.step += 1
         self.tokens += int(np.count_nonzero(batch.source) + np.count_nonzero(batch.target_out))
         self.optimizer.learning_rate = self.schedule(self.step)
@@ -107,33 +124,26 @@ class Trainer:
             ignore_index=PAD,
             label_smoothing=self.config.label_smoothing,
         )
+        value = float(loss)
+        if not isfinite(value):
+            raise ValueError(f"the loss is {value} at step {self.step}; lower the learning rate")
         loss.backward()
         clip_grad_norm(self.optimizer.parameters, self.config.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(loss)
+        return value
 
-    def record(self, evaluating: bool) -> Record:
-        """Where the run stands; the loss is the mean since the last record.
-
-        ValueError when that is not a number any more.
-        """
-        loss = sum(self.losses) / len(self.losses)
-        if not isfinite(loss):
-            raise ValueError(f"the loss is {loss} at step {self.step}; lower the learning rate")
+    def record(self, score: Score | None) -> Record:
+        """Where the run stands; the loss is the mean of the steps since the last record."""
         record: Record = {
             "step": self.step,
-            "loss": loss,
+            "loss": sum(self.losses) / len(self.losses),
             "learning_rate": self.optimizer.learning_rate,
             "seconds": round(self.seconds, 3),
             "tokens_per_second": round(self.tokens / self.seconds),
         }
         self.losses = []
-        if evaluating:
-            score = self.evaluate()
-            self.perfect = self.perfect + 1 if score.exact_match == 1 else 0
-            record |= asdict(score)
-        return record
+        return record | asdict(score) if score else record
 
     def evaluate(self) -> Score:
         """Greedy decoding of every held-out example, against its target."""
@@ -161,6 +171,7 @@ class Trainer:
         """
         task = self.task
         rest = {name: getattr(self, name) for name in self.counts}
+        rest["config"], rest["data"] = asdict(self.config), self.data
         rest["rng"] = self.rng.bit_generator.state
         rest["source_vocabulary"] = task.source_vocabulary.to_list()
         rest["target_vocabulary"] = task.target_vocabulary.to_list()
@@ -170,10 +181,10 @@ class Trainer:
     def restore(
         self, model: dict[str, Any], optimizer: dict[str, Any], rest: dict[str, Any]
     ) -> None:
-        """Go on from a `state()`. ValueError when it belongs to another model or other data."""
-        for side in ("source", "target"):
-            if rest[f"{side}_vocabulary"] != getattr(self.task, f"{side}_vocabulary").to_list():
-                raise ValueError(f"the data has changed: its {side} vocabulary is another one")
+        """Go on from a `state()`. ValueError when it belongs to other settings or other data."""
+        require_same(rest["config"], asdict(self.config), "the model")
+        if rest["data"] != self.data:
+            raise ValueError(f"{self.config.data} has changed since the run began")
         self.model.load_state_dict(model)
         self.optimizer.load_state_dict(optimizer)
         self.rng.bit_generator.state = rest["rng"]

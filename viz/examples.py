@@ -122,5 +122,5 @@ def example(what: str) -> tuple[Tensor, dict[str, Any]]:
     predictor = Predictor(what)
     source = list(range(len(SPECIAL_TOKENS), len(predictor.source_vocabulary)))
     source = source[: predictor.max_source]
-    answer = greedy(predictor.model, [source], predictor.max_target)[0]
+    answer = greedy(predictor.model, [source], predictor.max_target - 1)[0]  # room for <eos>
     return loss(predictor.model.eval(), make_batch([(source, answer)])), {"depth": MODEL_DEPTH}

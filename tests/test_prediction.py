@@ -1,0 +1,259 @@
+"""What a run folder answers: text in, text out, and one clear line for what cannot be answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minitransformer.config import TrainingConfig
+from minitransformer.data import UNK, make_batch
+from minitransformer.decoding import beam_search, greedy
+from minitransformer.prediction import Predictor
+from minitransformer.runs import Run, RunError
+from minitransformer.training import Trainer
+
+TINY: dict[str, Any] = {
+    "task": "reverse", "length": 4, "vocab": 5, "steps": 40, "batch_size": 16,
+    "d_model": 8, "heads": 2, "layers": 1, "d_ff": 16, "warmup": 5,
+}  # fmt: skip
+
+
+def trained(path: Path, **changes: Any) -> Trainer:
+    """A trainer at the end of its run, which it has saved in a folder."""
+    trainer = Trainer(TrainingConfig(**{**TINY, **changes}))
+    run = Run.create(path, asdict(trainer.config))
+    list(trainer.run())
+    run.save(*trainer.state())
+    return trainer
+
+
+@contextmanager
+def one_line_error(kind: type[ValueError], *parts: object) -> Iterator[None]:
+    """A block that must raise an error of one line in which all the parts stand."""
+    with pytest.raises(kind) as error:
+        yield
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert str(part) in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def trainer(folder: Path) -> Trainer:
+    return trained(folder)
+
+
+@pytest.fixture(scope="module")
+def predictor(folder: Path, trainer: Trainer) -> Predictor:
+    return Predictor(folder)
+
+
+@pytest.fixture
+def characters(tmp_path: Path) -> Trainer:
+    """A run on pairs of texts, characters as tokens, whose file is gone again."""
+    data = tmp_path / "pairs.tsv"
+    data.write_text("été\tsummer\nhiver\twinter\nprintemps\tspring\n", encoding="utf-8")
+    trainer = trained(
+        tmp_path / "run", task="pairs", data=str(data), tokens="char", held_out=0.3, steps=3
+    )
+    data.unlink()
+    return trainer
+
+
+def test_the_model_is_the_one_that_the_run_ended_with(
+    predictor: Predictor, trainer: Trainer
+) -> None:
+    assert predictor.config == trainer.config
+    ours, theirs = predictor.model.state_dict(), trainer.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, x in ours.items():
+        assert x.tobytes() == theirs[name].tobytes()
+
+
+SOURCES = [[4, 5, 6, 7], [8], [6, 6, 4], [5, 8]]
+
+
+def test_an_answer_is_the_models_likeliest_sequence_as_text(
+    predictor: Predictor, trainer: Trainer
+) -> None:
+    answers = greedy(trainer.model, make_batch([(x, []) for x in SOURCES]).source, 5)
+    assert predictor.answer(SOURCES) == [
+        " ".join(str(token - 4) for token in answer) for answer in answers
+    ]
+    assert len(set(predictor.answer(SOURCES))) > 1  # it has learned to tell them apart
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_source_is_answered_the_same_alone_and_among_others(
+    predictor: Predictor, beam: int
+) -> None:
+    together = predictor.answer(SOURCES, beam)
+    assert [predictor.answer([source], beam)[0] for source in SOURCES] == together
+    assert predictor.answer(SOURCES, beam, batch_size=3) == together
+
+
+def test_more_than_one_beam_is_a_beam_search(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def noting_search(model: Any, source: Any, length: int, beam_size: int) -> list[list[int]]:
+        sizes.append(beam_size)
+        return beam_search(model, source, length, beam_size)
+
+    monkeypatch.setattr("minitransformer.prediction.beam_search", noting_search)
+    predictor.answer(SOURCES, beam=3)
+    predictor.answer(SOURCES)
+    assert sizes == [3]
+
+
+def test_no_sources_have_no_answers(predictor: Predictor) -> None:
+    assert predictor.answer([]) == []
+
+
+@given(st.lists(st.integers(4, 8), min_size=1, max_size=4))
+def test_a_source_is_written_as_text_and_read_again(
+    predictor: Predictor, source: list[int]
+) -> None:
+    assert predictor.read(predictor.text(source)) == source
+
+
+def test_white_space_around_symbols_does_not_matter(predictor: Predictor) -> None:
+    assert predictor.read(" 0  1\t2\n") == [4, 5, 6]
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\t"])
+def test_an_empty_text_is_refused(predictor: Predictor, text: str) -> None:
+    with one_line_error(ValueError, "the text is empty"):
+        predictor.read(text)
+
+
+def test_a_text_of_more_tokens_than_the_model_holds_is_refused(predictor: Predictor) -> None:
+    assert len(predictor.read("0 1 2 3")) == 4
+    with one_line_error(ValueError, "5 tokens are more than the 4"):
+        predictor.read("0 1 2 3 4")
+
+
+@pytest.mark.parametrize("token", ["5", "x", "<eos>", "01", "٣"])
+def test_a_symbol_that_a_task_does_not_have_is_refused(predictor: Predictor, token: str) -> None:
+    with one_line_error(ValueError, f"unknown token {token!r}; this run knows 0 to 4"):
+        predictor.read(f"0 {token}")
+
+
+def test_a_token_that_the_data_did_not_have_is_read_as_unknown(
+    characters: Trainer, tmp_path: Path
+) -> None:
+    predictor = Predictor(tmp_path / "run")
+    seen = characters.task.source_vocabulary.tokens[4:]
+    assert predictor.unknown(f"{seen[0]}?{seen[1]}?") == ["?"]
+    assert predictor.read(f"{seen[0]}?{seen[1]}") == [4, UNK, 5]
+
+
+def test_characters_are_answered_without_the_file_that_taught_them(
+    characters: Trainer, tmp_path: Path
+) -> None:
+    predictor = Predictor(tmp_path / "run")
+    source, _ = characters.task.test[0]
+    answer = greedy(characters.model, [source], characters.task.max_target)[0]
+    words = characters.task.target_vocabulary.decode(answer)
+    assert predictor.answer([source]) == ["".join(words)]
+
+
+def test_attention_is_that_of_every_layer_and_head_over_the_answer(predictor: Predictor) -> None:
+    source = predictor.read("3 1 4")
+    maps, source_tokens, target_tokens = predictor.attention(source)
+    assert source_tokens == ["3", "1", "4"]
+    assert target_tokens == ["<bos>", *predictor.answer([source])[0].split()]
+    sides = {
+        "encoder.layers.0.self_attention": (3, 3),
+        "decoder.layers.0.self_attention": (len(target_tokens), len(target_tokens)),
+        "decoder.layers.0.cross_attention": (len(target_tokens), 3),
+    }
+    assert {name: weights.shape[1:] for name, weights in maps.items()} == sides
+    for weights in maps.values():
+        assert len(weights) == 2  # heads
+        np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
+    own = maps["decoder.layers.0.self_attention"]
+    assert not np.triu(own, 1).any()
+
+
+def test_attention_of_an_answer_without_end_is_over_what_was_read(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, steps=1)
+    trainer.optimizer.values[-9:] = np.eye(9)[4] * 100  # the projection's bias: "0", for ever
+    Run.open(tmp_path).save(*trainer.state())
+    predictor = Predictor(tmp_path)
+    assert predictor.answer([[5]]) == ["0 0 0 0 0"]
+    _, _, target_tokens = predictor.attention([5])
+    assert target_tokens == ["<bos>", "0", "0", "0", "0"]
+
+
+def test_attention_names_what_is_unknown(characters: Trainer, tmp_path: Path) -> None:
+    _, source_tokens, _ = Predictor(tmp_path / "run").attention([4, UNK])
+    assert source_tokens == [characters.task.source_vocabulary.tokens[4], "<unk>"]
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    with one_line_error(RunError, tmp_path, "holds no run"):
+        Predictor(tmp_path)
+
+
+def test_a_run_without_a_model_is_named(tmp_path: Path) -> None:
+    Run.create(tmp_path, asdict(TrainingConfig()))
+    with one_line_error(RunError, "cannot read", tmp_path / "model.safetensors", "No such file"):
+        Predictor(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("d_model = 8", "d_model = 16", "d_model: 8 in the run, 16 asked for"),
+        ("heads = 2", "heads = 4", "heads: 2 in the run, 4 asked for"),  # the weights would fit
+        ('"relu"', '"gelu"', "activation: relu in the run, gelu asked for"),
+        ("heads = 2", "head = 2", "config.toml: no setting 'head'"),
+        ("vocab = 5", "vocab = 5.0", "config.toml: vocab must be a whole number, not 5.0"),
+        ('"reverse"', "true", "config.toml: task must be a text, not True"),
+        ('"pre"', '"middle"', "config.toml: norm is one of post, pre, not 'middle'"),
+        ("d_ff = 16", "d_ff =", "config.toml is malformed"),
+    ],
+)
+def test_settings_that_were_edited_are_named(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    trained(tmp_path, steps=1)
+    settings = tmp_path / "config.toml"
+    text = settings.read_text()
+    assert text.count(old) == 1
+    settings.write_text(text.replace(old, new))
+    with one_line_error(ValueError, tmp_path, message):
+        Predictor(tmp_path)
+
+
+def test_a_model_from_another_run_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "a", steps=1)
+    trained(tmp_path / "b", steps=1, task="copy", seed=3)
+    (tmp_path / "b" / "model.safetensors").replace(tmp_path / "a" / "model.safetensors")
+    with one_line_error(
+        RunError, tmp_path / "a", "task: copy in the run, reverse asked for; seed: 3 in the run"
+    ):
+        Predictor(tmp_path / "a")
+
+
+@pytest.mark.parametrize("damage", [lambda x: x[: len(x) // 2], lambda x: b"", lambda x: b"{}" * 9])
+def test_a_damaged_model_is_named(tmp_path: Path, damage: Any) -> None:
+    trained(tmp_path, steps=1)
+    model = tmp_path / "model.safetensors"
+    model.write_bytes(damage(model.read_bytes()))
+    with one_line_error(RunError, model, "train the run again"):
+        Predictor(tmp_path)
