@@ -128,8 +128,8 @@ class Tensor:
     """
 
     __slots__ = (
-        "__weakref__", "data", "grad", "inputs", "keeps_grad", "name", "op", "order", "params",
-        "saved", "scope", "tracked",
+        "data", "grad", "tracked", "op", "inputs", "params", "saved", "order", "scope", "name",
+        "keeps_grad", "__weakref__",
     )  # fmt: skip
 
     data: Array
