@@ -79,6 +79,7 @@ def make_trainer(size: Size) -> Trainer:
         activation="relu",
         positions="sinusoidal",
         dropout=0.0,
+        weight_decay=0.0,
         learning_rate=1e-3,
         warmup=1,
         steps=10**9,

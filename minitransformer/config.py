@@ -124,6 +124,7 @@ class TrainingConfig:
     dropout: float = setting(0.0, "share of activations dropped in training")
     learning_rate: float = setting(3e-3, "highest learning rate")
     warmup: int = setting(100, "steps in which the learning rate rises to it")
+    weight_decay: float = setting(0.3, "how fast unused weights shrink (AdamW)")
     clip: float = setting(1.0, "largest norm of the gradient")
     label_smoothing: float = setting(0.0, "probability spread over the wrong tokens")
     evaluate_every: int = setting(100, "steps between evaluations")
@@ -143,8 +144,9 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing is a share below 1, not {self.label_smoothing}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, not {self.seed}")
+        for name in ("weight_decay", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if (self.task == "pairs") != bool(self.data):
             need = "needs data, a file of pairs" if self.task == "pairs" else "takes no data"
             raise ValueError(f"task {self.task} {need}")

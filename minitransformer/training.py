@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from minigrad.memory import keep_heap
 from minigrad.nn import ShapesOnly, count_parameters
 from minigrad.ops.neural import cross_entropy
-from minigrad.optim import Adam, clip_grad_norm, warmup_cosine
+from minigrad.optim import AdamW, clip_grad_norm, warmup_cosine
 from minitransformer.config import TrainingConfig
 from minitransformer.data import PAD, Batch, Pair, make_batch
 from minitransformer.decoding import greedy
@@ -73,7 +73,12 @@ class Trainer:
         # Weights, gradients and moments: better an error here than a process killed for memory.
         np.empty((4, count_parameters(Transformer(shape, ShapesOnly()))), np.float32)
         self.model = Transformer(shape, self.rng)
-        self.optimizer = Adam(self.model.parameters(), betas=(0.9, 0.98), eps=1e-9)
+        self.optimizer = AdamW(
+            self.model.parameters(),
+            betas=(0.9, 0.98),
+            eps=1e-9,
+            weight_decay=config.weight_decay,
+        )
         self.schedule = warmup_cosine(
             config.learning_rate, config.warmup, config.steps, config.learning_rate / 10
         )
