@@ -65,7 +65,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def settings(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def setting_options(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """An option for each setting of TrainingConfig; what is not given stays None."""
     kinds = get_type_hints(TrainingConfig)
 
@@ -88,7 +88,7 @@ def settings(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable
 
 @main.command()
 @click.argument("task", required=False)
-@settings(but=("task",))
+@setting_options(but=("task",))
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings")
 @click.option("--out", type=click.Path(path_type=Path), help="run folder  [default: runs/TASK]")
 @click.option("--resume", is_flag=True, help="go on with the run in --out")
@@ -115,7 +115,7 @@ def train(
         asked = TrainingConfig.read(asdict(settings) | chosen, where)
         require_same(asdict(settings), asdict(asked), str(out))
         if (out / "summary.json").exists():
-            click.echo(f"{out} is finished, after {run.summary()['steps']} steps")
+            click.echo(f"{out} is finished: nothing is left to do")
             return
         trainer = Trainer(settings)
         if (out / "model.safetensors").exists():  # a run killed before its first save begins again
@@ -136,7 +136,9 @@ def with_task(settings: dict[str, Any]) -> dict[str, Any]:
     data = settings.get("data")
     if data and isinstance(data, str):
         return {"task": "pairs", **settings, "data": str(Path(data).resolve())}
-    return {**settings, "data": ""} if settings.get("task", "pairs") != "pairs" else settings
+    if "data" not in settings and settings.get("task", "pairs") != "pairs":
+        return {**settings, "data": ""}
+    return settings
 
 
 def unused(path: Path) -> Path:
@@ -235,7 +237,7 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     from viz.plots import draw_curve
 
     records = run.metrics()
-    summary = trainer.summary([record for record in records if "exact_match" in record][-1])
+    summary = trainer.summary()
     predictor = Predictor(run.path)
     sources = [source for source, _ in trainer.task.test[:20]]
     source = max(sources, key=lambda source: (UNK not in source, len(source)))
@@ -270,6 +272,8 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     from minitransformer.runs import trying_to
 
     predictor = Predictor(run)
+    if not (run / "summary.json").exists():
+        click.echo("note: this run is not finished", err=True)
     texts = [text] if text is not None else [line.rstrip("\r\n") for line in sys.stdin]
     if not texts:
         raise ValueError("give a text, or lines on standard input")

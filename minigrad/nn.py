@@ -173,7 +173,7 @@ class Module:
 
 
 def count_parameters(module: Module) -> int:
-    """The number of trained numbers; shared ones count once."""
+    """The number of numbers in all parameters; shared ones count once."""
     return sum(x.size for x in module.parameters())
 
 

@@ -190,18 +190,11 @@ class Op:
 
     def _explained(self, error: Exception, arrays: list[Any]) -> Exception:
         """The same error in one line with the op's name and the shapes that met."""
-        shapes = [np.shape(x) for x in arrays]
-        if self.name == "matmul" and all(shapes):
-            inner = shapes[0][-1], shapes[1][-2 if len(shapes[1]) > 1 else 0]
-            if inner[0] != inner[1]:
-                return ValueError(
-                    f"matmul: {shapes[0]} @ {shapes[1]}: inner dimensions "
-                    f"{inner[0]} and {inner[1]} differ"
-                )
         text = str(error).strip().split("\n")[0]
         kinds = (np.exceptions.AxisError, IndexError, ValueError)
         kind = next(kind for kind in kinds if isinstance(error, kind))
-        return kind(f"{self.name}: {', '.join(map(str, shapes))}: {text}")
+        between = f" {self.symbol} " if len(self.symbol) == 1 else ", "
+        return kind(f"{self.name}: {between.join(str(np.shape(x)) for x in arrays)}: {text}")
 
     def kernel(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the array code that computes this fused op, returning (y, *saved)."""

@@ -22,14 +22,19 @@ PIECE = 1 << 15
 class Optimizer:
     """What all optimizers share. ValueError without parameters, or when their dtypes differ.
 
-    A parameter that has no gradient at a step counts as having gradient 0.
+    A parameter that has no gradient at a step counts as having gradient 0: momentum and weight
+    decay still move it. Leave out what is to stay as it is.
     """
 
     moments: tuple[str, ...] = ()
     """The names of the running averages that the optimizer keeps, each as large as `values`."""
 
     def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+        if isinstance(parameters, Tensor):
+            raise ValueError("an optimizer takes a list of parameters, not one Tensor")
         self.parameters = list({id(p): p for p in parameters}.values())
+        if any(not p.is_leaf or p.dtype.kind != "f" for p in self.parameters):
+            raise ValueError("an optimizer takes floating leaf Tensors, not the results of ops")
         if not self.parameters:
             raise ValueError("an optimizer needs at least one parameter")
         dtypes = {p.dtype for p in self.parameters}

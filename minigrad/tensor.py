@@ -1,9 +1,10 @@
 """Tensor: a NumPy array that remembers how it was computed.
 
-A Tensor that came out of an op keeps four things: the `op`, its `inputs`, its `params`
-(the keyword arguments, such as an axis) and its `order`, a running number. That is the whole
-computation graph: inputs point to older tensors only, so a larger number is always later,
-and walking from large to small is a topological order (see `backward.py`).
+A Tensor that came out of an op keeps the `op`, its `inputs`, its `params` (the keyword arguments,
+such as an axis), what a fused op `saved` for its rule, the module's call that it was made in
+(`scope`) and its `order`, a running number. That is the whole computation graph: inputs point to
+older tensors only, so a larger number is always later, and walking from large to small is a
+topological order (see `backward.py`).
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ class Scope(NamedTuple):
 
 
 class Mode(threading.local):
-    """What holds for the running thread: are ops recorded, and inside which module's call?"""
+    """What holds for the running thread: whether ops are recorded, inside which module's call, and
+    how many function transforms are running: an inner one must give Tensors to the outer."""
 
     recording = True
     scope: Scope | None = None
+    transforms = 0
 
 
 mode = Mode()
@@ -118,6 +121,9 @@ class Tensor:
     int64, as NumPy makes them. `requires_grad` asks `backward()` to fill `grad`, a plain array of
     the same shape and dtype; it needs a floating dtype (TypeError otherwise). Data that holds
     Tensors whose gradient would be lost is a TypeError too. `name` is for pictures only.
+
+    Ops keep their inputs, not copies of them: what is changed in place before `backward()` changes
+    the gradient.
 
     >>> from minigrad import Tensor
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -259,6 +265,7 @@ class Tensor:
     max, min, prod, cumsum = method("max"), method("min"), method("prod"), method("cumsum")
     logsumexp, norm, dot = method("logsumexp"), method("norm"), method("dot")
     swapaxes, ravel, squeeze = method("swapaxes"), method("ravel"), method("squeeze")
+    flatten = ravel
     repeat, take, masked_fill = method("repeat"), method("take"), method("masked_fill")
     tril, triu, astype = method("tril"), method("triu"), method("astype")
 
@@ -303,10 +310,20 @@ class Tensor:
         return bool(self.data)
 
     def __float__(self) -> float:
+        self._leave_graph("float() and the functions of math")
         return float(self.item())
 
     def __int__(self) -> int:
+        self._leave_graph("int()")
         return int(self.item())
+
+    def _leave_graph(self, by: str) -> None:
+        """TypeError inside a function transform, where the gradient would be lost silently."""
+        if mode.transforms and mode.recording and self.tracked:
+            raise TypeError(
+                f"{by} would lose the gradient that is being taken; "
+                "use NumPy's functions, or .item() for the number alone"
+            )
 
     def __index__(self) -> int:
         return operator.index(self.data)

@@ -2,7 +2,8 @@
 
 They take and give arrays where the arguments are arrays, and Tensors, themselves differentiable,
 where an argument is a Tensor. So they nest: `grad(grad(f))` is the second derivative. They record
-for themselves, also under `no_grad`, and leave every `grad` attribute as it is.
+for themselves, also under `no_grad`, and leave every `grad` attribute as it is. With plain arrays
+the result is plain: to differentiate it by Tensors that `f` refers to, pass `Tensor(x)`.
 
 >>> grad(grad(lambda x: x**3))(2.0)
 array(12.)
@@ -10,7 +11,6 @@ array(12.)
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,15 +22,6 @@ from minigrad.tensor import Tensor, mode, recording
 Function = Callable[..., Any]
 
 
-class Depth(threading.local):
-    """How many transforms are running: an inner one must give Tensors to the outer."""
-
-    value = 0
-
-
-depth = Depth()
-
-
 class Call:
     """A call of `f` whose result `y` can be pulled back to its arguments number `argnums`.
 
@@ -40,16 +31,16 @@ class Call:
     def __init__(self, f: Function, args: Sequence[Any], argnums: Sequence[int]):
         if any(not -len(args) <= i < len(args) for i in argnums):
             raise ValueError(f"argnums {(*argnums,)}: the function was given {len(args)} arguments")
-        self.nested = depth.value > 0 or any(isinstance(x, Tensor) for x in args)
+        self.nested = mode.transforms > 0 or any(isinstance(x, Tensor) for x in args)
         lifted = list(args)
-        depth.value += 1
+        mode.transforms += 1
         try:
             with recording(True):
                 for i in argnums:
                     lifted[i] = variable(args[i])
                 y = f(*lifted)
         finally:
-            depth.value -= 1
+            mode.transforms -= 1
         self.inputs: list[Tensor] = [lifted[i] for i in argnums]
         self.y = y if isinstance(y, Tensor) else Tensor(y)
 

@@ -52,7 +52,7 @@ class EncoderLayer(Layer):
         self.self_attention_norm = nn.LayerNorm(config.d_model, config.eps)
         self.feed_forward = FeedForward(config, rng)
         self.feed_forward_norm = nn.LayerNorm(config.d_model, config.eps)
-        super().__init__(config, rng)
+        super().__init__(config, rng)  # last, so that a printed layer lists dropout last
 
     def forward(self, x: Any, mask: Array | None = None) -> Tensor:
         """(B, S, D) → (B, S, D)."""
@@ -71,7 +71,7 @@ class DecoderLayer(Layer):
         self.cross_attention_norm = nn.LayerNorm(config.d_model, config.eps)
         self.feed_forward = FeedForward(config, rng)
         self.feed_forward_norm = nn.LayerNorm(config.d_model, config.eps)
-        super().__init__(config, rng)
+        super().__init__(config, rng)  # last, so that a printed layer lists dropout last
 
     def forward(
         self,

@@ -144,6 +144,8 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing is a share below 1, not {self.label_smoothing}")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is a share between 0 and 1, not {self.held_out}")
         for name in ("weight_decay", "seed"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
@@ -166,7 +168,10 @@ class TrainingConfig:
             if not isinstance(value, wanted) or isinstance(value, bool):
                 noun = {int: "a whole number", float: "a number"}.get(kind, "a text")
                 raise ValueError(f"{where}: {name} must be {noun}, not {value!r}")
-        return cls(**settings)
+        try:
+            return cls(**settings)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
     def model(self, source_vocab: int, target_vocab: int, max_length: int) -> TransformerConfig:
         """The model of this run, for vocabularies and lengths that come from the task."""

@@ -61,7 +61,7 @@ class Trainer:
     log_every = 10
     patience = 2
     """Stop early after this many perfect evaluations in a row."""
-    counts = ("step", "perfect", "seconds", "tokens", "losses")
+    counts = ("step", "perfect", "seconds", "tokens", "losses", "last")
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
@@ -87,6 +87,7 @@ class Trainer:
         self.seconds = 0.0
         self.tokens = 0
         self.losses: list[float] = []
+        self.last: Record = {}
         self.stopped = False
 
     @property
@@ -148,14 +149,17 @@ class Trainer:
             "tokens_per_second": round(self.tokens / self.seconds),
         }
         self.losses = []
-        return record | asdict(score) if score else record
+        if score:
+            self.last = {"loss": record["loss"], **asdict(score)}
+            record |= asdict(score)
+        return record
 
     def evaluate(self) -> Score:
         """Greedy decoding of every held-out example, against its target."""
         return evaluate(self.model, self.task.test, self.task.max_target)
 
-    def summary(self, last: Record) -> dict[str, Any]:
-        """The run in one table; `last` is the record of its last evaluation."""
+    def summary(self) -> dict[str, Any]:
+        """The run in one table, with the results of its last evaluation."""
         return {
             "task": self.task.name,
             "seed": self.config.seed,
@@ -163,10 +167,8 @@ class Trainer:
             "seconds": round(self.seconds, 3),
             "tokens_per_second": round(self.tokens / self.seconds),
             "parameters": count_parameters(self.model),
-            "loss": last["loss"],
             "held_out": len(self.task.test),
-            "exact_match": last["exact_match"],
-            "token_accuracy": last["token_accuracy"],
+            **self.last,
         }
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from cli import main
+from cli import GRAPHS, main
 from minitransformer.runs import Run, read_toml
 from minitransformer.training import Trainer
+from viz.examples import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
 MINIGRAD = [sys.executable, "-m", "cli"]
@@ -351,9 +352,9 @@ def test_ctrl_c_while_the_pictures_are_drawn_lets_them_be_finished(
 ) -> None:
     summary = Trainer.summary
 
-    def interrupted(self: Trainer, last: Any) -> Any:
+    def interrupted(self: Trainer) -> Any:
         signal.raise_signal(signal.SIGINT)
-        return summary(self, last)
+        return summary(self)
 
     monkeypatch.setattr(Trainer, "summary", interrupted)
     succeeds("train", "copy", *TINY, "--steps", "1", "--out", "run")
@@ -367,7 +368,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_resuming_a_finished_run_says_so_and_changes_nothing(finished: Path) -> None:
     before = contents(finished)
     said = succeeds("train", "--resume", "--out", finished)
-    assert said == f"{finished} is finished, after 24 steps\n"
+    assert said == f"{finished} is finished: nothing is left to do\n"
     assert contents(finished) == before
 
 
@@ -633,7 +634,7 @@ def test_every_setting_is_an_option_with_its_default() -> None:
 def test_help_loads_nothing_that_takes_long() -> None:
     code = """
 import sys
-from cli import main
+from cli import GRAPHS, main
 try:
     main(["--help"])
 finally:
@@ -644,3 +645,56 @@ finally:
     )
     assert said.stdout.startswith("Usage: ")
     assert said.stdout.splitlines()[-1] == ""
+
+
+def test_an_unfinished_run_answers_with_a_note() -> None:
+    succeeds("train", "copy", *SHORT, "--out", "run")
+    Path("run/summary.json").unlink()
+    said = minigrad("predict", "run", "1 2")
+    assert (said.code, said.err) == (0, "note: this run is not finished\n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("steps = 0", "steps must be at least 1, not 0"),
+        ("held_out = 7.0", "held_out is a share between 0 and 1, not 7.0"),
+        ("held_out = nan", "held_out is a share between 0 and 1, not nan"),
+        ('data = ["a"]', "data must be a text"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(setting: str, message: str) -> None:
+    Path("run.toml").write_text(f'task = "copy"\n{setting}\n')
+    assert f"run.toml: {message}" in fails("train", "--config", "run.toml")
+
+
+def test_the_command_knows_the_examples_that_there_are() -> None:
+    assert tuple(EXAMPLES) == GRAPHS
+
+
+@pytest.mark.parametrize("what", GRAPHS)
+def test_every_example_is_drawn(what: str) -> None:
+    succeeds("graph", what, "--values", "--grads", "-o", "graph.dot")
+    source = Path("graph.dot").read_text()
+    assert source.startswith("digraph") and "∂" in source
+
+
+def test_the_model_of_a_run_is_drawn_and_folded(finished: Path) -> None:
+    said = succeeds("graph", finished, "-o", "graph.svg")
+    assert said.startswith("graph.svg")
+    assert "self_attention" in Path("graph.svg").read_text()
+
+
+def test_what_cannot_be_drawn_is_one_line(finished: Path) -> None:
+    assert "neither a run folder nor one of" in fails("graph", "nonsense", "-o", "x.svg")
+    assert "cannot draw .gif" in fails("graph", "softmax", "-o", "x.gif")
+    assert "cannot write no/x.svg" in fails("graph", "softmax", "-o", "no/x.svg")
+
+
+def test_presets_are_printed_without_being_built() -> None:
+    assert succeeds("model", "base").startswith("Transformer  63,119,496\n")
+    assert succeeds("model", "big").startswith("Transformer  214,282,376\n")
+
+
+def test_bench_refuses_a_size_that_there_is_not() -> None:
+    assert "no size 'huge'; there are tiny, small, base" in fails("bench", "--size", "huge")

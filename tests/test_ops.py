@@ -498,3 +498,52 @@ def test_an_axis_may_be_a_numpy_integer() -> None:
     t = Tensor(np.ones((2, 3)), requires_grad=True)
     np.mean(t, axis=np.int64(0)).sum().backward()
     np.testing.assert_array_equal(t.grad, np.full((2, 3), 0.5))
+
+
+def test_a_mask_is_boolean_and_fits_the_scores() -> None:
+    q, k = np.ones((2, 3, 4)), np.ones((2, 5, 4))
+    with pytest.raises(ValueError, match="the mask is boolean, True = may attend, not float64"):
+        mg.scaled_dot_product_attention(q, k, k, mask=np.zeros((3, 5)))
+    for scale in (1, 1e3):  # with and without the largest scores taken out
+        with pytest.raises(ValueError, match=r"a mask of shape \(7, 2, 3, 5\) for scores of"):
+            mg.scaled_dot_product_attention(scale * q, k, k, mask=np.ones((7, 2, 3, 5), bool))
+
+
+def test_what_is_ignored_may_be_anything() -> None:
+    logits = Tensor([[-np.inf, 1.0, 2.0], [-np.inf, 0.0, 1.0]], requires_grad=True)
+    loss = mg.cross_entropy(logits, np.array([1, 0]), ignore_index=0)
+    np.testing.assert_allclose(loss.data, np.log(1 + np.e))
+    loss.backward()
+    assert logits.grad is not None and np.array_equal(logits.grad[1], np.zeros(3))
+    definition = mg.cross_entropy.definition(logits.data, np.array([1, 0]), ignore_index=0)
+    np.testing.assert_allclose(definition, loss.data)
+
+
+def test_taking_along_an_axis_broadcasts_the_others_as_numpy_does() -> None:
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(
+        np.take_along_axis(Tensor(x), np.array([[1]]), axis=1).data,
+        np.take_along_axis(x, np.array([[1]]), axis=1),
+    )
+
+
+@pytest.mark.parametrize("width", [64, 512, 4096])
+def test_rows_that_hardly_vary_are_normalised_in_float32(width: int) -> None:
+    one, zero = np.ones(width, np.float32), np.zeros(width, np.float32)
+    assert not mg.layer_norm(np.full((3, width), 12345.678, np.float32), one, zero).any()
+    x = np.random.default_rng(0).normal(1e4, 1, (3, width)).astype(np.float32)
+    exact = mg.layer_norm(x.astype(np.float64), one.astype(np.float64), zero.astype(np.float64))
+    np.testing.assert_allclose(mg.layer_norm(x, one, zero), exact, atol=1e-5)
+
+
+def test_empty_rows_have_empty_results() -> None:
+    assert mg.softmax(np.zeros((3, 0))).shape == (3, 0)
+    attended = mg.scaled_dot_product_attention(
+        np.ones((2, 3, 4)), np.ones((2, 0, 4)), np.ones((2, 0, 4))
+    )
+    assert np.array_equal(attended, np.zeros((2, 3, 4)))
+
+
+def test_float16_does_not_overflow_in_softmax() -> None:
+    x = np.array([12, 12, 11], np.float16)
+    np.testing.assert_allclose(mg.softmax(x), mg.softmax(x.astype(np.float64)), atol=1e-3)

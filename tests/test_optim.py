@@ -303,3 +303,12 @@ def test_the_cosine_schedule_at_known_steps() -> None:
 def test_the_cosine_schedule_needs_no_warm_up() -> None:
     schedule = warmup_cosine(peak=1.0, warmup=0, total=2)
     assert [schedule(step) for step in range(3)] == pytest.approx([1, 0.5, 0])
+
+
+def test_an_optimizer_refuses_what_it_could_never_train() -> None:
+    p = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match="a list of parameters, not one Tensor"):
+        SGD(p)
+    for wrong in (p * 2, Tensor([1, 2])):
+        with pytest.raises(ValueError, match="floating leaf Tensors"):
+            SGD([wrong])

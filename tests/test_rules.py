@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import TABLE, Tensor
-from minigrad.op import Op, on
+from minigrad import TABLE, Tensor, check_table
+from minigrad.op import Op, on, op
+from minigrad.ops.elementwise import REAL
 from minigrad.rules import definition, derivatives, formula, named_call, table
-from minigrad.tensor import unwrap
+from minigrad.tensor import NUMPY, unwrap
 
-WITH_RULES = [pytest.param(op, id=op.name) for op in TABLE.values() if op.rules]
-WITH_DEFINITION = [pytest.param(op, id=op.name) for op in TABLE.values() if op.definition]
+WITH_RULES = [pytest.param(row, id=row.name) for row in TABLE.values() if row.rules]
+WITH_DEFINITION = [pytest.param(row, id=row.name) for row in TABLE.values() if row.definition]
 ROOT = Path(__file__).parent.parent
 
 FORMULAS = {
@@ -265,3 +266,14 @@ def test_printing_leaves_no_names_behind() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     y = TABLE["sigmoid"](x)
     assert type(y.data) is np.ndarray
+
+
+def test_the_op_that_contributing_adds_checks_itself_and_prints_its_formula() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    try:
+        exec(code, {"np": np, "op": op, "REAL": REAL})
+        assert all(row.ok for row in check_table(["arcsinh"]))
+        assert formula(TABLE["arcsinh"]) == ["∂/∂x = g / sqrt(1 + x · x)"]
+    finally:
+        del TABLE["arcsinh"], NUMPY[np.arcsinh]

@@ -263,7 +263,7 @@ def test_an_answer_counts_when_all_of_it_is_right(monkeypatch: pytest.MonkeyPatc
 def test_a_summary_tells_how_the_run_ended() -> None:
     trainer = a_trainer()
     last = list(trainer.run())[-1]
-    summary = trainer.summary(last)
+    summary = trainer.summary()
     assert summary == json.loads(json.dumps(summary))
     assert {key: summary[key] for key in ("task", "seed", "steps", "held_out")} == {
         "task": "copy", "seed": 0, "steps": 24, "held_out": len(trainer.task.test),
@@ -273,6 +273,9 @@ def test_a_summary_tells_how_the_run_ended() -> None:
     assert summary["tokens_per_second"] == pytest.approx(trainer.tokens / trainer.seconds, rel=0.01)
     for key in ("loss", "exact_match", "token_accuracy"):
         assert summary[key] == last[key]
+    restored = a_trainer()
+    restored.restore(*carried_over(trainer))
+    assert restored.summary() == summary
 
 
 def carried_over(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

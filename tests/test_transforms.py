@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -391,3 +392,13 @@ def test_pytorch_gives_the_same() -> None:
     close(hessian(total)(X), functional.hessian(lambda x: theirs(x).sum(), x))
     close(hvp(total, X, v.numpy()), functional.hvp(lambda x: theirs(x).sum(), x, v)[1])
     close(grad(total)(X), torch.func.grad(lambda x: theirs(x).sum())(x))
+
+
+@pytest.mark.parametrize("f", [math.sin, lambda x: float(x) ** 2, lambda x: int(x) * x])
+def test_leaving_the_graph_inside_a_transform_is_an_error(f: Any) -> None:
+    with pytest.raises(TypeError, match="would lose the gradient that is being taken"):
+        grad(f)(1.0)
+
+
+def test_a_number_can_be_looked_at_inside_a_transform() -> None:
+    assert grad(lambda x: x * x if x.item() > 0 else -x)(3.0) == 6

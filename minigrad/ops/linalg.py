@@ -65,6 +65,9 @@ def einsum_rule(g: Any, y: Any, i: int, *arrays: Any, subscripts: str = "") -> A
 
 def product(a: Any, b: Any) -> Any:
     """a @ b; a stack of matrices times one matrix is a single product over all rows."""
+    inner = np.shape(a)[-1:], np.shape(b)[-2:][:1]
+    if all(inner) and inner[0] != inner[1]:
+        raise ValueError(f"inner dimensions {inner[0][0]} and {inner[1][0]} differ")
     if np.ndim(a) > 2 and np.ndim(b) == 2:
         return (rows(a) @ b).reshape(*np.shape(a)[:-1], np.shape(b)[-1])
     return np.matmul(a, b)

@@ -7,7 +7,7 @@ temporaries, row sums as products with a vector, exponentials unshifted where th
 
 from __future__ import annotations
 
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from minigrad.op import composite, fused, on, op
 from minigrad.ops.elementwise import dropout_mask, softplus
 from minigrad.ops.reduce import logsumexp
 from minigrad.ops.shape import scatter_add
+from minigrad.tensor import unwrap
 
 SAFE = 60.0
-"""e⁶⁰ squared, summed over a long row, is still far from float32's largest number."""
+"""e⁶⁰, summed over a row of any length, is far from float32's largest number, and e⁻⁶⁰ from 0."""
 
 THREADED = 1 << 18
 """From this size on, BLAS splits a matrix-vector product over threads, which costs more than it
@@ -42,12 +43,12 @@ def sum_columns(x: Any) -> Any:
 
 def matrix(x: Any) -> Any:
     """`x` as a matrix whose rows run along the last axis."""
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 def is_safe(x: Any) -> bool:
     """Whether e^x neither overflows nor vanishes, so that no row's maximum need be taken out."""
-    return bool(x.max(initial=0) < SAFE and x.min(initial=0) > -SAFE)
+    return bool(x.itemsize > 2 and x.max(initial=0) < SAFE and x.min(initial=0) > -SAFE)
 
 
 def row_maxima(x: Any) -> Any:
@@ -103,7 +104,7 @@ embedding = op(
 @fused("softmax", family="norm", examples=[on((2, 3)), on((2, 3, 2), axis=1)])
 def softmax(x: Any, axis: int = -1) -> Any:
     """eˣ / Σ eˣ along `axis`: positive numbers that sum to one; a row of -inf alone gives zeros."""
-    top = np.max(getattr(x, "data", x), axis=axis, keepdims=True)
+    top = np.max(unwrap(x), axis=axis, keepdims=True)
     e = np.exp(x - np.where(np.isneginf(top), 0, top))  # the same whatever is taken out
     total = np.sum(e, axis=axis, keepdims=True)
     return e / (total + (total == 0))
@@ -127,20 +128,20 @@ def softmax_rule(g: Any, y: Any, saved: Any, x: Any, axis: int = -1) -> Any:
     return (gy,)
 
 
-@fused("log softmax", family="norm", examples=[on((2, 3)), on((2, 3, 2), axis=1)])
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax_value(x: Any, axis: int = -1) -> Any:
     """x − log Σ eˣ along `axis`: the logarithm of softmax, without ever leaving the logarithm."""
     return x - logsumexp(x, axis=axis, keepdims=True)
 
 
-@log_softmax.kernel
-def log_softmax_kernel(x: Any, axis: int = -1) -> Any:
-    return (x - logsumexp(x, axis=axis, keepdims=True),)
-
-
-@log_softmax.rule
-def log_softmax_rule(g: Any, y: Any, saved: Any, x: Any, axis: int = -1) -> Any:
-    return (g - np.exp(y) * g.sum(axis, keepdims=True),)
+log_softmax = op(
+    log_softmax_value,
+    "log softmax",
+    lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
+    family="norm",
+    name="log_softmax",
+    definition=log_softmax_value,
+    examples=[on((2, 3)), on((2, 3, 2), axis=1)],
+)
 
 
 @fused("layer norm", family="norm", examples=[on((2, 3), (3,), (3,)), on((2, 2, 4), (4,), (4,))])
@@ -157,7 +158,8 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
 @layer_norm.kernel
 def layer_norm_kernel(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     rows, width = matrix(x), x.shape[-1]
-    normal = rows - (sum_rows(rows) * (1 / width))[:, None]
+    normal = rows - rows[:, :1]  # the mean alone would leave its rounding, as large as √eps
+    normal -= (sum_rows(normal) * (1 / width))[:, None]
     inverse = 1 / np.sqrt(np.vecdot(normal, normal) * (1 / width) + eps)
     normal *= inverse[:, None]
     y = normal * weight
@@ -212,8 +214,8 @@ def with_ignored(target: Any, ignore_index: int | None, classes: int) -> tuple[A
     "cross entropy",
     family="loss",
     examples=[
-        on((3, 4), np.array([1, 0, 3])),
         on((2, 2, 4), np.array([[1, 0], [0, 3]]), ignore_index=0),
+        on((3, 4), np.array([1, 0, 3])),
         on((3, 4), np.array([1, 0, 3]), label_smoothing=0.1, reduction="sum"),
     ],
 )
@@ -233,8 +235,9 @@ def cross_entropy(
     chosen, counts, n = with_ignored(target, ignore_index, np.shape(logits)[-1])
     log_p = log_softmax(logits)
     picked = np.take_along_axis(log_p, chosen[..., None], axis=-1)[..., 0]
-    losses = picked * (label_smoothing - 1) - np.mean(log_p, axis=-1) * label_smoothing
-    total = np.sum(losses * counts)
+    if label_smoothing:
+        picked = picked * (1 - label_smoothing) + np.mean(log_p, axis=-1) * label_smoothing
+    total = -np.sum(np.where(counts, picked, 0))
     return total / n if mean_or_sum(reduction) else total
 
 
@@ -258,15 +261,15 @@ def cross_entropy_kernel(
         raise ValueError(f"a target of shape {logits.shape[:-1]} is needed")
     chosen, counts, n = with_ignored(target, ignore_index, classes)
     chosen, counts, x = chosen.ravel(), counts.ravel(), matrix(logits)
-    if not is_safe(x):
-        x = x - row_maxima(x)
+    x = x - row_maxima(x)  # always: without it, large logits leave few digits of a small loss
     p = np.exp(x)
     total = sum_rows(p)
     picked = x[np.arange(len(x)), chosen] * (1 - label_smoothing)
     if label_smoothing:
         picked += sum_rows(x) * (label_smoothing / classes)
     weight = counts * total.dtype.type(1 / n if mean_or_sum(reduction) else 1)
-    return ((np.log(total) - picked) * weight).sum(), p, total, weight, chosen
+    losses = np.where(counts, np.log(total) - picked, 0)
+    return (losses * weight).sum(), p, total, weight, chosen
 
 
 @cross_entropy.rule
@@ -347,6 +350,8 @@ def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
     """softmax(query · keyᵀ / √K), an array of shape (..., T, S)."""
     scores = np.matmul(query, np.swapaxes(key, -1, -2))
     scores *= 1 / sqrt(query.shape[-1])
+    if mask is not None:
+        mask = fitting(mask, scores)
     if not is_safe(scores):
         if mask is not None:
             scores = np.where(mask, scores, -np.inf)
@@ -355,6 +360,16 @@ def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
     if mask is not None:
         scores *= mask
     return normalised(scores)
+
+
+def fitting(mask: Any, scores: Any) -> Any:
+    """The mask as an array. ValueError unless it is boolean and broadcasts to the scores."""
+    mask = np.asarray(mask)
+    if mask.dtype != bool:
+        raise ValueError(f"the mask is boolean, True = may attend, not {mask.dtype}")
+    if np.broadcast_shapes(mask.shape, scores.shape) != scores.shape:
+        raise ValueError(f"a mask of shape {mask.shape} for scores of {scores.shape}")
+    return mask
 
 
 def product_like(like: Any, a: Any, b: Any) -> Any:

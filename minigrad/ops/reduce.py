@@ -61,15 +61,14 @@ def prod_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) 
     g = spread(g, x, axis, keepdims)
     if np.all(x != 0):
         return g * spread(y, x, axis, keepdims) / x
-    axes = tuple(range(np.ndim(x))) if axis is None else np.atleast_1d(axis).tolist()
-    last = tuple(range(-len(axes), 0))
-    moved = np.moveaxis(np.empty(np.shape(x)), axes, last).shape
-    order = [i for i in range(np.ndim(x)) if i not in {a % np.ndim(x) for a in axes}]
-    order += [a % np.ndim(x) for a in axes]
-    flat = np.reshape(np.transpose(x, order), (*moved[: len(order) - len(axes)], -1))
+    ndim = np.ndim(x)
+    axes = range(ndim) if axis is None else sorted(a % ndim for a in np.atleast_1d(axis).tolist())
+    order = [*(i for i in range(ndim) if i not in axes), *axes]
+    turned = np.transpose(x, order)
+    flat = np.reshape(turned, (*np.shape(turned)[: ndim - len(axes)], -1))
     itself = np.eye(flat.shape[-1], dtype=bool)
     others = np.prod(np.where(itself, 1, np.expand_dims(flat, -2)), axis=-1)
-    return g * np.transpose(np.reshape(others, moved), np.argsort(order))
+    return g * np.transpose(np.reshape(others, np.shape(turned)), np.argsort(order))
 
 
 def cumsum_rule(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
@@ -148,5 +147,5 @@ norm = op(
 
 @composite(np.std, family="reduce", examples=[*AXES, on((4, 3), axis=0, ddof=1)])
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """The standard deviation: the square root of the variance."""
+    """The standard deviation, the square root of the variance; without a slope (NaN) where 0."""
     return np.sqrt(np.var(x, axis=axis, ddof=ddof, keepdims=keepdims))

@@ -27,7 +27,7 @@ def window(x: Any, start: Any, shape: tuple[int, ...]) -> Any:
 def piece(g: Any, y: Any, i: int, *parts: Any, axis: int = 0) -> Any:
     """The part of `g` that came from the i-th array."""
     start = [0] * np.ndim(g)
-    start[axis] = int(np.sum([np.shape(part)[axis] for part in parts[:i]]))
+    start[axis] = sum(np.shape(part)[axis] for part in parts[:i])
     return window(g, start, np.shape(parts[i]))
 
 
@@ -197,7 +197,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 )
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
     """Elements by an array of indices along `axis` whose other axes match those of `x`."""
-    index: list[Any] = list(np.ogrid[tuple(slice(n) for n in np.shape(indices))])
+    index: list[Any] = list(np.ogrid[tuple(slice(n) for n in np.shape(x))])
     index[axis] = indices
     return x[tuple(index)]
 
@@ -210,7 +210,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """A list of consecutive parts along `axis`: so many equal ones, or cut at the given places."""
     n = np.shape(x)[axis]
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, int | np.integer):
         if n % indices_or_sections:
             raise ValueError(f"split: {n} elements do not make {indices_or_sections} equal parts")
         step = n // indices_or_sections
