@@ -72,19 +72,15 @@ class Vocabulary:
             raise ValueError(f"a vocabulary must hold each token once, not {token!r} {count} times")
 
     @classmethod
-    def build(cls, sequences: Iterable[Iterable[str]], min_count: int = 1) -> Vocabulary:
-        """The vocabulary of the tokens that occur at least `min_count` times.
+    def build(cls, sequences: Iterable[Iterable[str]]) -> Vocabulary:
+        """The vocabulary of the tokens that occur.
 
         The most frequent comes first and ties are in alphabetical order, so that the same
         sequences give the same ids in whatever order they come.
         """
         counts = Counter(chain.from_iterable(sequences))
-        kept = [
-            token
-            for token, count in counts.items()
-            if count >= min_count and token not in SPECIAL_TOKENS
-        ]
-        return cls((*SPECIAL_TOKENS, *sorted(kept, key=lambda token: (-counts[token], token))))
+        tokens = sorted(counts.keys() - SPECIAL_TOKENS, key=lambda token: (-counts[token], token))
+        return cls((*SPECIAL_TOKENS, *tokens))
 
     @classmethod
     def from_list(cls, tokens: Iterable[str]) -> Vocabulary:

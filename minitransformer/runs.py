@@ -180,22 +180,20 @@ class Run:
         self._checkpoint = self.path / "model.safetensors"
 
     @classmethod
-    def create(cls, path: StrPath, config: Config, overwrite: bool = False) -> Run:
-        """A new run, its folder made if need be. `overwrite` lets it take an older run's place.
+    def create(cls, path: StrPath, config: Config) -> Run:
+        """A new run, its folder made if need be.
 
         Raises RunError when the folder holds a run already, or cannot be written.
         """
         run = cls(path, config)
         settings = run.path / "config.toml"
         with trying_to("make the run folder", path):
-            if settings.exists() and not overwrite:
+            if settings.exists():
                 raise RunError(
                     f"{path} already holds a run; add --resume to go on with it, "
                     "or choose another --out"
                 )
             run.path.mkdir(parents=True, exist_ok=True)
-            for old in run._checkpoint, run._summary, run._metrics:
-                old.unlink(missing_ok=True)
         write_atomically(settings, to_toml(config).encode())
         return cls.open(path)
 
