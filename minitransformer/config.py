@@ -117,7 +117,7 @@ class TrainingConfig:
     d_model: int = setting(64, "width of the model")
     heads: int = setting(4, "attention heads per layer")
     layers: int = setting(2, "layers of the encoder, and of the decoder")
-    d_ff: int = setting(128, "width of the feed-forward layers")
+    d_ff: int = setting(256, "width of the feed-forward layers")
     norm: Norm = setting("pre", "layer norm before each sublayer, or after (the paper)")
     activation: Activation = setting("relu", "activation of the feed-forward layers")
     positions: Positions = setting("sinusoidal", "kind of position vectors")
