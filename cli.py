@@ -233,7 +233,7 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     from minitransformer.data import UNK
     from minitransformer.prediction import Predictor
     from minitransformer.runs import trying_to
-    from viz.attention import draw_attention
+    from viz.maps import draw_attention
     from viz.plots import draw_curve
 
     records = run.metrics()
@@ -290,7 +290,7 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     for answer in predictor.answer(sources, beam):
         click.echo(answer)
     if attention is not None:
-        from viz.attention import draw_attention
+        from viz.maps import draw_attention
 
         with trying_to("write", attention):
             draw_attention(
@@ -307,9 +307,10 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
 @click.option("--depth", type=click.IntRange(0), help="open modules down to this depth")
 def graph(what: str, out: Path, values: bool, grads: bool, depth: int | None) -> None:
     """Draw a computation graph: one of the examples, or the model of a training run."""
-    from viz.dot import draw, render
+    from viz.dot import graph as drawn
+    from viz.dot import render
     from viz.examples import example
-    from viz.graph import retain_grads
+    from viz.graphs import retain_grads
 
     root, options = example(what)
     if depth is not None:
@@ -317,7 +318,7 @@ def graph(what: str, out: Path, values: bool, grads: bool, depth: int | None) ->
     if grads:
         retain_grads(root)
         root.backward(retain_graph=True)
-    picture = draw(root, values=values, grads=grads, **options)
+    picture = drawn(root, values=values, grads=grads, **options)
     render(picture, out)
     click.echo(f"{out}{f'  ({picture.note})' if picture.note else ''}")
 

@@ -55,7 +55,7 @@ def minigrad(*args: object, stdin: str = "") -> Said:
         patch.setattr(sys, "stdin", io.StringIO(stdin))
         if args[0] == "train":
             patch.setattr("viz.plots.draw_curve", blank)
-            patch.setattr("viz.attention.draw_attention", blank)
+            patch.setattr("viz.maps.draw_attention", blank)
         return run_here(*args)
 
 

@@ -20,7 +20,7 @@ import viz
 from minigrad import Tensor, Value, nn
 from minitransformer.runs import RunError
 from viz import dot
-from viz.dot import COLOURS, RenderError, digraph, draw, render
+from viz.dot import COLOURS, RenderError, digraph, graph, render
 from viz.nodes import Edge, Graph, Node, Row
 
 HOSTILE = [
@@ -69,7 +69,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch, no_dot: None) -> None:
 
 
 def test_a_card_has_the_op_on_a_tint_its_parameters_and_its_shape() -> None:
-    source = draw(result()).source
+    source = graph(result()).source
     border, tint = COLOURS["matmul"]
     assert f'COLOR="{border}" BGCOLOR="white"><TR><TD BGCOLOR="{tint}"><B>' in source
     texts = re.findall(r">([^<>]+)</FONT>", source)
@@ -83,7 +83,7 @@ def test_every_family_has_colours() -> None:
 
 def test_nodes_edges_and_clusters_carry_ids_and_classes() -> None:
     model = nn.Sequential(nn.Linear(3, 3, rng=0), mg.relu)
-    source = draw(model(Tensor(np.ones((1, 3)), name="x"))).source
+    source = graph(model(Tensor(np.ones((1, 3)), name="x"))).source
     assert 'class="card matmul" id=n1' in source
     assert re.search(r'n0 -> n1 \[class=input id="n0-n1"', source)
     assert re.search(r"subgraph cluster_0 \{[^}]*class=module[^}]*id=c0", source)
@@ -91,13 +91,13 @@ def test_nodes_edges_and_clusters_carry_ids_and_classes() -> None:
 
 def test_two_edges_between_the_same_nodes_have_different_ids() -> None:
     x = Tensor([1.0], requires_grad=True, name="x")
-    assert re.findall(r'id="(n0-n1[^"]*)"', draw(x * x).source) == ["n0-n1", "n0-n1-1"]
+    assert re.findall(r'id="(n0-n1[^"]*)"', graph(x * x).source) == ["n0-n1", "n0-n1-1"]
 
 
 def test_the_same_graph_gives_the_same_bytes() -> None:
-    first = draw(result(), values=True, grads=True).source
+    first = graph(result(), values=True, grads=True).source
     Tensor(1.0)  # counts on
-    assert draw(result(), values=True, grads=True).source == first
+    assert graph(result(), values=True, grads=True).source == first
 
 
 def test_large_graphs_are_laid_out_less_carefully() -> None:
@@ -114,13 +114,13 @@ def test_products_of_one_input_in_one_module_stand_side_by_side() -> None:
         def forward(self, x: Any) -> Any:
             return mg.softmax(self.query(x)) @ self.value(x)
 
-    source = draw(Two()(Tensor(np.ones((2, 2)), name="x"))).source
+    source = graph(Two()(Tensor(np.ones((2, 2)), name="x"))).source
     assert re.search(r"rank=same\]\s+n1\s+n3\s+\}", source)
 
 
 def test_the_main_path_is_straight_and_what_skips_it_goes_around() -> None:
     x = Tensor(np.ones(2), requires_grad=True, name="x")
-    source = draw(x.exp() + x).source
+    source = graph(x.exp() + x).source
     weights = dict(re.findall(r'id="(n\d-n\d)"[^\]]*weight=(\d)', source))
     assert weights == {"n0-n1": "8", "n1-n2": "8", "n0-n2": "1"}
 
@@ -128,10 +128,10 @@ def test_the_main_path_is_straight_and_what_skips_it_goes_around() -> None:
 def test_a_gradient_that_is_missing_is_drawn_unlike_a_gradient_of_zero() -> None:
     w = Tensor(2.0, requires_grad=True, name="w")
     y = w * 0.0
-    assert "no grad yet" in draw(y, grads=True).source
+    assert "no grad yet" in graph(y, grads=True).source
     viz.retain_grads(y)
     (y * 0.0).backward(retain_graph=True)
-    source = draw(y, grads=True).source
+    source = graph(y, grads=True).source
     assert "no grad yet" not in source
     assert source.count("∂ 0<") == 2
 
@@ -164,17 +164,17 @@ def test_what_was_left_out_is_written_below_and_kept_as_the_note() -> None:
     x = Tensor(1.0, requires_grad=True)
     for _ in range(200):
         x = x * 2.0
-    picture = draw(x)
+    picture = graph(x)
     assert picture.note == "51 older ops left out"
     assert picture.note in picture.source
-    assert draw(result()).note == ""
+    assert graph(result()).note == ""
 
 
 def test_scalars_are_drawn_by_the_same_function() -> None:
     a = Value(3.0)
     b = a * a
     b.backward()
-    source = draw(b, names=locals()).source
+    source = graph(b, names=locals()).source
     assert all(text in source for text in (">a<", ">3<", ">∂ 6<", ">b<", ">9<"))
 
 
@@ -201,7 +201,7 @@ def test_text_that_no_picture_can_hold_is_replaced() -> None:
 @given(st.text(max_size=30))
 def test_no_name_stops_the_layout(name: str) -> None:
     x = Tensor([1.0], requires_grad=True, name=name)
-    assert svg(draw(x * 2)).tag.endswith("svg")
+    assert svg(graph(x * 2)).tag.endswith("svg")
 
 
 @needs_engine
@@ -212,7 +212,7 @@ def test_a_picture_is_written_in_the_format_of_its_suffix(
     suffix: str, start: bytes, tmp_path: Path
 ) -> None:
     path = tmp_path / f"graph{suffix}"
-    render(draw(result()), path)
+    render(graph(result()), path)
     assert path.read_bytes().startswith(start)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -220,7 +220,7 @@ def test_a_picture_is_written_in_the_format_of_its_suffix(
 @needs_engine
 def test_a_picture_is_written_without_the_dot_command(no_dot: None, tmp_path: Path) -> None:
     pytest.importorskip("pygraphviz")
-    render(draw(result()), tmp_path / "graph.svg")
+    render(graph(result()), tmp_path / "graph.svg")
     root = ElementTree.parse(tmp_path / "graph.svg").getroot()
     classes = [group.get("class") for group in root.iter(f"{SVG}g")]
     assert "node card matmul" in classes
@@ -228,7 +228,7 @@ def test_a_picture_is_written_without_the_dot_command(no_dot: None, tmp_path: Pa
 
 
 def test_dot_source_needs_no_engine(no_engine: None, tmp_path: Path) -> None:
-    picture = draw(result())
+    picture = graph(result())
     render(picture, str(tmp_path / "graph.DOT"))
     render(picture.source, tmp_path / "again.dot")
     assert (tmp_path / "graph.DOT").read_text() == picture.source
@@ -238,7 +238,7 @@ def test_dot_source_needs_no_engine(no_engine: None, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["graph.jpg", "graph", "graph.svg.txt"])
 def test_other_formats_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"possible ones are \.svg, \.png, \.pdf, \.dot"):
-        render(draw(result()), tmp_path / name)
+        render(graph(result()), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -246,7 +246,7 @@ def test_without_any_engine_the_source_is_left_and_the_error_says_what_to_instal
     no_engine: None, tmp_path: Path
 ) -> None:
     (tmp_path / "graph.png").write_bytes(b"the old one")
-    picture = draw(result())
+    picture = graph(result())
     with pytest.raises(RenderError, match="pip install pygraphviz") as caught:
         render(picture, tmp_path / "graph.png")
     assert "\n" not in str(caught.value)
@@ -270,7 +270,7 @@ def test_where_dot_fails_the_other_engine_is_tried(
 ) -> None:
     pytest.importorskip("pygraphviz")
     monkeypatch.setenv("PATH", str(engine(tmp_path, script)))
-    render(draw(result()), tmp_path / "graph.svg")
+    render(graph(result()), tmp_path / "graph.svg")
     assert (tmp_path / "graph.svg").read_bytes().startswith(b"<?xml")
 
 
@@ -280,10 +280,10 @@ def test_a_failing_engine_is_reported_in_its_own_words(
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     monkeypatch.setenv("PATH", str(engine(tmp_path, "raise SystemExit('bad node')")))
     with pytest.raises(RenderError, match=r"Graphviz failed: bad node; the graph is in .*g\.dot"):
-        render(draw(result()), tmp_path / "g.svg")
+        render(graph(result()), tmp_path / "g.svg")
     monkeypatch.setenv("PATH", str(engine(tmp_path, "raise SystemExit(3)")))
     with pytest.raises(RenderError, match="ended with code 3"):
-        render(draw(result()), tmp_path / "g.svg")
+        render(graph(result()), tmp_path / "g.svg")
 
 
 def test_a_broken_program_is_reported_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_broken_program_is_reported_too(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("PATH", str(engine(tmp_path, "")))
     (tmp_path / "dot").write_bytes(b"\x7fELF")
     with pytest.raises(RenderError, match="Graphviz cannot be started"):
-        render(draw(result()), tmp_path / "g.svg")
+        render(graph(result()), tmp_path / "g.svg")
 
 
 @needs_engine
@@ -306,7 +306,7 @@ def test_a_layout_that_takes_too_long_is_given_up(
 ) -> None:
     monkeypatch.setenv("PATH", str(engine(tmp_path, "import time; time.sleep(60)")))
     with pytest.raises(RenderError, match=r"more than 0\.2 s; a smaller depth"):
-        render(draw(result()), tmp_path / "graph.svg", time_limit=0.2)
+        render(graph(result()), tmp_path / "graph.svg", time_limit=0.2)
     assert not (tmp_path / "graph.svg").exists()
 
 
@@ -314,22 +314,22 @@ def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path: 
     path = tmp_path / "graph.dot"
     path.mkdir()
     with pytest.raises(RunError, match=rf"cannot write {path}"):
-        render(draw(result()), path)
+        render(graph(result()), path)
     with pytest.raises(RunError, match=rf"cannot write {tmp_path}/no/graph.dot: No such file"):
-        render(draw(result()), tmp_path / "no" / "graph.dot")
+        render(graph(result()), tmp_path / "no" / "graph.dot")
     assert list(tmp_path.iterdir()) == [path]
 
 
 @needs_engine
 def test_a_notebook_shows_the_picture_without_the_dot_command(no_dot: None) -> None:
-    bundle = draw(result())._repr_mimebundle_()
+    bundle = graph(result())._repr_mimebundle_()
     assert list(bundle) == ["image/svg+xml"]
     assert "Linear" in str(bundle["image/svg+xml"])
-    assert draw(result())._repr_mimebundle_({"image/png"})["image/png"][1:4] == b"PNG"
+    assert graph(result())._repr_mimebundle_({"image/png"})["image/png"][1:4] == b"PNG"
 
 
 def test_a_notebook_shows_the_source_where_there_is_no_engine(no_engine: None) -> None:
-    picture = draw(result())
+    picture = graph(result())
     shown = str(picture._repr_mimebundle_()["text/plain"])
     assert "pip install pygraphviz" in shown
     assert picture.source in shown

@@ -221,7 +221,7 @@ def test_the_readers_own_matplotlib_settings_neither_change_nor_matter(tmp_path:
 def test_matplotlib_is_loaded_when_something_is_drawn_and_pyplot_never() -> None:
     script = """
 import sys
-import viz.attention, viz.plots
+import viz.maps, viz.plots
 assert "matplotlib" not in sys.modules
 viz.plots.draw_curve([{"step": 1, "loss": 1.0}])
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules

@@ -116,7 +116,7 @@ class Cards:
                     name = self.naming.used(leaf, step.scope) or "parameter"
                     name += "ᵀ" if leaf is not x else ""
                     value, grad = self._value(leaf.data), self._grad(leaf)
-                    rows.append(Row(name, x.shape, "parameter", value, grad))
+                    rows.append(Row(name, x.shape, "parameter", value, grad, leaf.order))
             elif np.size(x) != 1:  # a name of one letter is a formula's, and says nothing
                 arrays.append((name if len(name) > 1 else UNKNOWN, x))
         for name, x in arrays:

@@ -20,7 +20,7 @@ import graphviz
 
 from minitransformer.runs import write_atomically
 from viz.cards import shape_text
-from viz.graph import Result, graph
+from viz.graphs import Result, build
 from viz.nodes import Graph, Node, Row
 
 FORMATS = (".svg", ".png", ".pdf", ".dot")
@@ -89,7 +89,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
         return bundle
 
 
-def draw(
+def graph(
     result: Result,
     depth: int | None = None,
     *,
@@ -101,17 +101,17 @@ def draw(
 ) -> Picture:
     """The computation graph behind a result, as a `graphviz.Digraph` that a notebook shows.
 
-    The arguments are those of `viz.graph.graph`, and so are the errors raised. `render` writes the
+    The arguments are those of `viz.graphs.build`, and so are the errors raised. `render` writes the
     picture to a file.
 
     >>> from minigrad import Value
     >>> a = Value(2.0)
-    >>> picture = draw(a * 3, names={"a": a})
+    >>> picture = graph(a * 3, names={"a": a})
     >>> ">a</FONT>" in picture.source
     True
     """
     options: dict[str, Any] = {"values": values, "grads": grads, "expand": expand, "names": names}
-    return digraph(graph(result, depth, limit=limit, **options))
+    return digraph(build(result, depth, limit=limit, **options))
 
 
 def digraph(graph: Graph) -> Picture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Path = tuple[str, ...]
 """The names of nested module calls, outermost first; the second call of a module from one place
@@ -15,13 +15,17 @@ Table = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Row:
-    """A parameter or a constant array in the card of the op, or the module, that uses it."""
+    """A parameter or a constant array in the card of the op, or the module, that uses it.
+
+    `tensor` is the order of the parameter.
+    """
 
     name: str
     shape: tuple[int, ...]
     family: str  # "parameter" or "constant"
     value: Table | None = None
     grad: Table | None = None
+    tensor: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Node:
 
     `kind` is the form: "card", "pill" (an op that only moves elements), "sum" (a residual addition)
     or "stub" (what was left out). `family` is that of the op, or "input", "parameter", "module".
+    `tensors` are the orders of the tensors that it stands for, oldest first.
     """
 
     label: str
@@ -44,6 +49,7 @@ class Node:
     value: Table | None = None
     grad: Table | None = None
     notice: str = ""
+    tensors: tuple[int, ...] = field(default=(), compare=False)
     id: str = ""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import Tensor, Value, nn
 from viz.cards import numbers
-from viz.graph import graph, retain_grads
+from viz.graphs import build, retain_grads
 from viz.nodes import Edge, Graph, Node, Row
 
 
@@ -134,7 +134,7 @@ def chain(length: int) -> Tensor:
 
 
 def test_parameters_are_rows_in_the_card_of_their_op_and_inputs_are_cards() -> None:
-    picture = graph(loss())
+    picture = build(loss())
     assert labels(picture) == ["x", "matmul", "add", "tanh", "y", "subtract", "power", "mean"]
     assert one(picture, "matmul").rows == (Row("w", (3, 1), "parameter"),)
     assert one(picture, "add").rows == (Row("b", (1,), "parameter"),)
@@ -142,14 +142,14 @@ def test_parameters_are_rows_in_the_card_of_their_op_and_inputs_are_cards() -> N
 
 
 def test_edges_lead_from_inputs_to_results() -> None:
-    assert arrows(graph(loss())) == [
+    assert arrows(build(loss())) == [
         ("x", "matmul"), ("matmul", "add"), ("add", "tanh"), ("tanh", "subtract"),
         ("y", "subtract"), ("subtract", "power"), ("power", "mean"),
     ]  # fmt: skip
 
 
 def test_nodes_come_after_those_that_they_were_computed_from_and_are_numbered() -> None:
-    picture = graph(Layer()(leaf("x", 5, 4)))
+    picture = build(Layer()(leaf("x", 5, 4)))
     position = {node.id: i for i, node in enumerate(picture.nodes)}
     assert all(position[edge.source] < position[edge.target] for edge in picture.edges)
     assert list(position) == [f"n{i}" for i in range(len(position))]
@@ -157,19 +157,19 @@ def test_nodes_come_after_those_that_they_were_computed_from_and_are_numbered() 
 
 def test_leaves_stay_cards_where_no_other_input_carries_the_data() -> None:
     a, b = leaf("a", 2, trained=True), leaf("b", 2, trained=True)
-    picture = graph(a * b)
+    picture = build(a * b)
     assert labels(picture) == ["a", "b", "multiply"]
     assert one(picture, "a").family == "parameter"
 
 
 def test_leaves_stay_cards_where_their_numbers_are_asked_for() -> None:
-    assert {"w", "b"} <= set(labels(graph(loss(), values=True)))
-    assert {"w", "b"} <= set(labels(graph(loss(), grads=True)))
+    assert {"w", "b"} <= set(labels(build(loss(), values=True)))
+    assert {"w", "b"} <= set(labels(build(loss(), grads=True)))
 
 
 def test_a_parameter_with_several_users_outside_of_modules_is_a_card() -> None:
     x, w = leaf("x", 2), leaf("w", 2, trained=True)
-    assert arrows(graph((x * w).exp() * w)) == [
+    assert arrows(build((x * w).exp() * w)) == [
         ("x", "multiply"), ("w", "multiply"), ("multiply", "exp"),
         ("exp", "multiply"), ("w", "multiply"),
     ]  # fmt: skip
@@ -178,7 +178,7 @@ def test_a_parameter_with_several_users_outside_of_modules_is_a_card() -> None:
 def test_a_parameter_shared_by_several_modules_is_a_card_between_them() -> None:
     model = nn.Sequential(nn.Linear(3, 3, rng=0), mg.relu, nn.Linear(3, 3, rng=0))
     model[2].weight = model[0].weight
-    picture = graph(model(leaf("x", 2, 3)))
+    picture = build(model(leaf("x", 2, 3)))
     assert ("0.weight", "0") in arrows(picture)
     assert ("0.weight", "2") in arrows(picture)
     assert one(picture, "0.weight").path == ("Sequential",)
@@ -187,7 +187,7 @@ def test_a_parameter_shared_by_several_modules_is_a_card_between_them() -> None:
 
 def test_a_parameter_used_inside_and_outside_of_its_module_is_a_card() -> None:
     layer = nn.Linear(3, 3, rng=0)
-    picture = graph(layer(leaf("x", 2, 3)).sum() + (layer.weight**2).sum())
+    picture = build(layer(leaf("x", 2, 3)).sum() + (layer.weight**2).sum())
     assert ("weight", "power") in arrows(picture)
     assert ("weight", "Linear") in arrows(picture)
 
@@ -198,7 +198,7 @@ def test_constant_numbers_are_words_in_the_card() -> None:
         x * 0.125, 1 - x, x / 4, x**2, x**-1, x**0.5, 2.0**x, np.maximum(x, 0.0),
         np.where(np.array([True, False]), x, -np.inf), x * Tensor(3.0),
     ]  # fmt: skip
-    assert said(graph(results)) == [
+    assert said(build(results)) == [
         "multiply × 0.125", "subtract 1 − x", "divide ÷ 4", "power x²", "power x⁻¹", "power x^0.5",
         "power 2^x", "max (x, 0)", "where else −∞", "multiply × 3",
     ]  # fmt: skip
@@ -211,7 +211,7 @@ def test_params_are_told_where_they_are_not_the_usual_ones() -> None:
         x[:, 0], x[None, ..., ::2], x[np.array([1, 0])], mg.gelu(x, approximate="tanh"),
         mg.layer_norm(x, np.ones(3), np.zeros(3), eps=0.1), x.astype(np.float32),
     ]  # fmt: skip
-    assert said(graph(results)) == [
+    assert said(build(results)) == [
         "sum axis=0", "mean axis=-1", "softmax axis=0", "getitem [:, 0]", "getitem [None, …, ::2]",
         "getitem [array]", "gelu approximate=tanh", "layer norm eps=0.1", "astype dtype=float32",
     ]  # fmt: skip
@@ -227,22 +227,22 @@ def test_constant_arrays_are_rows_named_by_the_op_or_by_the_module_that_owns_the
 
     x = leaf("x", 2, 3, trained=True)
     target = np.array([0, 2])
-    picture = graph(mg.cross_entropy(Shifted()(x), target))
+    picture = build(mg.cross_entropy(Shifted()(x), target))
     assert one(picture, "cross entropy").rows == (Row("target", (2,), "constant"),)
     assert one(picture, "Shifted").rows == (Row("table", (2, 3), "constant"),)
-    assert graph(x * np.ones((2, 3))).nodes[-1].rows == (Row("constant", (2, 3), "constant"),)
+    assert build(x * np.ones((2, 3))).nodes[-1].rows == (Row("constant", (2, 3), "constant"),)
 
 
 def test_the_only_target_of_a_batch_of_one_is_said_in_full() -> None:
     logits = leaf("logits", 1, 3, trained=True)
-    assert said(graph(mg.cross_entropy(logits, np.array([2])))) == ["cross entropy target=2"]
+    assert said(build(mg.cross_entropy(logits, np.array([2])))) == ["cross entropy target=2"]
 
 
 def test_reshaping_is_a_pill_and_dropout_too() -> None:
     x = leaf("x", 2, 6, trained=True)
     x.requires_grad = True
     shaped = mg.expand_dims(x.reshape(3, 4).swapaxes(0, 1), 0).squeeze()
-    picture = graph(mg.dropout(shaped, 0.25, rng=0))
+    picture = build(mg.dropout(shaped, 0.25, rng=0))
     assert [node.kind for node in picture.nodes] == ["card"] + ["pill"] * 5
     assert [node.shape for node in picture.nodes[1:3]] == [(3, 4), (4, 3)]
     assert said(picture) == ["dropout p=0.25"]
@@ -250,47 +250,47 @@ def test_reshaping_is_a_pill_and_dropout_too() -> None:
 
 def test_adding_two_results_of_one_shape_is_a_circle_and_adding_a_bias_is_not() -> None:
     x, bias = leaf("x", 2, 3, trained=True), leaf("bias", 3, trained=True)
-    picture = graph(x.exp() + x.tanh() + bias)
+    picture = build(x.exp() + x.tanh() + bias)
     assert [node.kind for node in picture.nodes if node.label == "add"] == ["sum", "card"]
-    assert [node.kind for node in graph(x.exp() + x.sum()).nodes] == ["card"] * 4
+    assert [node.kind for node in build(x.exp() + x.sum()).nodes] == ["card"] * 4
 
 
 def test_a_transposed_factor_is_a_sign_in_the_card_of_the_product() -> None:
     query, key = leaf("query", 5, 4, trained=True), leaf("key", 5, 4, trained=True)
-    picture = graph(query.exp() @ key.T)
+    picture = build(query.exp() @ key.T)
     assert said(picture) == ["matmul a · bᵀ"]
     assert arrows(picture) == [("query", "exp"), ("exp", "matmul"), ("key", "matmul")]
-    weight = graph(nn.Linear(4, 3, bias=False, rng=0)(leaf("x", 5, 4)))
+    weight = build(nn.Linear(4, 3, bias=False, rng=0)(leaf("x", 5, 4)))
     assert one(weight, "Linear").rows == (Row("weightᵀ", (4, 3), "parameter"),)
 
 
 def test_a_transposed_matrix_with_another_use_is_a_node() -> None:
     x = leaf("x", 3, 3, trained=True)
     turned = x.T
-    assert labels(graph(x @ turned + turned)) == ["x", "transpose", "matmul", "add"]
-    assert labels(graph([x @ turned, turned])) == ["x", "transpose", "matmul"]
+    assert labels(build(x @ turned + turned)) == ["x", "transpose", "matmul", "add"]
+    assert labels(build([x @ turned, turned])) == ["x", "transpose", "matmul"]
 
 
 def test_a_factor_that_comes_twice_has_two_edges() -> None:
     x = leaf("x", 2, trained=True)
-    assert graph(x * x).edges == (Edge("n0", "n1"), Edge("n0", "n1"))
+    assert build(x * x).edges == (Edge("n0", "n1"), Edge("n0", "n1"))
 
 
 def test_the_number_that_backward_starts_from_is_marked_as_the_loss() -> None:
-    assert one(graph(loss()), "mean").family == "loss"
+    assert one(build(loss()), "mean").family == "loss"
     x = leaf("x", 2, 3, trained=True)
-    assert one(graph(mg.cross_entropy(x, np.array([0, 1])) * 2), "cross entropy").family == "loss"
+    assert one(build(mg.cross_entropy(x, np.array([0, 1])) * 2), "cross entropy").family == "loss"
 
 
 def test_leaves_and_arrays_can_be_named_by_the_caller() -> None:
     data, rate = Tensor([1.0, 2.0], requires_grad=True), np.ones(2)
-    picture = graph(data * rate, names={"data": data, "rate": rate})
+    picture = build(data * rate, names={"data": data, "rate": rate})
     assert labels(picture) == ["data", "multiply"]
     assert picture.nodes[1].rows == (Row("rate", (2,), "constant"),)
 
 
 def test_ops_stand_in_the_module_call_that_made_them() -> None:
-    picture = graph(Layer()(leaf("x", 5, 4)))
+    picture = build(Layer()(leaf("x", 5, 4)))
     assert picture.clusters == (
         ("Layer",), ("Layer", "attention"), ("Layer", "feed_forward"),
     )  # fmt: skip
@@ -300,17 +300,17 @@ def test_ops_stand_in_the_module_call_that_made_them() -> None:
 
 
 def test_a_module_call_with_one_op_is_that_op_under_its_own_name() -> None:
-    picture = graph(Layer()(leaf("x", 5, 4)))
+    picture = build(Layer()(leaf("x", 5, 4)))
     query = one(picture, "query")
     assert (query.detail, query.family, query.path) == ("linear", "matmul", ("Layer", "attention"))
     assert query.rows == (Row("weight", (4, 4), "parameter"), Row("bias", (4,), "parameter"))
     assert one(picture, "norm").detail == "layer norm"
-    assert graph(nn.LayerNorm(4)(leaf("x", 2, 4))).nodes[1].label == "LayerNorm"
-    assert graph(nn.LayerNorm(4)(leaf("x", 2, 4))).nodes[1].detail == ""
+    assert build(nn.LayerNorm(4)(leaf("x", 2, 4))).nodes[1].label == "LayerNorm"
+    assert build(nn.LayerNorm(4)(leaf("x", 2, 4))).nodes[1].detail == ""
 
 
 def test_several_calls_of_one_module_are_told_apart_and_each_has_its_parameters() -> None:
-    picture = graph(Recurrent()([leaf(f"x{i}", 1, 3) for i in range(3)]))
+    picture = build(Recurrent()([leaf(f"x{i}", 1, 3) for i in range(3)]))
     assert picture.clusters == (
         ("Recurrent",), ("Recurrent", "cell"), ("Recurrent", "cell (2)"), ("Recurrent", "cell (3)"),
     )  # fmt: skip
@@ -319,18 +319,18 @@ def test_several_calls_of_one_module_are_told_apart_and_each_has_its_parameters(
 
 
 def test_a_leaf_made_inside_a_module_stands_there() -> None:
-    picture = graph(Recurrent()([leaf("x", 1, 3), leaf("x", 1, 3)]))
+    picture = build(Recurrent()([leaf("x", 1, 3), leaf("x", 1, 3)]))
     assert one(picture, "start").path == ("Recurrent",)
 
 
 def test_a_parameter_outside_of_its_modules_call_is_an_unnamed_input() -> None:
     layer = nn.Linear(2, 2, rng=0)
-    picture = graph(layer.forward(leaf("x", 1, 2)))
+    picture = build(layer.forward(leaf("x", 1, 2)))
     assert labels(picture) == ["x", "input", "input", "linear"]
 
 
 def test_a_depth_turns_deeper_calls_into_cards_that_count_what_is_inside() -> None:
-    picture = graph(Layer()(leaf("x", 5, 4), np.tri(5, dtype=bool)), depth=1)
+    picture = build(Layer()(leaf("x", 5, 4), np.tri(5, dtype=bool)), depth=1)
     assert labels(picture) == [
         "x", "attention", "dropout", "add", "norm", "feed_forward", "dropout", "add"
     ]  # fmt: skip
@@ -344,7 +344,7 @@ def test_a_depth_turns_deeper_calls_into_cards_that_count_what_is_inside() -> No
 
 
 def test_edges_into_and_out_of_a_folded_call_are_merged() -> None:
-    picture = graph(Layer()(leaf("x", 5, 4)), depth=1)
+    picture = build(Layer()(leaf("x", 5, 4)), depth=1)
     assert arrows(picture).count(("x", "attention")) == 1
     assert ("attention", "dropout") in arrows(picture)
     assert ("x", "add") in arrows(picture)
@@ -352,7 +352,7 @@ def test_edges_into_and_out_of_a_folded_call_are_merged() -> None:
 
 def test_depth_zero_leaves_one_card_of_a_model() -> None:
     model = Stack(2)
-    picture = graph(model(leaf("x", 5, 4)), depth=0)
+    picture = build(model(leaf("x", 5, 4)), depth=0)
     assert labels(picture) == ["x", "Stack"]
     assert picture.nodes[1].size == f"42 ops · {nn.count_parameters(model)} params"
     assert picture.nodes[1].family == "module"
@@ -360,14 +360,14 @@ def test_depth_zero_leaves_one_card_of_a_model() -> None:
 
 def test_a_large_depth_shows_everything() -> None:
     result = Stack(2)(leaf("x", 5, 4))
-    assert graph(result, depth=99) == graph(result)
+    assert build(result, depth=99) == build(result)
 
 
 def test_a_model_beyond_the_limit_is_folded_by_module_and_says_so() -> None:
     result = Stack(3)(leaf("x", 5, 4))
-    everything = graph(result)
+    everything = build(result)
     assert everything.note == ""
-    picture = graph(result, limit=30)
+    picture = build(result, limit=30)
     assert len(picture.nodes) <= 30 < len(everything.nodes)
     assert picture.note == (
         "showing 22 nodes at depth 2; 48 ops are folded into their modules, "
@@ -377,12 +377,12 @@ def test_a_model_beyond_the_limit_is_folded_by_module_and_says_so() -> None:
 
 def test_the_largest_depth_within_the_limit_is_chosen() -> None:
     result = Stack(3)(leaf("x", 5, 4))
-    assert graph(result, limit=22).nodes == graph(result, depth=2).nodes
-    assert len(graph(result, limit=21).nodes) == 4
+    assert build(result, limit=22).nodes == build(result, depth=2).nodes
+    assert len(build(result, limit=21).nodes) == 4
 
 
 def test_a_long_chain_without_modules_keeps_its_newest_nodes() -> None:
-    picture = graph(chain(5_000))
+    picture = build(chain(5_000))
     assert len(picture.nodes) == 150
     stub = picture.nodes[-1]
     assert (stub.label, stub.kind) == ("4,851 older ops", "stub")
@@ -392,11 +392,11 @@ def test_a_long_chain_without_modules_keeps_its_newest_nodes() -> None:
 
 
 def test_a_chosen_depth_has_a_limit_too() -> None:
-    assert len(graph(chain(2_000), depth=3).nodes) == 1000
+    assert len(build(chain(2_000), depth=3).nodes) == 1000
 
 
 def test_a_chain_deeper_than_the_recursion_limit_can_be_drawn_whole() -> None:
-    assert len(graph(chain(20_000), limit=30_000).nodes) == 20_001
+    assert len(build(chain(20_000), limit=30_000).nodes) == 20_001
 
 
 @settings(max_examples=30, deadline=None)
@@ -404,7 +404,7 @@ def test_a_chain_deeper_than_the_recursion_limit_can_be_drawn_whole() -> None:
 def test_never_more_nodes_than_the_limit_and_no_edge_from_nowhere(
     limit: int, layers: int, depth: int | None
 ) -> None:
-    picture = graph(Stack(layers)(leaf("x", 3, 4)).sum(), depth, limit=limit)
+    picture = build(Stack(layers)(leaf("x", 3, 4)).sum(), depth, limit=limit)
     ids = {node.id for node in picture.nodes}
     assert 1 <= len(picture.nodes) <= limit
     assert len(ids) == len(picture.nodes)
@@ -412,7 +412,7 @@ def test_never_more_nodes_than_the_limit_and_no_edge_from_nowhere(
 
 
 def test_leaving_out_inputs_alone_is_said_as_well() -> None:
-    picture = graph(leaf("a", 2, trained=True) * leaf("b", 2, trained=True), limit=2)
+    picture = build(leaf("a", 2, trained=True) * leaf("b", 2, trained=True), limit=2)
     assert labels(picture) == ["multiply", "older inputs"]
     assert picture.note == "older inputs left out"
 
@@ -437,19 +437,19 @@ def test_many_numbers_are_summed_up() -> None:
 
 def test_values_are_shown_on_request() -> None:
     w = Tensor([2.0, 3.0], requires_grad=True, name="w")
-    picture = graph((w * w).sum(), values=True)
+    picture = build((w * w).sum(), values=True)
     assert [node.value for node in picture.nodes] == [(("2", "3"),), (("4", "9"),), (("13",),)]
-    assert all(node.value is None and node.grad is None for node in graph(w * w).nodes)
+    assert all(node.value is None and node.grad is None for node in build(w * w).nodes)
 
 
 def test_no_gradient_yet_is_not_a_gradient_of_zero() -> None:
     w, x = leaf("w", trained=True), leaf("x")
     result = (w * x) * 0.0
     retain_grads(result)
-    before = graph(result, grads=True)
+    before = build(result, grads=True)
     assert [node.grad for node in before.nodes] == [(), None, (), ()]
     result.backward(retain_graph=True)
-    after = graph(result, grads=True)
+    after = build(result, grads=True)
     assert [node.grad for node in after.nodes] == [(("0",),), None, (("0",),), (("1",),)]
 
 
@@ -458,7 +458,7 @@ def test_rows_carry_the_numbers_of_a_modules_parameters() -> None:
     layer.weight.data[...] = [[3.0, 4.0]]
     result = layer(Tensor([[1.0, 2.0]], name="x")).sum()
     result.backward(retain_graph=True)
-    weight, bias = one(graph(result, values=True, grads=True), "Linear").rows
+    weight, bias = one(build(result, values=True, grads=True), "Linear").rows
     assert (weight.value, weight.grad) == ((("3", "4"),), (("1", "2"),))
     assert (bias.value, bias.grad) == ((("0",),), (("1",),))
 
@@ -467,8 +467,8 @@ def test_a_fused_op_is_one_card_and_can_be_expanded_to_its_definition() -> None:
     x = leaf("x", 5, 4)
     mask = np.tri(5, dtype=bool)
     result = Attention()(x, mask)
-    assert one(graph(result), "attention").rows == (Row("mask", (5, 5), "constant"),)
-    picture = graph(result, expand="scaled_dot_product_attention")
+    assert one(build(result), "attention").rows == (Row("mask", (5, 5), "constant"),)
+    picture = build(result, expand="scaled_dot_product_attention")
     inside = ("Attention", "scaled dot product attention")
     assert [f"{n.label} {n.detail}".strip() for n in picture.nodes if n.path == inside] == [
         "matmul query · keyᵀ", "divide ÷ 1.414", "where else −∞", "softmax",
@@ -479,7 +479,7 @@ def test_a_fused_op_is_one_card_and_can_be_expanded_to_its_definition() -> None:
 
 
 def test_expanding_everything_opens_each_fused_op_one_level() -> None:
-    picture = graph(Attention()(leaf("x", 5, 4)), expand=True)
+    picture = build(Attention()(leaf("x", 5, 4)), expand=True)
     assert ("Attention", "query") in picture.clusters
     assert "softmax" in labels(picture)
     products = [node for node in picture.nodes if node.path == ("Attention", "query")]
@@ -491,9 +491,9 @@ def test_expanding_everything_opens_each_fused_op_one_level() -> None:
 def test_expanding_leaves_the_graph_as_it_was() -> None:
     x = leaf("x", 5, 4, trained=True)
     result = Attention()(x).sum()
-    before = graph(result)
-    graph(result, expand=True, grads=True)
-    assert graph(result) == before
+    before = build(result)
+    build(result, expand=True, grads=True)
+    assert build(result) == before
     assert x.grad is None
     result.backward()
     assert x.grad is not None
@@ -505,7 +505,7 @@ def test_an_expanded_op_has_the_values_and_gradients_of_its_steps() -> None:
     loss = -np.log(result[0, 1])
     retain_grads(loss)
     loss.backward(retain_graph=True)
-    picture = graph(loss, expand=True, values=True, grads=True)
+    picture = build(loss, expand=True, values=True, grads=True)
     assert one(picture, "divide").value == numbers(result.data)
     assert one(picture, "subtract").grad == one(picture, "x").grad == numbers(x.grad)
 
@@ -516,20 +516,20 @@ def test_every_fused_op_can_be_expanded() -> None:
         if op.joint is not None:
             for example in op.examples:
                 inputs = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in example.draw(rng)]
-                picture = graph(op(*inputs, **example.params), expand={op.name})
+                picture = build(op(*inputs, **example.params), expand={op.name})
                 assert len(picture.nodes) > 2, op.name
 
 
 def test_expanding_an_op_that_is_not_fused_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"called exp; the possible ones are .*softmax"):
-        graph(loss(), expand=["exp"])
+        build(loss(), expand=["exp"])
 
 
 def test_a_freed_graph_ends_with_a_notice() -> None:
     w = leaf("w", 2, trained=True)
     shared = w * 2
     shared.sum().backward()
-    picture = graph(shared.exp())
+    picture = build(shared.exp())
     assert [(node.label, node.notice) for node in picture.nodes] == [
         ("multiply", "freed by backward()"), ("exp", ""),
     ]  # fmt: skip
@@ -539,7 +539,7 @@ def test_a_freed_graph_ends_with_a_notice() -> None:
 def test_what_was_not_recorded_is_a_lone_card_and_a_note() -> None:
     with mg.no_grad():
         result = leaf("w", 2, trained=True) * 2
-    picture = graph(result)
+    picture = build(result)
     assert labels(picture) == ["input"]
     assert "nothing is recorded" in picture.note
 
@@ -547,7 +547,7 @@ def test_what_was_not_recorded_is_a_lone_card_and_a_note() -> None:
 def test_several_results_share_one_graph() -> None:
     x = leaf("x", 2, trained=True)
     y = x.exp()
-    picture = graph([y.sum(), y.max()])
+    picture = build([y.sum(), y.max()])
     assert labels(picture) == ["x", "exp", "sum", "max"]
     assert [node.family for node in picture.nodes[2:]] == ["loss", "loss"]
 
@@ -555,21 +555,21 @@ def test_several_results_share_one_graph() -> None:
 @pytest.mark.parametrize("result", [np.ones(2), "x", [], [1.0], None])
 def test_anything_else_than_tensors_and_values_is_an_error(result: Any) -> None:
     with pytest.raises(TypeError, match="a Tensor or a Value"):
-        graph(result)
+        build(result)
 
 
 def test_impossible_depths_and_limits_are_errors() -> None:
     with pytest.raises(ValueError, match="depth is a number of levels, 0 or more, not -1"):
-        graph(loss(), depth=-1)
+        build(loss(), depth=-1)
     with pytest.raises(ValueError, match="limit is a number of nodes, 1 or more, not 0"):
-        graph(loss(), limit=0)
+        build(loss(), limit=0)
 
 
 def test_scalars_are_cards_with_operation_number_and_gradient() -> None:
     a, b = Value(2.0), Value(-3.0)
     result = (a * b + 10).tanh() ** 2
     result.backward()
-    picture = graph(result, names={"a": a, "b": b})
+    picture = build(result, names={"a": a, "b": b})
     assert labels(picture) == ["a", "b", "×", "value", "+", "tanh", "x²"]
     assert [node.value for node in picture.nodes[:3]] == [(("2",),), (("−3",),), (("−6",),)]
     assert picture.nodes[-1].grad == (("1",),)
@@ -579,14 +579,14 @@ def test_scalars_are_cards_with_operation_number_and_gradient() -> None:
 def test_a_named_scalar_result_says_its_operation_too() -> None:
     a = Value(2.0)
     b = a / 4
-    assert said(graph(b, names={"b": b})) == ["b ÷"]
+    assert said(build(b, names={"b": b})) == ["b ÷"]
 
 
 def test_a_long_chain_of_scalars_keeps_its_newest_nodes() -> None:
     x = Value(1.0)
     for _ in range(3_000):
         x = x * 1.001
-    picture = graph(x)
+    picture = build(x)
     assert len(picture.nodes) == 150
     assert picture.nodes[-1].kind == "stub"
     assert "older ops left out" in picture.note

@@ -16,7 +16,7 @@ from matplotlib.colors import PowerNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from viz.attention import Weights, draw_attention
+from viz.maps import Weights, draw_attention
 
 SOURCE = ["3", "1", "4", "1", "5", "<eos>"]
 TARGET = ["<bos>", "5", "1", "4", "1", "3"]

@@ -1,4 +1,4 @@
-"""Graph: a computation as plain nodes, edges and clusters, ready to be drawn.
+"""A computation as a Graph: plain nodes, edges and clusters, ready to be drawn.
 
 The recorded graph of a Tensor has a node per op and per leaf. Here it becomes what one wants to
 look at: parameters and constants fold into the card of the op that uses them, ops gather in
@@ -28,7 +28,7 @@ READABLE = 150  # nodes; of more than this, modules are folded
 MOST = 1000  # nodes, even where a depth is asked for: Graphviz takes minutes for a few thousand
 
 
-def graph(
+def build(
     result: Result,
     depth: int | None = None,
     *,
@@ -53,7 +53,7 @@ def graph(
     >>> import numpy as np
     >>> x = Tensor([[1.0, 2.0]], name="x")
     >>> w = Tensor([[3.0], [4.0]], requires_grad=True, name="w")
-    >>> picture = graph(np.tanh(x @ w))
+    >>> picture = build(np.tanh(x @ w))
     >>> [node.label for node in picture.nodes], picture.nodes[1].rows[0].name
     (['x', 'matmul', 'tanh'], 'w')
     """
@@ -122,11 +122,10 @@ def graph_of_tensors(trace: Trace, cards: Cards, depth: int | None, limit: int) 
     for key, unit in units.items():
         if key not in kept:
             older += trace.count_ops(unit)
-        elif len(unit) == 1:
-            drafts.append(Draft(key, *cards.node(unit[0])))
-        else:
-            drafts.append(Draft(key, *cards.call(unit, key)))
-            folded += trace.count_ops(unit)
+            continue
+        node, sources = cards.node(unit[0]) if len(unit) == 1 else cards.call(unit, key)
+        drafts.append(Draft(key, replace(node, tensors=tuple(x.order for x in unit)), sources))
+        folded += trace.count_ops(unit) if len(unit) > 1 else 0
     notes = trace.notes()
     if folded and depth is None:
         notes.append(
