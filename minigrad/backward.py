@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.tensor import Array, Tensor, recording
+from minigrad.tensor import Array, Tensor, mode, recording
 
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
@@ -46,6 +46,7 @@ def propagate(
     waiting = {root.order: root}
     newest = [-root.order]  # a heap of negated orders
     finished: list[tuple[Tensor, Any]] = []
+    watcher = mode.watcher
 
     while newest:
         order = -heappop(newest)
@@ -64,11 +65,16 @@ def propagate(
                 f"backward: the graph behind this {op.name} has been freed by an earlier backward "
                 "pass; pass retain_graph=True to that one"
             )
-        for x, gx in contributions(node, g, create_graph):
+        if watcher is not None:
+            watcher.arrived(node, g)
+        for x, ruled in contributions(node, g, create_graph):
+            gx = ruled
             if gx.shape != x.data.shape:
                 gx = sum_to(gx, x.data.shape)
             if gx.dtype != x.data.dtype:
                 gx = gx.astype(x.data.dtype)
+            if watcher is not None:
+                watcher.sent(node, x, ruled, gx)
             at = x.order
             if at in gradients:
                 gradients[at] = gradients[at] + gx

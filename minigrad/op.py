@@ -131,7 +131,10 @@ class Op:
             result = np.asanyarray(result)
         if tracked and mode.recording:
             if result.dtype.kind == "f":
-                return Tensor.wrap(result, self, tuple(args), params, tuple(saved))
+                tensor = Tensor.wrap(result, self, tuple(args), params, tuple(saved))
+                if mode.watcher is not None:
+                    mode.watcher.recorded(tensor)
+                return tensor
             if result.dtype.kind == "c":
                 raise TypeError(f"{self.name}: complex numbers have no derivative rules")
         return Tensor.wrap(result)  # integers are constant wherever they have a derivative

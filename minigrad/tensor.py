@@ -40,12 +40,27 @@ class Scope(NamedTuple):
     parent: Scope | None
 
 
+class Watcher:
+    """What is told of each step that the engine takes; a subclass listens to what it cares for."""
+
+    def recorded(self, result: Tensor) -> None:
+        """An op has computed `result` and remembers how."""
+
+    def arrived(self, node: Tensor, g: Any) -> None:
+        """The gradient `g` of `node` is complete; its op's rules come next."""
+
+    def sent(self, node: Tensor, x: Tensor, gx: Any, summed: Any) -> None:
+        """A rule of `node` gave `gx` for its input `x`: `summed`, where broadcasting is undone."""
+
+
 class Mode(threading.local):
-    """What holds for the running thread: whether ops are recorded, inside which module's call, and
-    how many function transforms are running: an inner one must give Tensors to the outer."""
+    """What holds for the running thread: whether ops are recorded, inside which module's call, who
+    watches, and how many function transforms are running: an inner one must give Tensors to the
+    outer."""
 
     recording = True
     scope: Scope | None = None
+    watcher: Watcher | None = None
     transforms = 0
 
 
@@ -60,6 +75,16 @@ def recording(on: bool) -> Iterator[None]:
         yield
     finally:
         mode.recording = before
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """A block in which `watcher` is told of each step, in the place of one from outside."""
+    before, mode.watcher = mode.watcher, watcher
+    try:
+        yield
+    finally:
+        mode.watcher = before
 
 
 def no_grad() -> Any:
