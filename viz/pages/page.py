@@ -1,0 +1,109 @@
+"""Page: an HTML document in one file, which works offline and asks the network for nothing.
+
+`page.css` and `page.js` beside this file are those of every page; a page of some kind brings one
+more of each. No framework: a page is its body, its data as JSON and a script.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import math
+import os
+import zlib
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minitransformer.runs import write_atomically
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+"""What a browser lets the page do: run what is in it, and load nothing."""
+
+
+class Page:
+    """A finished document, `html`, which a notebook shows and `save` writes to a file."""
+
+    def __init__(self, html: str, height: int = 720) -> None:
+        self.html, self.height = html, height
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page: the whole file or nothing. RunError where it cannot be written."""
+        write_atomically(path, self.html.encode())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page in a frame of its own, so that no style leaks."""
+        return (
+            f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
+            f'style="width: 100%; height: {self.height}px; border: 0"></iframe>'
+        )
+
+
+def page(kind: str, title: str, body: str, data: Any, height: int = 720) -> Page:
+    """The page of a kind, such as "attention", whose script and style stand beside this file.
+
+    title: plain text. body: HTML, every text from outside escaped. data: whatever JSON can say;
+    the script reads it as `DATA`. height: in pixels, of the frame in a notebook.
+    """
+    return Page(
+        f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title)}</title>
+<link rel="icon" href="data:,">
+<style>
+{source("page.css")}
+{source(f"{kind}.css")}
+</style>
+</head>
+<body class="{kind}">
+{body}
+<script type="application/json" id="data">{as_json(data)}</script>
+<script>
+"use strict";
+{source("page.js")}
+{source(f"{kind}.js")}
+</script>
+</body>
+</html>
+""",
+        height,
+    )
+
+
+def source(name: str) -> str:
+    """The text of a script or a style."""
+    return files("viz.pages").joinpath(name).read_text(encoding="utf-8")
+
+
+def as_json(data: Any) -> str:
+    """JSON that may stand inside a script element: nothing in it can end the element."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def plain(array: Any) -> Any:
+    """An array, or a number, as nested lists for JSON; what it cannot say comes as a string that
+    JavaScript's `Number` reads: "NaN", "Infinity", "-Infinity"."""
+    if isinstance(array, np.ndarray) and array.ndim:
+        return [plain(row) for row in array]
+    x = array.item() if isinstance(array, np.ndarray | np.generic) else array
+    if isinstance(x, float) and not math.isfinite(x):
+        return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
+    return x
+
+
+def packed(array: NDArray[Any]) -> dict[str, Any]:
+    """An array for `unpacked` in `page.js`: its shape, and its float32 bytes deflated, as base64.
+
+    Float32 keeps what a model computed to the last bit; NaN and infinities come through too.
+    """
+    little = np.asarray(array, "<f4", order="C")
+    data = base64.b64encode(zlib.compress(little.tobytes(), 9)).decode("ascii")
+    return {"shape": list(little.shape), "data": data}
