@@ -119,7 +119,12 @@ def example(what: str) -> tuple[Tensor, dict[str, Any]]:
         return compute(), options
     if not Path(what).exists():
         raise ValueError(f"{what!r} is neither a run folder nor one of {', '.join(EXAMPLES)}")
-    predictor = Predictor(what)
+    return of_run(what)
+
+
+def of_run(path: str) -> tuple[Tensor, dict[str, Any]]:
+    """(loss, drawing options) of the model in a run folder, on its own answer to all its tokens."""
+    predictor = Predictor(path)
     source = list(range(len(SPECIAL_TOKENS), len(predictor.source_vocabulary)))
     source = source[: predictor.max_source]
     answer = greedy(predictor.model, [source], predictor.max_target - 1)[0]  # room for <eos>

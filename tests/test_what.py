@@ -1,0 +1,81 @@
+"""What a user may name to be looked at, and what is said when it is nothing of the kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from minigrad import Tensor, Value
+from viz.examples import EXAMPLES
+from viz.what import computation
+
+FILE = """
+import helper
+from minigrad import Tensor, Value
+
+def loss():
+    return (helper.x * 2).sum()
+
+def number():
+    return Value(2.0) * 3
+
+def broken():
+    return loss() / \\
+        Tensor([1.0, 2.0]) @ Tensor([1.0, 2.0, 3.0])
+
+def nothing():
+    return None
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A user's file, beside a file that it imports."""
+    (tmp_path / "helper.py").write_text(
+        "from minigrad import Tensor\nx = Tensor([1.0, 2.0], requires_grad=True)\n"
+    )
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_function_of_a_file_is_called(file: Path) -> None:
+    result, _ = computation(f"{file}:loss")
+    assert isinstance(result, Tensor) and result.item() == 6
+    number, _ = computation(f"{file}:number")
+    assert isinstance(number, Value) and number.data == 6
+
+
+def test_what_goes_wrong_in_the_file_is_one_line_with_its_place(file: Path) -> None:
+    with pytest.raises(ValueError, match=r"mine\.py:1[23]: ValueError: matmul") as caught:
+        computation(f"{file}:broken")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"nothing\(\) gives NoneType"):
+        computation(f"{file}:nothing")
+    with pytest.raises(ValueError, match="has no function 'missing'"):
+        computation(f"{file}:missing")
+    with pytest.raises(ValueError, match="no such file"):
+        computation(f"{file.with_name('other.py')}:loss")
+    file.write_text("def loss(:\n")
+    with pytest.raises(ValueError, match=r"mine\.py:1: SyntaxError"):
+        computation(f"{file}:loss")
+
+
+def test_an_expression_comes_with_its_inputs() -> None:
+    result, _ = computation("mean((tanh(x @ w + b) - y)**2)", ["x=4x3", "w=3x2", "b=2", "y=4x2"])
+    assert isinstance(result, Tensor) and result.shape == ()
+
+
+@pytest.mark.parametrize("name", ["expression", "softmax"])
+def test_an_example_is_called_by_its_name(name: str) -> None:
+    result, options = computation(name)
+    assert isinstance(result, Tensor) and result.op is not None
+    assert options == EXAMPLES[name][1]
+
+
+def test_an_unknown_name_lists_what_there_is() -> None:
+    with pytest.raises(ValueError, match=r"neither one of expression, .* nor a run folder"):
+        computation("expresion")
+    with pytest.raises(ValueError, match="belong to an expression"):
+        computation("expression", ["x=2"])

@@ -1,0 +1,79 @@
+"""What a user names to be looked at: an example, a run, a function of a file, an expression."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minigrad.scalar import Value
+from minigrad.tensor import Tensor
+from viz.examples import EXAMPLES, of_run
+from viz.expressions import evaluate, read_inputs
+
+
+def computation(
+    what: str, inputs: Sequence[str] = (), seed: int = 0
+) -> tuple[Tensor | Value, dict[str, Any]]:
+    """(result, drawing options) of what `what` names.
+
+    An example's name, "FILE.py:FUNCTION" (called without arguments), a run folder (its model on
+    held-out data), or an expression with `inputs` such as "x=4x3", random by `seed`. ValueError
+    when it is none of these, or when it fails.
+    """
+    file, is_function, function = what.rpartition(":")
+    if is_function and file.endswith(".py"):
+        found: Tensor | Value = of_function(Path(file), function)
+        options: dict[str, Any] = {}
+    elif what in EXAMPLES:
+        compute, options = EXAMPLES[what]
+        found = compute()
+    elif not inputs and os.path.exists(what):
+        found, options = of_run(what)
+    elif inputs or not what.replace("-", "").replace("_", "").isalnum():
+        return evaluate(what, read_inputs(inputs, seed)), {}
+    else:
+        raise ValueError(
+            f"{what!r} is neither one of {', '.join(EXAMPLES)}, nor a run folder, nor "
+            'FILE.py:FUNCTION, nor an expression with its inputs ("sum(x**2)" x=2x3)'
+        )
+    if inputs:
+        raise ValueError(f"inputs such as {inputs[0]} belong to an expression; {what} takes none")
+    return found, options
+
+
+def of_function(file: Path, name: str) -> Tensor | Value:
+    """The result of a function in a file; what goes wrong there becomes one line with its place."""
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file")
+    folder = str(file.resolve().parent)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, folder)  # the file may import its neighbours
+    try:
+        spec.loader.exec_module(module)
+        function = getattr(module, name, None)
+        result = function() if callable(function) else None
+    except Exception as error:
+        raise ValueError(f"{place(error, file)}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    if not callable(function):
+        raise ValueError(f"{file} has no function {name!r}")
+    if not isinstance(result, Tensor | Value):
+        raise ValueError(f"{file}: {name}() gives {type(result).__name__}, not a Tensor or a Value")
+    return result
+
+
+def place(error: Exception, file: Path) -> str:
+    """The last line of the file that led to the error, as "FILE.py:12"."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return f"{file}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+    return f"{file}:{lines[-1]}" if lines else str(file)
