@@ -10,6 +10,7 @@ from minigrad.tensor import Array
 from minitransformer.config import TrainingConfig
 from minitransformer.data import BOS, SPECIAL_TOKENS, Vocabulary, detokenize, make_batch, tokenize
 from minitransformer.decoding import beam_search, greedy
+from minitransformer.inspection import Inspection, inspect
 from minitransformer.runs import Run
 from minitransformer.training import require_same
 from minitransformer.transformer import Transformer
@@ -103,3 +104,19 @@ class Predictor:
             [self.source_vocabulary.tokens[i] for i in source],
             read,
         )
+
+    def inspect(self, source: list[int], target: str | None = None) -> Inspection:
+        """Every attention layer while the model answers a source: see `inspection.inspect`.
+
+        target: the text that the loss asks for, where it is not the model's own answer.
+        ValueError when that is too long for the model, or has a token that it cannot write.
+        """
+        expected = None
+        if target is not None:
+            tokens = tokenize(target, self.config.tokens)
+            unknown = self.target_vocabulary.unknown(tokens)
+            if unknown:
+                raise ValueError(f"unknown token {unknown[0]!r} in the target")
+            expected = self.target_vocabulary.encode(tokens)
+        vocabularies = self.source_vocabulary, self.target_vocabulary
+        return inspect(self.model, source, vocabularies, expected, self.max_target)

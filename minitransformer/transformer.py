@@ -79,15 +79,9 @@ class Transformer(nn.Module):
 
         Read off the graph: each attention op keeps its weights, and knows which module called it.
         """
-        frozen = [x for x in self.parameters() if not x.requires_grad]
-        for x in frozen:
-            x.requires_grad = True  # or nothing that depends on these alone would be recorded
-        try:
-            with evaluating(self), recording(True):
-                return attention_maps(self(source, target), self)
-        finally:
-            for x in frozen:
-                x.requires_grad = False
+        with recorded(self):
+            steps = attention_steps(self(source, target), self)
+        return {name: step.saved[0] for name, step in steps.items()}
 
 
 @contextmanager
@@ -102,16 +96,30 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def attention_maps(result: Tensor, model: nn.Module) -> dict[str, Array]:
-    """The weights of every attention op behind `result`, by the path of the module that ran it."""
+@contextmanager
+def recorded(model: nn.Module) -> Iterator[None]:
+    """A block in which a model evaluates and everything it does is recorded, frozen or not."""
+    frozen = [x for x in model.parameters() if not x.requires_grad]
+    for x in frozen:
+        x.requires_grad = True  # or nothing that depends on these alone would be recorded
+    try:
+        with evaluating(model), recording(True):
+            yield
+    finally:
+        for x in frozen:
+            x.requires_grad = False
+
+
+def attention_steps(result: Tensor, model: nn.Module) -> dict[str, Tensor]:
+    """Every attention op behind `result`, by the path of the module that ran it, in its order."""
     names = {id(module): name for name, module in model.named_modules()}
-    found: dict[str, Array] = {}
+    found: dict[str, Tensor] = {}
     seen, waiting = {result.order}, [result]
     while waiting:
         node = waiting.pop()
         if node.op is not None and node.op.name == "scaled_dot_product_attention":
             assert node.scope is not None
-            found[names[id(node.scope.module)]] = node.saved[0]
+            found[names[id(node.scope.module)]] = node
         for x in node.inputs:
             if isinstance(x, Tensor) and x.order not in seen:
                 seen.add(x.order)

@@ -149,28 +149,36 @@ def _group(
     """The weights by kind and layer, in the order in which they are drawn, each one checked."""
     found: dict[_Kind, dict[int, Weights]] = {kind: {} for kind in _KINDS.values()}
     for path, weights in maps.items():
-        match = _LAYER.fullmatch(path)
-        kind = _KINDS.get((match[1], match[3])) if match else None
-        if match is None or kind is None:
+        known = place(path)
+        if known is None:
             raise ValueError(
                 f"draw_attention: {path!r} names no attention layer; expected "
                 + ", ".join(f"{stack}.layers.N.{of}_attention" for stack, of in _KINDS)
             )
-        _check(path, weights, len(tokens[kind.query]), len(tokens[kind.key]))
-        found[kind][int(match[2])] = weights
+        kind, number = known
+        queries, keys = len(tokens[kind.query]), len(tokens[kind.key])
+        check_weights(f"draw_attention: {path}", weights, queries, keys)
+        found[kind][number] = weights
     return {kind: dict(sorted(layers.items())) for kind, layers in found.items() if layers}
 
 
-def _check(path: str, weights: Weights, queries: int, keys: int) -> None:
-    """Refuse what would be drawn as a picture of something else."""
+def place(path: str) -> tuple[_Kind, int] | None:
+    """The kind of attention that a path in a model names, and the number of its layer, from 0."""
+    match = _LAYER.fullmatch(path)
+    kind = _KINDS.get((match[1], match[3])) if match else None
+    return None if match is None or kind is None else (kind, int(match[2]))
+
+
+def check_weights(what: str, weights: Weights, queries: int, keys: int) -> None:
+    """Refuse, with a ValueError, what would be drawn as a picture of something else."""
     if weights.ndim != 3 or 0 in weights.shape or weights.shape[1:] != (queries, keys):
         raise ValueError(
-            f"draw_attention: {path}: {queries} query and {keys} key tokens need weights of shape "
+            f"{what}: {queries} query and {keys} key tokens need weights of shape "
             f"(heads, {queries}, {keys}), not {weights.shape}"
         )
     if not (weights.min() >= -1e-3 and weights.max() <= 1 + 1e-3):  # NaN fails too
         raise ValueError(
-            f"draw_attention: {path}: weights lie between 0 and 1, these between "
+            f"{what}: weights lie between 0 and 1, these between "
             f"{weights.min():.3g} and {weights.max():.3g}; pass what softmax returned"
         )
 

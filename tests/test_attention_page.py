@@ -1,0 +1,516 @@
+"""What the page of attention shows is what the model computed: cell by cell, head by head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from minitransformer.config import TransformerConfig
+from minitransformer.data import SPECIAL_TOKENS, Vocabulary
+from minitransformer.inspection import Inspection, Layer, inspect
+from minitransformer.transformer import Transformer
+from viz.maps import draw_attention
+from viz.pages import attention as module
+from viz.pages.attention import attention, rounded
+
+ENCODER, DECODER, CROSS = (
+    "encoder.layers.0.self_attention",
+    "decoder.layers.0.self_attention",
+    "decoder.layers.1.cross_attention",
+)
+ARROWS = {"left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015"}
+TAB, HOME, END, ENTER = "\ue004", "\ue011", "\ue010", "\ue007"
+
+
+@pytest.fixture(scope="module")
+def inspection() -> Inspection:
+    """A small model with random weights, which some of its heads cannot do without."""
+    words = Vocabulary((*SPECIAL_TOKENS, "a", "b c", "<script>", "d"))
+    shape = {"d_model": 12, "num_heads": 3, "d_ff": 16, "max_length": 6}
+    layers = {"num_encoder_layers": 1, "num_decoder_layers": 2}
+    model = Transformer(TransformerConfig(8, 8, **shape, **layers), rng=10)
+    return inspect(model, [4, 6, 5, 7], (words, words), [5, 4, 6])
+
+
+@pytest.fixture(scope="module")
+def path(inspection: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of that model, as a file."""
+    path = tmp_path_factory.mktemp("page") / "attention.html"
+    attention(inspection, title="A model & its heads").save(path)
+    return path
+
+
+@pytest.fixture
+def opened(browser: Any, path: Path) -> Callable[..., Any]:
+    """Open the model's page, at a fragment, and wait until it is there."""
+    return lambda fragment="", **how: ready(browser, path, fragment, **how)
+
+
+def ready(browser: Any, path: Path, fragment: str = "", **how: Any) -> Any:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    browser.open(path, fragment=fragment, **how)
+    there = "return byId('facts').children.length > 0"
+    WebDriverWait(browser.driver, 10, 0.02).until(lambda _: browser.run(there))
+    return browser
+
+
+def facts(browser: Any) -> dict[str, str]:
+    """What the page tells of the chosen (or pointed) cell."""
+    return browser.run(
+        "return Object.fromEntries([...document.querySelectorAll('#facts > div')]"
+        ".map(fact => [...fact.children].map(part => part.textContent)))"
+    )
+
+
+def number(text: str) -> np.float32:
+    """A number as the page writes it."""
+    return np.float32(text.replace("−", "-"))
+
+
+def table(browser: Any, section: int) -> list[list[str]]:
+    """A table of the sums: each cell's exact number where it has one, else its text."""
+    return browser.run(
+        f"return [...document.querySelectorAll('#steps section')[{section}].querySelectorAll('tr')]"
+        ".map(row => [...row.children].map(cell =>"
+        " cell.querySelector('.number')?.title ?? cell.textContent))"
+    )
+
+
+def layer_of(inspection: Inspection, path: str) -> Layer:
+    return next(layer for layer in inspection.layers if layer.path == path)
+
+
+def test_every_number_of_a_cell_is_the_models_in_every_layer_and_head(
+    inspection: Inspection, opened: Any
+) -> None:
+    page = opened()
+    for number_of_layer, layer in enumerate(inspection.layers):
+        for head, row, column in [(0, 0, 0), (1, 1, 3), (2, 3, 2), (0, 2, 1)]:
+            chosen = {"layer": number_of_layer, "head": head, "row": row, "column": column}
+            page.run("choose(arguments[0])", chosen)
+            told = facts(page)
+            at = head, row, column
+            assert number(told["weight"]) == layer.weights[at]
+            assert number(told["score"]) == layer.scores[at]
+            assert number(told["∂loss/∂weight"]) == layer.gradient[at]
+            assert told["mask"] == ("may attend" if layer.mask[row, column] else "hidden")
+            assert told["query"].startswith(f"{row + 1} “")
+            assert told["key"].startswith(f"{column + 1} “")
+            heading = page.run("return byId('name').textContent")
+            kind = " ".join(layer.path.split(".")[::3]).replace("_", " ").lower()
+            assert all(word in heading.lower() for word in kind.split())
+            assert heading.endswith(f"layer {int(layer.path[15]) + 1}, head {head + 1}")
+
+
+@pytest.mark.parametrize("of", [ENCODER, DECODER, CROSS])
+def test_the_sums_behind_a_weight_can_be_added_up_again(
+    inspection: Inspection, opened: Any, of: str
+) -> None:
+    layer = layer_of(inspection, of)
+    page = opened(f"layer={of}&head=2&cell=3,2")
+    vectors = layer.query[1, 2], layer.key[1, 1], layer.value[1, 1]
+    _, *rows, sums = table(page, 0)
+    shown = np.array(rows, float)
+    assert shown[:, 0].tolist() == [1, 2, 3, 4]
+    for column, vector in zip((1, 2, 4), vectors, strict=True):
+        np.testing.assert_array_equal(shown[:, column].astype(np.float32), vector)
+    np.testing.assert_allclose(shown[:, 3], shown[:, 1] * shown[:, 2])
+    assert float(sums[3]) == pytest.approx(shown[:, 3].sum())
+    assert float(sums[3]) / 2 == pytest.approx(layer.scores[1, 2, 1], rel=1e-5)
+
+    head, *rows, sums = table(page, 1)
+    assert head == ["key", "score", "mask", "e^score", "weight"]
+    assert [row[0].split(" ", 1)[1] for row in rows] == [
+        f"“{token.replace(' ', '␣')}”" for token in layer.keys
+    ]
+    scores, powers, weights = np.array([[row[i] for row in rows] for i in (1, 3, 4)], float)
+    np.testing.assert_array_equal(scores.astype(np.float32), layer.scores[1, 2])
+    np.testing.assert_array_equal(weights.astype(np.float32), layer.weights[1, 2])
+    assert [row[2] == "✓" for row in rows] == layer.mask[2].tolist()
+    np.testing.assert_allclose(powers, np.exp(scores) * layer.mask[2])
+    assert float(sums[3]) == pytest.approx(powers.sum())
+    assert float(sums[4]) == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(weights, powers / powers.sum(), rtol=1e-5)
+    conclusions = page.run(
+        "return [...document.querySelectorAll('#steps p')].map(p => p.lastElementChild.title)"
+    )
+    assert float(conclusions[0]) == pytest.approx(layer.scores[1, 2, 1], rel=1e-5)
+    assert float(conclusions[1]) == pytest.approx(layer.weights[1, 2, 1], rel=1e-5)
+
+
+def test_large_scores_are_taken_down_before_their_powers(
+    inspection: Inspection, tmp_path: Path, browser: Any
+) -> None:
+    layer = layer_of(inspection, ENCODER)
+    large = replace(layer, scores=layer.scores + np.float32(1000))
+    attention(replace(inspection, layers=[large])).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html")
+    head, *rows, sums = table(browser, 1)
+    assert head[3].startswith("e^(score − 100")
+    powers = np.array([row[3] for row in rows], float)
+    np.testing.assert_allclose(powers / float(sums[3]), layer.weights[0, 0], rtol=1e-3)
+
+
+def test_with_a_head_off_the_page_shows_what_becomes_of_answer_and_loss(
+    inspection: Inspection, opened: Any
+) -> None:
+    """Changed tokens are marked by a sign and an underline, missing and added ones too."""
+
+    def outcomes() -> list[dict[str, Any]]:
+        return page.run(
+            "return [...document.querySelectorAll('#outcomes tr')].map(row => ({"
+            " what: row.cells[0].textContent, loss: row.querySelector('.number')?.title,"
+            " tokens: [...row.cells[1].children].map(token => token.textContent)}))"
+        )
+
+    page = opened()
+    normal, spelled = inspection.normal, [token.replace(" ", "␣") for token in inspection.source]
+    shown = outcomes()
+    assert [row["what"] for row in shown] == ["source", "target", "answer"]
+    assert shown[0]["tokens"] == spelled
+    assert [token.replace("␣", " ") for token in shown[1]["tokens"]] == inspection.target
+    assert [token.replace("␣", " ") for token in shown[2]["tokens"]] == normal.answer
+    assert float(shown[2]["loss"]) == normal.loss
+
+    page.click("#off")
+    assert page.run("return byId('off').ariaPressed") == "true"
+    changes = set()
+    for number_of_layer, layer in enumerate(inspection.layers):
+        for head, without in enumerate(layer.without):
+            page.run("choose(arguments[0])", {"layer": number_of_layer, "head": head})
+            row = outcomes()[-1]
+            assert row["what"] == "without this head"
+            assert float(row["loss"]) == without.loss
+            length = max(len(without.answer), len(normal.answer))
+            pairs = [
+                (
+                    without.answer[i] if i < len(without.answer) else "·",
+                    normal.answer[i] if i < len(normal.answer) else None,
+                )
+                for i in range(length)
+            ]
+            assert [token.replace("␣", " ") for token in row["tokens"]] == [
+                own if own == before else f"{own}≠" for own, before in pairs
+            ]
+            badge = page.run(
+                "return layers[state.layer].thumbnails[state.head].classList.contains('changed')"
+            )
+            assert badge == (without.answer != normal.answer)
+            changes.add(badge)
+    assert changes == {True, False}
+    page.click("#off")
+    assert len(outcomes()) == 3
+    assert page.run("return document.querySelectorAll('.changed').length") == 0
+
+
+def test_the_keyboard_alone_reaches_every_head_and_every_cell(opened: Any) -> None:
+    page = opened()
+    focused = "return document.activeElement.ariaLabel ?? document.activeElement.id"
+    page.press(TAB, TAB)
+    assert page.run(focused) == "Encoder self-attention, layer 1, head 1"
+    page.press(ARROWS["right"], ARROWS["right"], ARROWS["right"])
+    assert page.run(focused) == "Encoder self-attention, layer 1, head 3"
+    page.press(ARROWS["down"])
+    assert page.run(focused) == "Decoder self-attention, layer 1, head 3"
+    assert page.text("#name") == "Decoder self-attention, layer 1, head 3"
+    page.press(TAB, TAB, TAB)
+    assert page.run(focused) == "off"
+    page.press(ENTER)
+    assert page.run("return state.off")
+    page.press(TAB)
+    assert page.run(focused).startswith("weight of each query (row) by each key (column)")
+    page.press(ARROWS["down"], ARROWS["right"], ARROWS["down"], ARROWS["left"], ARROWS["left"])
+    assert (facts(page)["query"][0], facts(page)["key"][0]) == ("3", "1")
+    page.press(END, ARROWS["up"])
+    assert (facts(page)["query"][0], facts(page)["key"][0]) == ("2", "4")
+    page.press(HOME, TAB)
+    assert page.run(focused).startswith("∂loss/∂weight of each query")
+    page.press(ARROWS["right"])
+    assert (facts(page)["query"][0], facts(page)["key"][0]) == ("2", "2")
+
+
+def test_the_address_keeps_layer_head_and_cell(opened: Any, inspection: Inspection) -> None:
+    page = opened(f"layer={CROSS}&head=3&cell=2,4&lines=&off=")
+    told = facts(page)
+    assert number(told["weight"]) == layer_of(inspection, CROSS).weights[2, 1, 3]
+    assert page.run("return [state.lines, state.off]") == [True, True]
+    page.run("choose({ row: 3, lines: false })")
+    address = page.run("return location.hash")
+    assert address == f"#layer={CROSS}&head=3&cell=4%2C4&off="
+    again = opened(address[1:])
+    assert facts(again)["query"].startswith("4")
+    again.run("location.hash = 'layer=nothing&head=99&cell=x,-7'")
+    again.run("return new Promise(done => setTimeout(done, 50))")
+    assert again.text("#name") == "Encoder self-attention, layer 1, head 3"
+    assert (facts(again)["query"][0], facts(again)["key"][0]) == ("1", "1")
+
+
+def test_pointing_tells_of_a_cell_and_clicking_chooses_it(
+    inspection: Inspection, opened: Any
+) -> None:
+    from selenium.webdriver import ActionChains
+
+    page = opened(f"layer={CROSS}&head=1&cell=1,1")
+    layer = layer_of(inspection, CROSS)
+    cells = page.driver.find_element("css selector", "#gradient .cells")
+    size = cells.size["width"] / 4
+    mouse = ActionChains(page.driver, duration=0)
+    mouse.move_to_element_with_offset(cells, int(0.5 * size), int(1.4 * size)).perform()
+    assert number(facts(page)["∂loss/∂weight"]) == layer.gradient[0, 3, 2]
+    assert page.run("return [state.row, state.column]") == [0, 0]
+    mouse.move_to_element(page.driver.find_element("css selector", "h1")).perform()
+    assert number(facts(page)["weight"]) == layer.weights[0, 0, 0]
+    mouse.move_to_element_with_offset(cells, int(0.5 * size), int(1.4 * size)).click().perform()
+    assert page.run("return [state.row, state.column]") == [3, 2]
+
+
+def luminance(browser: Any, canvas: str) -> np.ndarray[Any, Any]:
+    """The brightness of each pixel of a canvas."""
+    pixels = browser.run(
+        "const canvas = document.querySelector(arguments[0]);"
+        "const {width, height} = canvas;"
+        "const {data} = canvas.getContext('2d').getImageData(0, 0, width, height);"
+        "return [height, width, [...data]];",
+        canvas,
+    )
+    height, width, data = pixels
+    rgba = np.array(data, float).reshape(height, width, 4)
+    brightness: np.ndarray[Any, Any] = rgba[..., :3] @ [0.2126, 0.7152, 0.0722]
+    return brightness
+
+
+def test_the_colours_follow_the_weights_in_light_and_in_dark(
+    inspection: Inspection, opened: Any
+) -> None:
+    layer = layer_of(inspection, DECODER)
+    order = np.argsort(layer.weights[1], axis=None)
+    for dark in (False, True):
+        page = opened(f"layer={DECODER}&head=2", dark=dark)
+        sign = 1 if dark else -1
+        shown = sign * luminance(page, "#weights .cells canvas")
+        assert (np.diff(shown.ravel()[order]) >= 0).all()
+        thumbnail = sign * luminance(page, "button[aria-pressed=true].thumbnail canvas")
+        np.testing.assert_array_equal(thumbnail, shown)
+        page.click("header button")
+        other = -sign * luminance(page, "#weights .cells canvas")
+        assert (np.diff(other.ravel()[order]) >= 0).all()
+
+
+def test_the_sign_of_a_gradient_is_blue_or_vermilion(inspection: Inspection, opened: Any) -> None:
+    page = opened(f"layer={CROSS}&head=1")
+    gradient = layer_of(inspection, CROSS).gradient[0]
+    size = gradient.size
+    data = page.run(
+        "const canvas = document.querySelector('#gradient .cells canvas');"
+        "return [...canvas.getContext('2d').getImageData(0, 0, 4, 4).data];"
+    )
+    red, _, blue, alpha = np.array(data).reshape(size, 4).T
+    assert (alpha == 255).all()
+    strong = np.abs(gradient).ravel() > 0.05 * np.abs(gradient).max()
+    assert strong.sum() > 4
+    np.testing.assert_array_equal((blue > red)[strong], (gradient.ravel() > 0)[strong])
+
+
+def test_cells_that_the_mask_hides_are_struck_through(inspection: Inspection, opened: Any) -> None:
+    page = opened(f"layer={DECODER}")
+    path = page.run("return document.querySelector('#weights path').getAttribute('d')")
+    assert path.count("M") == 6  # above the diagonal of 4 × 4
+    assert "M1 1l1 -1" in path
+    assert "hidden by the mask" in page.text("#weights .scale")
+    page = opened(f"layer={ENCODER}")
+    assert page.run("return document.querySelector('#weights path').getAttribute('d')") == ""
+    assert "hidden" not in page.text("#weights .scale")
+
+
+def test_lines_go_from_the_queries_to_the_keys_that_have_weight(
+    tmp_path: Path, browser: Any
+) -> None:
+    weights = np.array([[1, 0, 0], [1, 0, 0], [0, 0, 1]])
+    attention(weights, ["p", "q", "r"], ["x", "y", "z"]).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html", "lines")
+    alpha = browser.run(
+        "const canvas = document.querySelector('.cells canvas');"
+        "const pen = canvas.getContext('2d');"
+        "const at = (x, place) => pen.getImageData(x, (place + 0.5) / 3 * 900, 1, 1).data[3];"
+        "return [[0, 1, 2].map(i => at(3, i)), [0, 1, 2].map(j => at(896, j))];"
+    )
+    queries, keys = alpha
+    assert min(queries) > 0
+    assert queries[0] > 2 * queries[1]  # the first is the chosen one
+    assert keys[0] > 0
+    assert keys[1] == 0
+    assert keys[2] > 0
+    browser.click(".keys span:nth-child(3)")
+    browser.click(".queries span:nth-child(2)")
+    assert facts(browser) == {"query": "2 “q”", "key": "3 “z”", "weight": "0"}
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_wider_than_the_window(opened: Any, size: tuple[int, int], dark: bool) -> None:
+    for fragment in ("", f"layer={CROSS}&off=", f"layer={DECODER}&lines="):
+        page = opened(fragment, size=size, dark=dark)
+        assert page.overflow() <= 0
+        cut = page.run(
+            "return [...document.querySelectorAll('#facts dd, h2, .scale, .number')]"
+            ".filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth).length"
+        )
+        assert cut == 0
+
+
+def test_tokens_and_titles_are_shown_and_not_run(opened: Any, path: Path) -> None:
+    page = opened(f"layer={DECODER}&cell=4,2")
+    assert page.text("h1") == "A model & its heads"
+    assert (facts(page)["query"], facts(page)["key"]) == ("4 “<script>”", "2 “b␣c”")
+    labels = page.run(
+        "return [...document.querySelectorAll('#weights .queries span')].map(s => s.textContent)"
+    )
+    assert labels == ["<bos>", "b␣c", "a", "<script>"]
+    assert "<script>" not in path.read_text().split('id="data">')[1].split("</script>")[0]
+
+
+def test_tokens_are_thinned_out_where_they_are_many_but_the_chosen_one_is_named(
+    tmp_path: Path, browser: Any
+) -> None:
+    tokens = [f"token {i}" for i in range(150)]
+    attention(np.full((150, 150), 1 / 150), tokens, tokens).save(tmp_path / "page.html")
+    for size in ((1280, 800), (390, 844)):
+        ready(browser, tmp_path / "page.html", "cell=78,2", size=size)
+        for side, chosen in (("queries", "token␣77"), ("keys", "token␣1")):
+            spans = f"document.querySelectorAll('.{side} span')"
+            assert 10 < browser.run(f"return {spans}.length") < 60
+            named = browser.run(f"return [...{spans}].map(s => s.textContent)")
+            assert chosen in named
+        tops = browser.run(
+            "return [...document.querySelectorAll('.queries span')]"
+            ".map(s => s.getBoundingClientRect()).map(b => [b.top, b.bottom])"
+            ".sort((a, b) => a[0] - b[0])"
+        )
+        gaps = [after[0] - before[1] for before, after in pairwise(tops)]
+        assert min(gaps) > -3  # lines of text do not overlap
+        assert browser.overflow() <= 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "names"),
+    [
+        (np.full((2, 3), 1 / 3), ["layer 1, head 1"]),
+        (np.full((2, 2, 3), 1 / 3), ["layer 1, head 1", "layer 1, head 2"]),
+        (np.full((2, 1, 2, 3), 1 / 3), ["layer 1, head 1", "layer 2, head 1"]),
+        ({"<b>": np.full((1, 2, 3), 1 / 3)}, ["<b>, head 1"]),
+        (
+            {ENCODER: np.full((1, 2, 3), 1 / 3), CROSS: np.full((2, 4, 1), 1)},
+            [
+                "Encoder self-attention, layer 1, head 1",
+                "Decoder cross-attention, layer 2, head 1",
+                "Decoder cross-attention, layer 2, head 2",
+            ],
+        ),
+    ],
+)
+def test_any_array_of_weights_has_a_page_without_what_is_not_known(
+    weights: Any, names: list[str], tmp_path: Path, browser: Any
+) -> None:
+    attention(weights).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html", "cell=2,3&off=")
+    thumbnails = "[...document.querySelectorAll('.thumbnail')]"
+    assert browser.run(f"return {thumbnails}.map(button => button.title)") == names
+    assert facts(browser) == {"query": "2 “2”", "key": "3 “3”", "weight": "0.333333343"}
+    head, _, _, last, sums = table(browser, 0)
+    assert head == ["key", "weight"]
+    assert np.float32(last[1]) == np.float32(1 / 3)
+    assert float(sums[1]) == pytest.approx(1)
+    assert browser.run("return byId('off').hidden")
+    assert browser.run("return document.querySelectorAll('figure').length") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.ones(3),), r"shape \(T, S\), \(H, T, S\) or \(L, H, T, S\), not \(3,\)"),
+        ((np.ones((1, 1, 1, 2, 2)),), "choose one example of a batch"),
+        ((np.ones((2, 0)),), r"need weights of shape \(heads, 2, 0\), not \(1, 2, 0\)"),
+        ((np.ones((2, 2)), ["a"]), "layer 1: 1 query and 2 key tokens need"),
+        ((np.ones((2, 2)), None, ["a"]), "2 query and 1 key tokens need"),
+        (({"x": np.ones((2, 2))},), r"attention: x: .*not \(2, 2\)"),
+        (({"x": np.ones((1, 2, 2)), "y": np.ones((1, 2, 3))}, None, ["a", "b"]), "y: 2 query"),
+        (({},), "attention: there is no layer"),
+        ((np.full((2, 2), np.nan),), "between nan and nan"),
+        ((np.full((2, 2), np.inf),), "between inf and inf"),
+        ((np.array([[0.5, -0.5]]),), "between -0.5 and 0.5"),
+        ((np.array([[0.5, 1.5]]),), "weights lie between 0 and 1, these between 0.5 and 1.5"),
+    ],
+)
+def test_what_is_no_attention_is_one_clear_line(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        attention(*arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_an_inspection_has_its_own_tokens(inspection: Inspection) -> None:
+    with pytest.raises(ValueError, match="an inspection has its own tokens"):
+        attention(inspection, ["a"])
+
+
+def test_a_very_large_page_rounds_its_numbers_and_says_so(
+    inspection: Inspection, tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EXACT", 100)
+    attention(inspection).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html", "cell=2,3")
+    assert "rounded to four digits" in browser.text("#heads")
+    told = number(facts(browser)["weight"])
+    exact = layer_of(inspection, ENCODER).weights[0, 1, 2]
+    assert told != exact
+    assert told == pytest.approx(exact, rel=2**-14)
+
+
+@given(arrays(np.float32, 5, elements=st.floats(-(2.0**100), 2.0**100, width=32)))
+def test_rounding_keeps_fourteen_binary_digits(x: Any) -> None:
+    x[np.abs(x) < 2.0**-120] = 0  # but of numbers that have fewer themselves
+    np.testing.assert_allclose(rounded(x), x, rtol=2**-14)
+    assert not (rounded(x).view(np.uint32) & 0x3FF).any()
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_an_inspection_is_drawn_without_a_browser_too(
+    inspection: Inspection, tmp_path: Path, suffix: str
+) -> None:
+    maps = {layer.path: layer.weights for layer in inspection.layers}
+    figure = draw_attention(maps, inspection.source, inspection.read, tmp_path / f"a.{suffix}")
+    assert len([axes for axes in figure.axes if axes.images]) == 5 * 3
+    assert (tmp_path / f"a.{suffix}").stat().st_size > 10_000
+
+
+def test_a_notebook_shows_the_page_in_a_frame(
+    inspection: Inspection, tmp_path: Path, browser: Any
+) -> None:
+    frame = attention(inspection)._repr_html_()
+    (tmp_path / "notebook.html").write_text(f"<!doctype html><meta charset=utf-8>{frame}")
+    browser.open(tmp_path / "notebook.html")
+    browser.driver.switch_to.frame(0)
+    try:
+        browser.run("return new Promise(done => setTimeout(done, 300))")
+        browser.run("choose({ row: 1 })")
+        assert facts(browser)["query"].startswith("2")
+    finally:
+        browser.driver.switch_to.default_content()
+
+
+def test_an_empty_answer_is_said_to_be_nothing(
+    inspection: Inspection, tmp_path: Path, browser: Any
+) -> None:
+    silent = replace(inspection.normal, answer=[])
+    attention(replace(inspection, normal=silent)).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html")
+    assert browser.text("#outcomes tr:nth-child(3)").startswith("answer nothing loss")

@@ -1,0 +1,232 @@
+"""An inspection tells what the model did: its arrays are the model's, its gradients are true."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad.ops.neural import cross_entropy, product_like
+from minigrad.tensor import TABLE, Array, no_grad
+from minitransformer.config import TrainingConfig, TransformerConfig
+from minitransformer.data import BOS, EOS, SPECIAL_TOKENS, Vocabulary
+from minitransformer.decoding import greedy
+from minitransformer.inspection import Inspection, Layer, head_off, inspect
+from minitransformer.prediction import Predictor
+from minitransformer.runs import Run
+from minitransformer.training import Trainer
+from minitransformer.transformer import Transformer, evaluating
+
+SOURCE_WORDS = Vocabulary((*SPECIAL_TOKENS, "a", "b", "c", "d"))
+TARGET_WORDS = Vocabulary((*SPECIAL_TOKENS, "A", "B", "C", "D", "E"))
+WORDS = SOURCE_WORDS, TARGET_WORDS
+SOURCE = [4, 6, 5, 4]
+TARGET = [5, 8, 4]
+
+
+def a_model(seed: int = 0, **settings: Any) -> Transformer:
+    """A model with random weights, two heads, and one layer more to decode than to encode."""
+    shape = {"d_model": 8, "num_heads": 2, "d_ff": 16, "max_length": 8, "dropout": 0.5}
+    layers = {"num_encoder_layers": 1, "num_decoder_layers": 2}
+    return Transformer(TransformerConfig(8, 9, **{**shape, **layers, **settings}), rng=seed)
+
+
+def loss_of(model: Transformer, read: list[int], target: list[int]) -> float:
+    with no_grad(), evaluating(model):
+        return float(cross_entropy(model([SOURCE], [read]), np.array([target])))
+
+
+def layer_of(inspection: Inspection, path: str) -> Layer:
+    return next(layer for layer in inspection.layers if layer.path == path)
+
+
+@pytest.fixture(scope="module")
+def model() -> Transformer:
+    return a_model()
+
+
+@pytest.fixture(scope="module")
+def inspection(model: Transformer) -> Inspection:
+    return inspect(model, SOURCE, WORDS, TARGET)
+
+
+def test_every_attention_layer_is_there_with_the_tokens_along_its_sides(
+    inspection: Inspection,
+) -> None:
+    source, read = ["a", "c", "b", "a"], ["<bos>", "B", "E", "A"]
+    assert (inspection.source, inspection.read) == (source, read)
+    assert inspection.target == ["B", "E", "A", "<eos>"]
+    assert [(layer.path, layer.queries, layer.keys) for layer in inspection.layers] == [
+        ("encoder.layers.0.self_attention", source, source),
+        ("decoder.layers.0.self_attention", read, read),
+        ("decoder.layers.0.cross_attention", read, source),
+        ("decoder.layers.1.self_attention", read, read),
+        ("decoder.layers.1.cross_attention", read, source),
+    ]
+
+
+def test_the_weights_are_those_of_the_model_bit_for_bit(
+    model: Transformer, inspection: Inspection
+) -> None:
+    maps = model.attention_maps([SOURCE], [[BOS, *TARGET]])
+    assert maps.keys() == {layer.path for layer in inspection.layers}
+    for layer in inspection.layers:
+        assert layer.weights.tobytes() == maps[layer.path][0].tobytes()
+
+
+def test_weights_are_the_softmax_of_the_scores_that_the_mask_leaves(inspection: Inspection) -> None:
+    for layer in inspection.layers:
+        scores = np.einsum("htk,hsk->hts", layer.query, layer.key) / np.sqrt(4)
+        np.testing.assert_allclose(layer.scores, scores, rtol=1e-5, atol=1e-6)
+        powers = np.exp(layer.scores) * layer.mask
+        weights = powers / powers.sum(-1, keepdims=True)
+        np.testing.assert_allclose(layer.weights, weights, rtol=1e-5)
+        assert layer.value.shape == layer.key.shape == (2, len(layer.keys), 4)
+
+
+def test_only_the_decoders_self_attention_hides_what_is_later(inspection: Inspection) -> None:
+    for layer in inspection.layers:
+        shape = len(layer.queries), len(layer.keys)
+        causal = layer.path.startswith("decoder") and layer.path.endswith("self_attention")
+        mask = np.tri(4, dtype=bool) if causal else np.ones(shape, bool)
+        np.testing.assert_array_equal(layer.mask, mask)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_the_gradient_by_a_weight_is_how_the_loss_changes_with_it(
+    norm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each weight in turn is made a little larger and smaller, inside the model, in float64."""
+    model = a_model(norm=norm).astype(np.float64)
+    inspection = inspect(model, SOURCE, WORDS, TARGET)
+    attention = TABLE["scaled_dot_product_attention"]
+    kernel: Any = attention.forward
+    paths = ["encoder.layers.0.self_attention"]  # in the order in which they run
+    paths += [f"decoder.layers.{n}.{of}_attention" for n in (0, 1) for of in ("self", "cross")]
+
+    def loss_with(path: str, change: Array) -> float:
+        """The loss with something added to the weights of one layer."""
+        running = iter(paths)
+
+        def changed(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
+            y, weights = kernel(query, key, value, mask)
+            if next(running) == path:
+                y = product_like(query, weights + change, value)
+            return y, weights
+
+        with monkeypatch.context() as patch:
+            patch.setattr(attention, "forward", changed)
+            return loss_of(model, [BOS, *TARGET], [*TARGET, EOS])
+
+    step = 1e-5
+    for path in paths:
+        gradient = layer_of(inspection, path).gradient
+        numerical = np.empty_like(gradient)
+        for cell in np.ndindex(gradient.shape):
+            change = np.zeros_like(gradient)
+            change[cell] = step
+            numerical[cell] = (loss_with(path, change) - loss_with(path, -change)) / (2 * step)
+        np.testing.assert_allclose(gradient, numerical, rtol=1e-5, atol=1e-9)
+        assert np.abs(gradient).max() > 1e-4
+
+
+def test_the_loss_is_that_of_training_in_evaluation_mode(
+    model: Transformer, inspection: Inspection
+) -> None:
+    assert inspection.normal.loss == loss_of(model, [BOS, *TARGET], [*TARGET, EOS])
+    answer = greedy(model, [SOURCE], 8)[0]
+    assert inspection.normal.answer == [TARGET_WORDS.tokens[i] for i in answer]
+
+
+def test_without_a_head_answer_and_loss_are_those_of_a_model_that_never_had_it(
+    inspection: Inspection,
+) -> None:
+    outcomes = []
+    for layer in inspection.layers:
+        for head, without in enumerate(layer.without):
+            other = a_model()
+            output = dict(other.named_parameters())[f"{layer.path}.output.weight"]
+            output.data[:, 4 * head : 4 * (head + 1)] = 0
+            answer = greedy(other, [SOURCE], 8)[0]
+            assert without.answer == [TARGET_WORDS.tokens[i] for i in answer]
+            assert without.loss == loss_of(other, [BOS, *TARGET], [*TARGET, EOS])
+            outcomes.append(without)
+    assert len(outcomes) == 10
+    assert len({outcome.loss for outcome in outcomes}) == 10
+
+
+def test_without_a_target_the_loss_asks_for_the_models_own_answer(model: Transformer) -> None:
+    for longest in (None, 1, 3, 8, 100):
+        inspection = inspect(model, SOURCE, WORDS, max_length=longest)
+        answer = greedy(model, [SOURCE], longest or 8)[0]
+        limit = min(longest or 8, 8)
+        spelled = [TARGET_WORDS.tokens[i] for i in answer]
+        assert inspection.normal.answer == spelled
+        assert inspection.read == ["<bos>", *spelled][:limit]
+        assert inspection.target == [*spelled, "<eos>"][:limit]
+
+
+def test_a_target_that_the_model_has_no_room_for_is_refused(model: Transformer) -> None:
+    assert len(inspect(model, SOURCE, WORDS, [4] * 7).read) == 8
+    with pytest.raises(ValueError, match=r"a target of 8 tokens and its end are more than 8$"):
+        inspect(model, SOURCE, WORDS, [4] * 8)
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = a_model()
+    model.train()
+    model.encoder.eval()
+    frozen = model.decoder.parameters()
+    for x in frozen:
+        x.requires_grad = False
+    before = model.state_dict()
+    modes = [module.training for _, module in model.named_modules()]
+    grad = model.projection.weight.grad = np.ones_like(model.projection.weight.data)
+    inspect(model, SOURCE, WORDS)
+    after = model.state_dict()
+    assert {name: x.tobytes() for name, x in before.items()} == {
+        name: x.tobytes() for name, x in after.items()
+    }
+    assert [module.training for _, module in model.named_modules()] == modes
+    assert not any(x.requires_grad for x in frozen)
+    gradients = [x.grad for x in model.parameters() if x.grad is not None]
+    assert len(gradients) == 1
+    assert gradients[0] is grad
+    assert (grad == 1).all()
+
+
+def test_a_head_comes_back_after_an_error(model: Transformer) -> None:
+    attention = model.encoder.layers[0].self_attention
+    before = attention.output.weight.data.tobytes()
+    with pytest.raises(KeyboardInterrupt), head_off(attention, 1):
+        assert not attention.output.weight.data[:, 4:].any()
+        assert attention.output.weight.data[:, :4].all()
+        raise KeyboardInterrupt
+    assert attention.output.weight.data.tobytes() == before
+
+
+def test_a_run_is_inspected_by_its_texts(tmp_path: Path) -> None:
+    settings = {"task": "reverse", "length": 4, "vocab": 5, "steps": 1, "d_model": 8, "heads": 2}
+    trainer = Trainer(TrainingConfig(**settings, layers=1, d_ff=16))
+    run = Run.create(tmp_path, asdict(trainer.config))
+    list(trainer.run())
+    run.save(*trainer.state())
+    predictor = Predictor(tmp_path)
+    source = predictor.read("3 1 4")
+
+    inspection = predictor.inspect(source)
+    maps, source_tokens, target_tokens = predictor.attention(source)
+    assert (inspection.source, inspection.read) == (source_tokens, target_tokens)
+    assert " ".join(inspection.normal.answer) == predictor.answer([source])[0]
+    for layer in inspection.layers:
+        np.testing.assert_array_equal(layer.weights, maps[layer.path])
+
+    asked = predictor.inspect(source, "4 1 3")
+    assert (asked.read, asked.target) == (["<bos>", "4", "1", "3"], ["4", "1", "3", "<eos>"])
+    with pytest.raises(ValueError, match="unknown token '9' in the target"):
+        predictor.inspect(source, "4 9")
+    with pytest.raises(ValueError, match="a target of 5 tokens and its end are more than 5"):
+        predictor.inspect(source, "4 1 3 1 1")

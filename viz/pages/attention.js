@@ -1,0 +1,470 @@
+// The page of attention: `state` says what the reader looks at, and `show` makes the page say so.
+
+const { layers, normal, source, target } = DATA;
+const LABEL = 14; // pixels that a token's name needs; where they are closer, not all have one
+const state = { layer: 0, head: 0, row: 0, column: 0, lines: false, off: false };
+const figures = [];
+let pointed = null; // the cell under the pointer
+
+/** Unpacks the arrays, builds what never changes, and shows what the address asks for. */
+async function start() {
+  for (const layer of layers) {
+    const [heads, rows, columns] = layer.weights.shape;
+    Object.assign(layer, { heads, rows, columns, width: layer.query?.shape[2] });
+    for (const name of ["weights", "scores", "mask", "gradient", "query", "key", "value"]) {
+      if (layer[name]) layer[name] = await unpacked(layer[name]);
+    }
+  }
+  document.querySelector("header.bar").append(themeButton());
+  buildThumbnails();
+  figures.push(buildFigure("weights", "weight"));
+  if (layers[0].gradient) figures.push(buildFigure("gradient", "∂loss/∂weight"));
+  if (DATA.rounded) {
+    const note = "Numbers are rounded to four digits, to keep this file small.";
+    byId("heads").append(element("p", { class: "grey" }, note));
+  }
+  byId("matrix").onclick = () => choose({ lines: false });
+  byId("lines").onclick = () => choose({ lines: true });
+  byId("off").onclick = () => choose({ off: !state.off });
+  byId("off").hidden = !normal;
+  addEventListener("hashchange", () => choose(asked()));
+  addEventListener("resize", show);
+  onTheme(() => { paintThumbnails(); show(); });
+  paintThumbnails();
+  choose(asked());
+}
+
+/** What the address asks for: "#layer=decoder.layers.0.cross_attention&head=2&cell=3,1". */
+function asked() {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const layer = Math.max(0, layers.findIndex(({ path }) => path === fragment.get("layer")));
+  const [row, column] = (fragment.get("cell") ?? "").split(",").map((text) => parseInt(text) - 1);
+  return {
+    layer,
+    head: parseInt(fragment.get("head")) - 1,
+    row,
+    column,
+    lines: fragment.has("lines"),
+    off: fragment.has("off") && Boolean(normal),
+  };
+}
+
+/** Change what the reader looks at: other values in the place of those in `state`. */
+function choose(change) {
+  Object.assign(state, change);
+  const { heads, rows, columns } = layers[state.layer];
+  state.head = within(state.head, heads);
+  state.row = within(state.row, rows);
+  state.column = within(state.column, columns);
+  pointed = null;
+  show();
+}
+
+/** The nearest of the places 0 to count − 1. */
+function within(place, count) {
+  return Math.max(0, Math.min(count - 1, place || 0));
+}
+
+function show() {
+  const layer = layers[state.layer];
+  byId("name").textContent = fullName(state.layer, state.head);
+  byId("matrix").ariaPressed = !state.lines;
+  byId("lines").ariaPressed = state.lines;
+  byId("off").ariaPressed = state.off;
+  figures.forEach(showFigure);
+  showThumbnails();
+  showOutcomes();
+  showFacts();
+  showSteps();
+  const cell = `${state.row + 1},${state.column + 1}`;
+  const fragment = new URLSearchParams({ layer: layer.path, head: state.head + 1, cell });
+  for (const flag of ["lines", "off"]) if (state[flag]) fragment.set(flag, "");
+  remember(fragment);
+}
+
+/** Such as "Decoder cross-attention, layer 1, head 2". */
+function fullName(layer, head) {
+  const { group, name } = layers[layer];
+  return `${group ? `${group}, ` : ""}${name}, head ${head + 1}`;
+}
+
+/** The part of a layer's array that belongs to a head. */
+function ofHead(layer, name, head = state.head) {
+  const size = layer[name].length / layer.heads;
+  return layer[name].subarray(head * size, (head + 1) * size);
+}
+
+/** A row of a matrix of this width. */
+function rowOf(matrix, row, width) {
+  return matrix.subarray(row * width, (row + 1) * width);
+}
+
+/** The nine digits that say which float32 number it is. */
+function exact(x) {
+  const small = x !== 0 && Math.abs(x) < 1e-4;
+  return (small ? x.toExponential(8) : String(Number(x.toPrecision(9)))).replaceAll("-", "−");
+}
+
+/** A token as a reader is told of it: its place, counted from 1, and its text. */
+function spoken(tokens, place) {
+  return `${place + 1} “${readable(tokens[place])}”`;
+}
+
+// Thumbnails: a row per layer, a column per head. One of them can be reached by the tab key, the
+// others from there by arrows.
+
+function buildThumbnails() {
+  for (const group of new Set(layers.map((layer) => layer.group))) {
+    const own = layers.filter((layer) => layer.group === group);
+    const heads = Math.max(...own.map((layer) => layer.heads));
+    const grid = element("div", { class: "grid", style: `--heads: ${heads}` });
+    for (const layer of own) {
+      const number = layers.indexOf(layer);
+      grid.append(element("span", { class: "grey", title: layer.name }, layer.name));
+      layer.thumbnails = Array.from({ length: layer.heads }, (_, head) =>
+        element("button", {
+          type: "button",
+          class: "thumbnail",
+          title: fullName(number, head),
+          onclick: () => choose({ layer: number, head }),
+          onkeydown: (event) => stepThumbnails(event, number, head),
+        }, element("canvas")));
+      layer.thumbnails.forEach((button, head) => { button.style.gridColumn = head + 2; });
+      grid.append(...layer.thumbnails);
+    }
+    byId("heads").append(...(group ? [element("h2", {}, group)] : []), grid);
+  }
+}
+
+function paintThumbnails() {
+  for (const layer of layers) {
+    layer.thumbnails.forEach((button, head) =>
+      paintWeights(button.firstChild, ofHead(layer, "weights", head), layer.rows, layer.columns));
+  }
+}
+
+/** Marks the chosen head and, while heads are off, those without which the answer is another. */
+function showThumbnails() {
+  layers.forEach((layer, number) =>
+    layer.thumbnails.forEach((button, head) => {
+      const chosen = number === state.layer && head === state.head;
+      const changed = state.off && !sameTokens(layer.without[head].answer, normal.answer);
+      button.ariaPressed = chosen;
+      button.tabIndex = chosen ? 0 : -1;
+      button.ariaLabel = fullName(number, head) + (changed ? "; without it the answer is another" : "");
+      button.classList.toggle("changed", changed);
+    }));
+}
+
+function stepThumbnails(event, layer, head) {
+  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  if (!(event.key in moves)) return;
+  event.preventDefault();
+  const [down, right] = moves[event.key];
+  choose({ layer: within(layer + down, layers.length), head: head + right });
+  layers[state.layer].thumbnails[state.head].focus();
+}
+
+// Figures: the weights of the chosen head, and beside them the gradient, each as a matrix or as
+// lines from the queries to the keys.
+
+function buildFigure(name, caption) {
+  const part = (tag, kind, attributes) => element(tag, { class: kind, ...attributes });
+  const figure = {
+    name,
+    queries: part("div", "queries"),
+    keys: part("div", "keys"),
+    canvas: element("canvas"),
+    marks: svg("svg", { preserveAspectRatio: "none", "aria-hidden": true }),
+    scale: part("div", "scale grey"),
+  };
+  figure.cells = part("div", "cells", {
+    tabindex: 0,
+    role: "application",
+    "aria-label": `${caption} of each query (row) by each key (column); arrow keys choose one`,
+    "aria-describedby": "facts",
+    onkeydown: stepCells,
+    onclick: (event) => choose(cellAt(event)),
+    onpointermove: (event) => point(cellAt(event)),
+    onpointerleave: () => point(null),
+  });
+  figure.cells.append(figure.canvas, figure.marks);
+  figure.frame = part("div", "frame");
+  figure.frame.append(figure.queries, figure.cells, figure.keys);
+  const head = element("figcaption", {}, element("b", {}, caption), figure.scale);
+  byId("figures").append(element("figure", { id: name }, head, figure.frame));
+  return figure;
+}
+
+function showFigure({ name, queries, keys, canvas, marks, scale, cells, frame }) {
+  const layer = layers[state.layer];
+  const values = ofHead(layer, name);
+  const signed = name === "gradient";
+  const most = signed ? largest(values) : 1;
+  frame.classList.toggle("lines", state.lines);
+  cells.style.aspectRatio = state.lines ? 1 : Math.max(0.5, Math.min(3, layer.columns / layer.rows));
+  nameTokens(queries, layer.queries, "row", cells.clientHeight);
+  nameTokens(keys, layer.keys, "column", state.lines ? cells.clientHeight : cells.clientWidth);
+  if (state.lines) drawLines(canvas, values, signed, most);
+  else if (signed) paintSigned(canvas, values, layer.rows, layer.columns, most);
+  else paintWeights(canvas, values, layer.rows, layer.columns);
+  markCells(marks, layer);
+  showScale(scale, signed, most, layer.mask);
+}
+
+/** The tokens along a side of this length, thinned out where they are close, but for the chosen. */
+function nameTokens(side, tokens, axis, length) {
+  const step = Math.ceil((tokens.length * LABEL) / length);
+  const longest = Math.max(...tokens.map((token) => token.length));
+  side.style.setProperty("--tokens", tokens.length);
+  side.classList.toggle("long", longest * LABEL > (2 * length) / tokens.length);
+  side.replaceChildren(...tokens.flatMap((token, place) => {
+    const chosen = place === state[axis];
+    if (!chosen && (place % step || Math.abs(place - state[axis]) < step)) return [];
+    return element("span", {
+      class: chosen ? "chosen" : null,
+      title: spoken(tokens, place),
+      style: `--place: ${place + 1}`,
+      onclick: () => choose({ [axis]: place }),
+    }, readable(token));
+  }));
+}
+
+/** A line from each query at the left to each key at the right, as strong as the number. Those of
+ * the chosen query stand out; negative ones are dashed. */
+function drawLines(canvas, values, signed, most) {
+  const { rows, columns } = layers[state.layer];
+  const size = (canvas.width = canvas.height = 900);
+  const pen = canvas.getContext("2d");
+  const colours = ["--accent", "--positive", "--negative", "--ink"].map(colourOf);
+  const order = Array.from({ length: rows }, (_, i) => i).filter((i) => i !== state.row);
+  for (const i of [...order, state.row]) {
+    for (let j = 0; j < columns; j++) {
+      const value = values[i * columns + j];
+      const strength = most > 0 ? Math.sqrt(Math.abs(value) / most) : 0;
+      pen.globalAlpha = strength * (i === state.row ? 1 : Math.min(0.25, 3 / rows));
+      pen.strokeStyle = colours[signed ? (value < 0 ? 2 : 1) : 0];
+      pen.lineWidth = 1 + strength * Math.min(10, size / rows);
+      pen.setLineDash(value < 0 ? [16, 10] : []);
+      drawLine(pen, ((i + 0.5) / rows) * size, ((j + 0.5) / columns) * size, size);
+    }
+  }
+  pen.globalAlpha = 1;
+  pen.strokeStyle = colours[3];
+  pen.lineWidth = 2;
+  pen.setLineDash([4, 8]);
+  drawLine(pen, ((state.row + 0.5) / rows) * size, ((state.column + 0.5) / columns) * size, size);
+}
+
+function drawLine(pen, from, to, size) {
+  pen.beginPath();
+  pen.moveTo(0, from);
+  pen.bezierCurveTo(size / 2, from, size / 2, to, size, to);
+  pen.stroke();
+}
+
+/** Strikes through the cells that the mask hides, and frames the chosen one. */
+function markCells(marks, { rows, columns, mask }) {
+  marks.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
+  marks.replaceChildren();
+  if (state.lines) return;
+  let hidden = "";
+  mask?.forEach((open, place) => {
+    if (!open) hidden += `M${place % columns} ${Math.floor(place / columns) + 1}l1 -1`;
+  });
+  marks.append(
+    svg("path", { class: "hidden", d: hidden }),
+    svg("rect", { class: "under", x: state.column, y: state.row, width: 1, height: 1 }),
+    svg("rect", { class: "over", x: state.column, y: state.row, width: 1, height: 1 }),
+  );
+}
+
+/** The colours from end to end: half way stands a quarter, as they follow the square root. */
+function showScale(scale, signed, most, mask) {
+  if (state.lines) {
+    scale.textContent = signed ? "blue: above 0; vermilion, dashed: below" : "the stronger, the larger";
+    return;
+  }
+  const ends = signed ? [-most, 0, most] : [0, 0.25, 1];
+  const canvas = element("canvas", { "aria-hidden": true });
+  const steps = Array.from({ length: 101 }, (_, i) => (signed ? (i - 50) / 50 : i / 100));
+  if (signed) paintSigned(canvas, steps.map((x) => x * Math.abs(x)), 1, 101, 1);
+  else paintWeights(canvas, steps.map((x) => x * x), 1, 101);
+  scale.replaceChildren(element("div", {}, canvas, ...ends.map((x) => element("span", {}, short(x)))));
+  if (mask?.includes(0)) scale.append(element("span", {}, "╱ hidden by the mask"));
+}
+
+/** The cell under the pointer; of lines, the token that it is nearest to. */
+function cellAt(event) {
+  const { rows, columns } = layers[state.layer];
+  const box = event.currentTarget.getBoundingClientRect();
+  const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  const { row, column } = state;
+  const at = (share, count) => within(Math.floor(share * count), count);
+  if (!state.lines) return { row: at(y, rows), column: at(x, columns) };
+  return x < 0.5 ? { row: at(y, rows), column } : { row, column: at(y, columns) };
+}
+
+/** Tells of another cell than the chosen one while the pointer is there. */
+function point(cell) {
+  pointed = cell;
+  showFacts();
+}
+
+function stepCells(event) {
+  const { row, column } = state;
+  const moves = {
+    ArrowLeft: { column: column - 1 },
+    ArrowRight: { column: column + 1 },
+    ArrowUp: { row: row - 1 },
+    ArrowDown: { row: row + 1 },
+    Home: { column: 0 },
+    End: { column: Infinity },
+    PageUp: { row: 0 },
+    PageDown: { row: Infinity },
+  };
+  if (!(event.key in moves)) return;
+  event.preventDefault();
+  choose(moves[event.key]);
+}
+
+// What the model answers, with all heads and without one.
+
+function showOutcomes() {
+  if (!normal) return;
+  const table = byId("outcomes");
+  table.replaceChildren(
+    outcome("source", source.map(readable)),
+    outcome("target", target.map(readable)),
+    outcome("answer", normal.answer.map(readable), normal.loss),
+  );
+  if (!state.off) return;
+  const without = layers[state.layer].without[state.head];
+  const length = Math.max(without.answer.length, normal.answer.length);
+  const words = Array.from({ length }, (_, place) => {
+    const [word, before] = [without.answer[place], normal.answer[place]];
+    if (word === before) return readable(word);
+    const was = before === undefined ? "was not there" : `was ${readable(before)}`;
+    return element("mark", { title: was }, word === undefined ? "·" : readable(word), element("sup", {}, "≠"));
+  });
+  table.append(outcome("without this head", words, without.loss));
+}
+
+/** A row of the table: what it is, tokens, and the loss if there is one. */
+function outcome(what, words, loss) {
+  const tokens = words.map((word) => element("span", { class: "token" }, word));
+  return element(
+    "tr", {},
+    element("th", { scope: "row" }, what),
+    element("td", {}, ...(tokens.length ? tokens : [element("span", { class: "grey" }, "nothing")])),
+    element("td", {}, ...(loss === undefined ? [] : ["loss ", number(loss)])),
+  );
+}
+
+function sameTokens(some, others) {
+  return some.length === others.length && some.every((token, place) => token === others[place]);
+}
+
+/** A number in four digits, which tells all of them where it is pointed at. */
+function number(x) {
+  return element("span", { class: "number", title: String(x) }, short(x));
+}
+
+// The chosen weight: its numbers in full, and the sums that it came from.
+
+function showFacts() {
+  const layer = layers[state.layer];
+  const { row, column } = pointed ?? state;
+  const at = row * layer.columns + column;
+  const of = (name) => exact(ofHead(layer, name)[at]);
+  const facts = { query: spoken(layer.queries, row), key: spoken(layer.keys, column), weight: of("weights") };
+  if (layer.scores) facts.score = of("scores");
+  if (layer.mask) facts.mask = layer.mask[at] ? "may attend" : "hidden";
+  if (layer.gradient) facts["∂loss/∂weight"] = of("gradient");
+  byId("facts").replaceChildren(
+    ...Object.entries(facts).map(([name, text]) =>
+      element("div", {}, element("dt", {}, name), element("dd", { class: "number" }, text))));
+}
+
+function showSteps() {
+  const layer = layers[state.layer];
+  byId("steps").replaceChildren(...(layer.scores ? [scoreSteps(layer)] : []), softmaxSteps(layer));
+  const row = document.querySelector("#steps .chosen");
+  const region = row.closest(".scroll");
+  region.scrollTop = row.offsetTop - region.clientHeight / 2;
+}
+
+/** How the score came from query and key. */
+function scoreSteps(layer) {
+  const { width } = layer;
+  const query = rowOf(ofHead(layer, "query"), state.row, width);
+  const [key, value] = ["key", "value"].map((name) => rowOf(ofHead(layer, name), state.column, width));
+  const products = Array.from(query, (x, i) => x * key[i]);
+  const sum = products.reduce((a, b) => a + b, 0);
+  const mosts = [query, key, products, value].map(largest);
+  const lines = products.map((product, i) =>
+    [i + 1, ...[query[i], key[i], product, value[i]].map((x, k) => tinted(x, mosts[k]))]);
+  return steps(
+    "Score: how well query and key agree",
+    ["", "query", "key", "query × key", "value"],
+    lines,
+    ["sum", "", "", number(sum), ""],
+    [number(sum), ` / √${width} = `, number(sum / Math.sqrt(width)), ", the score"],
+  );
+}
+
+/** How the weights of the query's row came from its scores. */
+function softmaxSteps(layer) {
+  const weights = rowOf(ofHead(layer, "weights"), state.row, layer.columns);
+  const sum = weights.reduce((a, b) => a + b, 0);
+  const named = (place) => spoken(layer.keys, place);
+  const weight = (place) => tinted(weights[place], 1);
+  const chosen = (place) => (place === state.column ? "chosen" : null);
+  const title = "Softmax: the query's weights on all keys";
+  if (!layer.scores) {
+    const lines = Array.from(weights, (_, place) => [named(place), weight(place)]);
+    return steps(title, ["key", "weight"], lines, ["sum", number(sum)], [], chosen);
+  }
+  const scores = rowOf(ofHead(layer, "scores"), state.row, layer.columns);
+  const mask = rowOf(layer.mask, state.row, layer.columns);
+  const top = Math.max(...scores.filter((_, place) => mask[place]));
+  const out = top > 60 ? top : 0; // the same whatever is taken out, and no power overflows
+  const powers = Array.from(scores, (score, place) => (mask[place] ? Math.exp(score - out) : 0));
+  const total = powers.reduce((a, b) => a + b, 0);
+  const lines = powers.map((power, place) =>
+    [named(place), number(scores[place]), mask[place] ? "✓" : "hidden", number(power), weight(place)]);
+  const power = powers[state.column];
+  return steps(
+    title,
+    ["key", "score", "mask", out ? `e^(score − ${short(out)})` : "e^score", "weight"],
+    lines,
+    ["sum", "", "", number(total), number(sum)],
+    total ? [number(power), " / ", number(total), " = ", number(power / total), ", the weight"] : [],
+    chosen,
+  );
+}
+
+/** A table whose columns can be added up by hand, and what is made of the sums. */
+function steps(title, heads, lines, sums, conclusion, kind = () => null) {
+  const cells = (tag, list) => list.map((content) => element(tag, {}, content));
+  return element(
+    "section", {},
+    element("h2", {}, title),
+    element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, element(
+      "table", {},
+      element("thead", {}, element("tr", {}, ...cells("th", heads))),
+      element("tbody", {}, ...lines.map((line, place) => element("tr", { class: kind(place) }, ...cells("td", line)))),
+      element("tfoot", {}, element("tr", {}, ...cells("td", sums))),
+    )),
+    element("p", {}, ...conclusion),
+  );
+}
+
+/** A number on the tint of its size. */
+function tinted(x, most) {
+  const cell = number(x);
+  cell.style.background = tint(x, most);
+  return cell;
+}
+
+start();

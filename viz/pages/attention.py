@@ -1,0 +1,154 @@
+"""The page of attention: every layer and head, one of them large, and how one weight came about."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.tensor import unwrap
+from minitransformer.inspection import Inspection, Layer, Outcome
+from viz.maps import check_weights, place
+from viz.pages.page import Page, packed, page, plain
+
+EXACT = 1 << 20
+"""A page with more numbers than these rounds them to four digits, and says so: it would be too
+large for a browser otherwise."""
+
+
+def attention(
+    weights: Any,
+    queries: Sequence[str] | None = None,
+    keys: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Page:
+    """Attention weights as a page: a thumbnail per head, one head large, every number to be read.
+
+    weights: what `Predictor.inspect` found out about a model, which the page then shows all of
+    (queries, keys, masks, gradients, and what becomes of the answer without each head); or weights
+    alone, of shape (T, S), (H, T, S) or (L, H, T, S), or a mapping from each layer's name to its
+    (H, T, S). Names such as "encoder.layers.0.self_attention" are put in groups.
+    queries, keys: the T and the S tokens; numbers from 1 by default. title: plain text.
+
+    ValueError for weights that do not fit the tokens, are not finite or not between 0 and 1; and
+    for tokens given beside an inspection, which has its own.
+
+    >>> page = attention(np.full((2, 3, 3), 1 / 3), ["a", "b", "c"], ["a", "b", "c"])
+    >>> page.save("attention.html")  # doctest: +SKIP
+    """
+    data: dict[str, Any]
+    if isinstance(weights, Inspection):
+        if queries is not None or keys is not None:
+            raise ValueError("attention: an inspection has its own tokens, queries and keys")
+        data = {
+            "source": weights.source,
+            "target": weights.target,
+            "normal": told(weights.normal),
+            "layers": [of_model(layer) for layer in weights.layers],
+        }
+    else:
+        layers = by_name(weights)
+        if not layers:
+            raise ValueError("attention: there is no layer to show")
+        data = {"layers": [alone(name, x, queries, keys) for name, x in layers.items()]}
+    title = title or "Attention"
+    arrays = [x for layer in data["layers"] for x in layer.values() if isinstance(x, np.ndarray)]
+    data["rounded"] = sum(x.size for x in arrays) > EXACT
+    for layer in data["layers"]:
+        for name, x in layer.items():
+            if isinstance(x, np.ndarray):
+                layer[name] = packed(rounded(x) if data["rounded"] else x)
+    return page("attention", title, BODY.format(title=html.escape(title)), data, height=800)
+
+
+BODY = """
+<header class="bar"><h1>{title}</h1></header>
+<main>
+  <nav id="heads" aria-label="layers and heads"></nav>
+  <div>
+    <table id="outcomes"></table>
+    <section aria-labelledby="name">
+      <div class="bar">
+        <h2 id="name"></h2>
+        <button type="button" id="matrix">matrix</button>
+        <button type="button" id="lines">lines</button>
+        <button type="button" id="off">head off</button>
+      </div>
+      <div id="figures"></div>
+      <dl id="facts" aria-live="polite"></dl>
+    </section>
+    <section id="steps" aria-label="how this weight came about"></section>
+  </div>
+</main>
+"""
+
+
+def by_name(weights: Any) -> dict[str, NDArray[Any]]:
+    """The weights (H, T, S) of each layer by its name."""
+    if isinstance(weights, Mapping):
+        return {str(name): np.asarray(unwrap(x), np.float32) for name, x in weights.items()}
+    stack = np.asarray(unwrap(weights), np.float32)
+    if stack.ndim not in (2, 3, 4):
+        raise ValueError(
+            f"attention: weights have shape (T, S), (H, T, S) or (L, H, T, S), not {stack.shape}; "
+            "choose one example of a batch"
+        )
+    layers = stack[(None,) * (4 - stack.ndim)]
+    return {f"layer {number}": layer for number, layer in enumerate(layers, 1)}
+
+
+def alone(
+    name: str, weights: NDArray[Any], queries: Sequence[str] | None, keys: Sequence[str] | None
+) -> dict[str, Any]:
+    """A layer of which only the weights are known."""
+    rows, columns = weights.shape[-2:] if weights.ndim > 1 else (0, 0)
+    asking = numbers(rows) if queries is None else [str(token) for token in queries]
+    asked = numbers(columns) if keys is None else [str(token) for token in keys]
+    check_weights(f"attention: {name}", weights, len(asking), len(asked))
+    return {**titled(name), "queries": asking, "keys": asked, "weights": weights}
+
+
+def numbers(count: int) -> list[str]:
+    """Names for tokens that have none."""
+    return [str(number) for number in range(1, count + 1)]
+
+
+def of_model(layer: Layer) -> dict[str, Any]:
+    """A layer with all that an inspection found."""
+    return {
+        **titled(layer.path),
+        "queries": layer.queries,
+        "keys": layer.keys,
+        "query": layer.query,
+        "key": layer.key,
+        "value": layer.value,
+        "scores": layer.scores,
+        "mask": layer.mask,
+        "weights": layer.weights,
+        "gradient": layer.gradient,
+        "without": [told(outcome) for outcome in layer.without],
+    }
+
+
+def titled(path: str) -> dict[str, Any]:
+    """What a layer is called: its path, the group that it stands in, and its name there."""
+    known = place(path)
+    if known is None:
+        return {"path": path, "group": "", "name": path}
+    kind, number = known
+    return {"path": path, "group": kind.heading, "name": f"layer {number + 1}"}
+
+
+def told(outcome: Outcome) -> dict[str, Any]:
+    """An answer and its loss."""
+    return {"answer": outcome.answer, "loss": plain(outcome.loss)}
+
+
+def rounded(x: NDArray[Any]) -> NDArray[np.float32]:
+    """Float32 numbers to the nearest with 14 binary digits, four decimal ones: the ten zeros at
+    the end of each compress to nothing."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    return ((bits + 0x200) & ~np.uint32(0x3FF)).view(np.float32)
