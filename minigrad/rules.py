@@ -16,12 +16,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.op import Op, rows
-from minigrad.tensor import TABLE, Tensor, recording
+from minigrad.tensor import TABLE, Tensor, recording, unwrap
 
 
 class Call(NamedTuple):
@@ -133,6 +134,14 @@ SHORT, LONG = 8, 70
 """Arrays up to so many elements are written out; texts above so many letters get their own line."""
 
 
+def transposes(name: str, args: Sequence[Any], params: Mapping[str, Any]) -> bool:
+    """Whether a call means `.T`: all axes reversed, or the two of a matrix exchanged."""
+    axes = [*args[1:], *params.values()]
+    if name == "swapaxes" and len(axes) == 2 and np.ndim(plain(args[0])) == 2:
+        return bool((axes[0] - axes[1]) % 2)
+    return name == "transpose" and not axes
+
+
 class Writer:
     """Writes down how a value was computed; with `in_lines`, its larger parts on lines before."""
 
@@ -144,7 +153,7 @@ class Writer:
         self.uses: Counter[int] = Counter()
         self.find_owners(root, set())
         self.count_uses(root)
-        self.result = self.written(root)[0]
+        self.result = self.written(self.meant(root))[0]
 
     def find_owners(self, x: Any, seen: set[int]) -> None:
         """Remember which Tensor an array belongs to: its op says more than its NumPy call."""
@@ -156,9 +165,19 @@ class Writer:
         for part in parts(x):
             self.find_owners(part, seen)
 
+    def meant(self, x: Any) -> Any:
+        """The Tensor that an array belongs to; what was reshaped, if that changed no shape."""
+        x = self.owners.get(id(x), x)
+        call = origin_of(x)
+        if isinstance(call, Call) and call.name in ("reshape", "broadcast_to"):
+            before = call.args[0]
+            if np.shape(plain(before)) == x.shape:
+                return self.meant(before)
+        return x
+
     def count_uses(self, x: Any) -> None:
         """Count how often each part is used."""
-        x = self.owners.get(id(x), x)
+        x = self.meant(x)
         self.uses[id(x)] += 1
         if self.uses[id(x)] == 1:
             for part in parts(x):
@@ -166,7 +185,7 @@ class Writer:
 
     def text(self, x: Any, binding: int = COMPARISON) -> str:
         """A part of the formula, in brackets if it binds less closely than `binding`."""
-        x = self.owners.get(id(x), x)
+        x = self.meant(x)
         if id(x) in self.names:
             return self.names[id(x)]
         text, level = self.written(x)
@@ -196,7 +215,7 @@ class Writer:
             return f"-{self.text(args[0], POWER)}", MINUS
         if name == "getitem":
             return f"{self.text(args[0], ATOM)}[{self.index(params['index'])}]", ATOM
-        if name == "transpose" and len(args) == 1 and not params:
+        if transposes(name, args, params):
             return f"{self.text(args[0], ATOM)}.T", ATOM
         words = [self.text(x) for x in args]
         by_position = name in TABLE and TABLE[name].family == "shape"
@@ -232,18 +251,22 @@ class Writer:
         return getattr(x, "__name__", repr(x)), ATOM
 
 
-def named_call(op: Op) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The op's first example as inputs, by name, and params; ValueError if it has none."""
-    if not op.examples:
+def named_call(op: Op, node: Tensor | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A call of the op as inputs, by name, and params: the one that gave `node`, or else its first
+    example; ValueError if it has none."""
+    inputs: Sequence[Any]
+    if node is not None:
+        inputs, params = [unwrap(x) for x in node.inputs], node.params
+    elif op.examples:
+        inputs, params = op.examples[0].draw(np.random.default_rng(0)), op.examples[0].params
+        if op.unpack is not None:
+            inputs, params = op.unpack(*inputs, **params)
+    else:
         raise ValueError(f"{op.name}: the row has no example to run its rules on")
-    example = op.examples[0]
-    inputs: Sequence[Any] = example.draw(np.random.default_rng(0))
-    params = example.params
-    if op.unpack is not None:
-        inputs, params = op.unpack(*inputs, **params)
     names = op.input_names
     if len(names) < len(inputs):  # any number of them, as in np.stack
-        names = tuple("abcdefgh")
+        few = len(inputs) <= 6  # g is the gradient
+        names = tuple("abcdef") if few else tuple(f"x{i + 1}" for i in range(len(inputs)))
     return dict(zip(names, inputs, strict=False)), params
 
 
@@ -261,10 +284,11 @@ def run(function: Callable[..., Any], args: Sequence[Any], params: Mapping[str, 
         return function(*args, **{key: noted(x, key) for key, x in (defaults | {**params}).items()})
 
 
-def derivatives(op: Op) -> dict[str, Any]:
-    """What each rule gives on the op's first example, by input: None where there is no rule."""
-    inputs, params = named_call(op)
-    y = np.asarray(op.forward(*inputs.values(), **params))
+def derivatives(op: Op, node: Tensor | None = None) -> dict[str, Any]:
+    """What each rule gives on the op's first example, or on the inputs of `node`, which it gave, by
+    input: None where there is no rule."""
+    inputs, params = named_call(op, node)
+    y = np.asarray(op.forward(*inputs.values(), **params) if node is None else node.data)
     g = np.random.default_rng(1).standard_normal(y.shape)
     args = [variable(x, name) for name, x in {"g": g, "y": y, **inputs}.items()]
     found = {}
@@ -289,21 +313,29 @@ def formula(op: Op) -> list[str]:
     ]
 
 
-def definition(op: Op) -> list[str]:
+def definition(op: Op, node: Tensor | None = None) -> list[str]:
     """What the op means in smaller ones: lines for values that are used twice, then the result.
 
-    ValueError if the row has no definition.
+    It is run on the op's first example, or on the inputs of `node`, which the op gave. ValueError
+    if the row has no definition.
 
     >>> definition(TABLE["log_softmax"])
     ['log_softmax(x, axis) = x - logsumexp(x, axis, keepdims=True)']
     """
     if op.definition is None:
         raise ValueError(f"{op.name} has no definition in smaller ops; see its rules")
-    inputs, params = named_call(op)
+    inputs, params = named_call(op, node)
     result = run(op.definition, [variable(x, name) for name, x in inputs.items()], params)
     writer = Writer(result, in_lines=True)
     words = ", ".join(inspect.signature(op.definition).parameters)
     return [*writer.lines, f"{op.name}({words}) = {writer.result}"]
+
+
+def place(code: CodeType) -> tuple[str, int]:
+    """The file, relative to the project if it is part of it, and the line of a function's code."""
+    root, path = Path(__file__).parent.parent, Path(code.co_filename)
+    file = path.relative_to(root) if path.is_relative_to(root) else path
+    return file.as_posix(), code.co_firstlineno
 
 
 @dataclass(frozen=True)
@@ -328,12 +360,8 @@ class RuleRow:
 
 def table(names: Iterable[str] | None = None) -> list[RuleRow]:
     """The printed row of every op, or of those named; ValueError for a name that no op has."""
-    root = Path(__file__).parent.parent
     printed = []
     for op in rows(names):
         code = next(rule for rule in (*op.rules, op.definition) if rule).__code__
-        path = Path(code.co_filename)
-        file = path.relative_to(root) if path.is_relative_to(root) else path
-        place = file.as_posix(), code.co_firstlineno
-        printed.append(RuleRow(op.name, op.symbol, op.family, *place, formula(op)))
+        printed.append(RuleRow(op.name, op.symbol, op.family, *place(code), formula(op)))
     return printed

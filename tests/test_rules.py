@@ -48,12 +48,12 @@ FORMULAS = {
     "sum": ["∂/∂x = broadcast_to(expand_dims(g, axis), shape(x))"],
     "logsumexp": ["∂/∂x = expand_dims(g, axis) · exp(x - expand_dims(y, axis))"],
     "matmul": [
-        "∂/∂a = g @ swapaxes(b, -1, -2)",
-        "∂/∂b = reshape(a, (-1, 3)).T @ reshape(g, (-1, 4))",
+        "∂/∂a = g @ b.T",
+        "∂/∂b = a.T @ g",
     ],
     "einsum": [
-        "∂/∂a = broadcast_to(reshape(einsum(g, b, subscripts='ik,jk->ij'), (2, 3)), shape(a))",
-        "∂/∂b = broadcast_to(reshape(einsum(g, a, subscripts='ik,ij->jk'), (3, 4)), shape(b))",
+        "∂/∂a = einsum(g, b, subscripts='ik,jk->ij')",
+        "∂/∂b = einsum(g, a, subscripts='ik,ij->jk')",
     ],
     "getitem": ["∂/∂x = scatter_add(g, index, shape(x))"],
     "concatenate": ["∂/∂a = g[0:2, 0:3]", "∂/∂b = g[2:3, 0:3]"],
@@ -67,7 +67,7 @@ FORMULAS = {
         "t3 = sum(t2, axis, keepdims=True)",
         "softmax(x, axis) = t2 / (t3 + (t3 == 0))",
     ],
-    "linear": ["linear(x, weight, bias) = x @ swapaxes(weight, 0, 1) + bias"],
+    "linear": ["linear(x, weight, bias) = x @ weight.T + bias"],
     "layer_norm": [
         "t1 = x - mean(x, axis=-1, keepdims=True)",
         "layer_norm(x, weight, bias, eps) = "

@@ -1,0 +1,264 @@
+"""What a page shows of an op's rules: what they compute, as a formula, and their own text."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from minigrad import TABLE, Tensor
+from minigrad.op import Op, on
+from minigrad.rules import definition, derivatives, formula
+from minigrad.tensor import Watcher, watching
+from viz.formulas import COMPOSITE, FUSED, mathml, rules_at, rules_of
+
+ROOT = Path(__file__).parent.parent
+ROWS = [pytest.param(row, id=row.name) for row in TABLE.values()]
+RULES = [pytest.param(row, id=row.name) for row in TABLE.values() if row.rules]
+
+
+def trial(*rules: Any, forward: Any = np.positive, examples: Any = ()) -> Op:
+    """A row that is in no table."""
+    return Op("trial", "trial", "trial", forward, rules, examples=examples)
+
+
+def imported(path: Path, text: str) -> ModuleType:
+    """A user's file, as a module."""
+    path.write_text(text)
+    spec = importlib.util.spec_from_file_location("mine", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("op", ROWS)
+def test_every_row_of_the_table_has_a_formula_for_each_input(op: Op) -> None:
+    rules = rules_of(op)
+    names = ("a", "b") if op.name in ("concatenate", "stack", "einsum") else op.input_names
+    assert tuple(rule.name for rule in rules) == names
+    for rule in rules:
+        assert rule.text
+        assert rule.mathml == mathml(rule.text)
+        assert ElementTree.fromstring(rule.mathml).tag == "math"
+        words = {x.text for x in ElementTree.fromstring(rule.mathml).iter("mtext")}
+        assert words <= {"if", "otherwise"} or op.name == "einsum"  # all of it was understood
+
+
+@pytest.mark.parametrize("op", RULES)
+def test_the_text_is_what_the_table_of_rules_prints(op: Op) -> None:
+    assert [f"∂/∂{rule.name} = {rule.text}" for rule in rules_of(op)] == formula(op)
+    assert {rule.note for rule in rules_of(op)} == {""}
+
+
+@pytest.mark.parametrize("op", ROWS)
+def test_the_source_stands_where_it_is_said_to_stand(op: Op) -> None:
+    for rule in rules_of(op):
+        if rule.text == "none":
+            assert (rule.file, rule.line, rule.source) == ("", 0, "")
+            continue
+        lines = (ROOT / rule.file).read_text().splitlines()[rule.line - 1 :]
+        if op.composite:  # a long docstring is cut to its first line
+            shown = [line.removesuffix(' …"""') for line in rule.source.splitlines()]
+            assert set(shown) <= set(lines)
+            assert lines[0] == shown[0]
+        else:
+            assert 0 <= "\n".join(lines).find(rule.source) < len(lines[0])
+        assert rule.source.startswith(("lambda ", "def ", "@"))
+
+
+def test_each_of_several_lambdas_in_a_row_has_its_own_text() -> None:
+    assert [rule.source for rule in rules_of(TABLE["multiply"])] == [
+        "lambda g, y, a, b: g * b",
+        "lambda g, y, a, b: g * a",
+    ]
+    by_a, by_b = rules_of(TABLE["matmul"])
+    assert (by_a.text, by_b.text) == ("g @ b.T", "a.T @ g")
+    assert by_a.file == by_b.file == "minigrad/ops/linalg.py"
+    assert by_a.source.startswith("def matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:\n    ")
+    assert by_b.source.startswith("def matmul_right(")
+
+
+def test_a_fused_op_shows_its_definition_and_the_text_of_its_joint_rule() -> None:
+    rules = rules_of(TABLE["layer_norm"])
+    assert [rule.name for rule in rules] == ["x", "weight", "bias"]
+    for rule in rules:
+        assert rule.text.splitlines() == definition(TABLE["layer_norm"])
+        assert rule.note == FUSED
+        assert rule.source.startswith("@layer_norm.rule\ndef layer_norm_rule(")
+
+
+def test_a_composite_shows_its_definition() -> None:
+    (rule,) = rules_of(TABLE["std"])
+    assert rule.text == "std(x, axis, ddof, keepdims) = sqrt(var(x, axis, ddof))"
+    assert rule.note == COMPOSITE
+    assert "return np.sqrt(np.var(" in rule.source
+
+
+def test_the_rules_of_a_call_have_the_numbers_of_that_call() -> None:
+    x = Tensor(np.ones((2, 6)), requires_grad=True)
+    assert "/ 3" in rules_of(TABLE["mean"])[0].text
+    (rule,) = rules_at(np.mean(x, axis=1))
+    assert rule.text == "broadcast_to(expand_dims(g, axis) / 6, shape(x))"
+    (rule,) = rules_at(np.mean(x))
+    assert rule.text == "broadcast_to(reshape(g, (1, 1)) / 12, shape(x))"
+    attended = TABLE["scaled_dot_product_attention"](x, x, x)
+    assert rules_at(attended)[0].text.endswith(" = softmax(query @ key.T / 2.44949) @ value")
+
+
+def test_the_rules_of_a_call_are_those_of_the_branch_it_takes() -> None:
+    a = Tensor(np.ones((5, 2, 3)), requires_grad=True)
+    b = Tensor(np.ones((5, 3, 4)), requires_grad=True)
+    assert [rule.text for rule in rules_at(a @ b)] == [
+        "g @ swapaxes(b, -1, -2)",
+        "swapaxes(a, -1, -2) @ g",
+    ]
+    assert [rule.text for rule in rules_at(a @ b[0])] == [
+        "g @ b.T",
+        "reshape(a, (-1, 3)).T @ reshape(g, (-1, 4))",
+    ]
+
+
+def test_any_number_of_inputs_have_a_name_each() -> None:
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    assert [rule.name for rule in rules_at(np.stack([x, x, x]))] == ["a", "b", "c"]
+    rules = rules_at(np.concatenate([x] * 9))
+    assert [rule.name for rule in rules] == [f"x{i}" for i in range(1, 10)]
+    assert rules[-1].text == "g[16:18, 0:3]"
+
+
+def test_a_freed_graph_gives_the_rules_of_the_op_and_a_leaf_has_none() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = np.mean(x, axis=0)
+    y.backward()
+    assert rules_at(y) == rules_of(TABLE["mean"])
+    assert rules_at(x) == ()
+
+
+def test_printing_is_seen_by_no_watcher_and_changes_no_gradient() -> None:
+    class Counting(Watcher):
+        seen = 0
+
+        def recorded(self, result: Tensor) -> None:
+            self.seen += 1
+
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = np.sum(np.exp(x) @ x)
+    watcher = Counting()
+    with watching(watcher):
+        rules_at(y)
+        rules_at(y.inputs[0])
+        rules_of.__wrapped__(TABLE["softmax"])
+    assert watcher.seen == 0
+    y.backward()
+    expected = Tensor(x.data, requires_grad=True)
+    np.sum(np.exp(expected) @ expected).backward()
+    np.testing.assert_array_equal(x.grad, expected.grad)
+
+
+def test_numbers_that_overflow_are_printed_without_a_warning() -> None:
+    x = Tensor([1000.0, 0.0], requires_grad=True)
+    with np.errstate(all="ignore"):
+        y = TABLE["silu"](x * 1e300) / x
+    assert rules_at(y)[1].text == "-g · y / b"
+
+
+def test_a_users_file_gives_the_text_of_its_rules(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    module = imported(
+        path,
+        "# γράμματα\n"
+        "pair = (lambda g, y, a, b: g * b), lambda g, y, a, b: (lambda t: t * a)(g)\n"
+        "inner = (lambda: (lambda g, y, x: 2 * g))()\n"
+        "def outer():\n"
+        "    def rule(g, y, x):\n"
+        '        """First.\n\n        Second.\n        """\n'
+        "        return (g *\n"
+        "                3)\n"
+        "    return rule\n"
+        "nested = outer()\n",
+    )
+    rules = rules_of(trial(*module.pair, forward=np.multiply))
+    assert [rule.source for rule in rules] == [
+        "lambda g, y, a, b: g * b",
+        "lambda g, y, a, b: (lambda t: t * a)(g)",
+    ]
+    assert [(rule.file, rule.line) for rule in rules] == [(path.as_posix(), 2)] * 2
+    assert rules_of(trial(module.inner))[0].source == "lambda g, y, x: 2 * g"
+    assert rules_of(trial(module.nested))[0].source == (
+        'def rule(g, y, x):\n    """First. …"""\n    return (g *\n            3)'
+    )
+
+
+def test_a_rule_typed_at_a_prompt_has_a_formula_and_no_source() -> None:
+    space: dict[str, Any] = {}
+    exec("\nrule = lambda g, y, x: g * x", space)
+    (rule,) = rules_of(trial(space["rule"], examples=[on((2, 3))]))
+    assert (rule.text, rule.file, rule.line, rule.source) == ("g · x", "<string>", 2, "")
+
+
+def test_a_file_that_no_longer_reads_as_python_gives_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    module = imported(path, "rule = lambda g, y, x: g * x\n")
+    path.write_text("def rule(:")
+    assert rules_of(trial(module.rule))[0].source == ""
+
+
+def test_a_rule_that_is_no_plain_function_has_a_formula_and_no_place() -> None:
+    (rule,) = rules_of(trial(partial(lambda k, g, y, x: g * k, 2.5), examples=[on((2, 3))]))
+    assert (rule.text, rule.file, rule.line, rule.source) == ("g · 2.5", "", 0, "")
+
+
+def raises(g: Any, y: Any, x: Any) -> Any:
+    raise SystemError("no")
+
+
+@pytest.mark.parametrize(
+    ("rule", "examples", "text"),
+    [
+        (raises, [on((2, 3))], "raises(g, y, x)"),
+        (raises, [], "raises(g, y, x)"),
+        (lambda g, y, x: g, [], "rule(g, y, x)"),
+        (lambda g, y, x: g, [on("no array")], "rule(g, y, x)"),
+        (partial(lambda k, g, y, x: g * k, 2.5), [], "rule(g, y, x)"),
+    ],
+)
+def test_whatever_a_rule_does_there_is_something_to_show(
+    rule: Any, examples: Any, text: str
+) -> None:
+    op = trial(rule, examples=examples)
+    (shown,) = rules_of(op)
+    assert shown.text == text
+    assert shown.mathml == mathml(text)
+
+
+def test_an_op_without_example_is_printed_as_it_was_called() -> None:
+    op = trial(lambda g, y, x: g * np.cos(x), forward=np.sin)
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    assert rules_at(op(x))[0].text == "g · cos(x)"
+    with pytest.raises(ValueError, match="no example"):
+        derivatives(op)
+
+
+def test_the_whole_table_is_set_without_a_gap_or_an_overlap(browser: Any, tmp_path: Path) -> None:
+    lines = [
+        f"<tr><th>{html.escape(op.name)}<td>{'<br>'.join(rule.mathml for rule in rules_of(op))}"
+        for op in TABLE.values()
+    ]
+    path = tmp_path / "sheet.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8><table>{''.join(lines)}</table>")
+    browser.open(path)
+    sizes = browser.run(
+        "return [...document.querySelectorAll('math')].map(e => {"
+        "  const {width, height} = e.getBoundingClientRect(); return [width, height]; })"
+    )
+    assert len(sizes) == sum(len(rules_of(op)) for op in TABLE.values())
+    assert all(width > 4 and height > 4 for width, height in sizes)
+    assert browser.overflow() == 0

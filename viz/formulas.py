@@ -1,0 +1,173 @@
+"""Formulas: the derivative rules of an op as a page shows them, with the place they come from.
+
+>>> from minigrad import TABLE
+>>> by_a, by_b = rules_of(TABLE["multiply"])
+>>> by_b.name, by_b.text, by_b.source
+('b', 'g · a', 'lambda g, y, a, b: g * a')
+>>> by_b.mathml
+'<math displaystyle="true"><mrow><mi>g</mi><mo>·</mo><mi>a</mi></mrow></math>'
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from types import CodeType
+from typing import NamedTuple
+
+import numpy as np
+
+from minigrad.op import Op, Rule
+from minigrad.rules import Writer, definition, derivatives, place
+from minigrad.tensor import Tensor, Watcher, watching
+from viz.mathml import mathml
+
+
+class RuleText(NamedTuple):
+    """The derivative of an op by its input `name`: as text, as MathML, and where it is written.
+
+    `text` is Python with "·" for products, such as "g @ b.T", or "none". A fused
+    op, or a composite, has its definition there, in lines, and `note` says so. `file` is relative
+    to the project if it belongs to it; `source` is what stands in that line and after, a lambda
+    alone without the row around it. It is "" where there is none to read, as at a prompt.
+    """
+
+    name: str
+    text: str
+    mathml: str
+    file: str
+    line: int
+    source: str
+    note: str = ""
+
+
+FUSED = "The derivative is that of this definition; a hand-written rule computes it in one go."
+COMPOSITE = "Calling it records these smaller ops, each with a rule of its own."
+
+
+@cache
+def rules_of(op: Op) -> tuple[RuleText, ...]:
+    """What an op does to gradients: a RuleText for each input, in their order.
+
+    Numbers that a rule computes from shapes are those of the op's first example, and so is the
+    number of inputs where an op takes any; see `rules_at`. Whatever a user's rule does, this does
+    not fail: a rule that cannot be printed is named instead, "spin(g, y, x)".
+    """
+    return found_rules(op, None)
+
+
+def rules_at(node: Tensor) -> tuple[RuleText, ...]:
+    """`rules_of` the op that gave `node`, run on the inputs of that very call.
+
+    So the numbers are true of these shapes, and it is the branch that was taken. A graph that has
+    been freed gives `rules_of` the op; a tensor that no op gave has no rules.
+    """
+    if node.op is None:
+        return ()
+    return found_rules(node.op, node) if node.inputs else rules_of(node.op)
+
+
+def found_rules(op: Op, node: Tensor | None) -> tuple[RuleText, ...]:
+    """The rules as run on the first example, or on the inputs of `node`."""
+    if op.rules:
+        texts, note = printed_rules(op, node), ""
+        rules = [op.rules[i % len(op.rules)] for i in range(len(texts))]
+    else:
+        text = printed_definition(op, node)
+        texts = dict.fromkeys(op.input_names, text)
+        rules = [op.joint or op.definition] * op.arity
+        note = COMPOSITE if op.composite else FUSED
+    return tuple(
+        RuleText(name, text, mathml(text), *written_at(rule), note)
+        for (name, text), rule in zip(texts.items(), rules, strict=True)
+    )
+
+
+def printed_rules(op: Op, node: Tensor | None) -> dict[str, str]:
+    """The formula of each rule by its input's name."""
+    try:
+        with unnoticed():
+            found = derivatives(op, node)
+            return {name: "none" if x is None else Writer(x).result for name, x in found.items()}
+    except Exception:  # a user's rule, and there is nothing that it may not do
+        arguments = ", ".join(["g", "y", *op.input_names])
+        rules = dict(zip(op.input_names, op.rules * op.arity, strict=False))
+        return {
+            name: "none" if rule is None else f"{name_of(rule)}({arguments})"
+            for name, rule in rules.items()
+        }
+
+
+def printed_definition(op: Op, node: Tensor | None) -> str:
+    """The lines of the definition."""
+    try:
+        with unnoticed():
+            return "\n".join(definition(op, node))
+    except Exception:
+        return f"{op.name}({', '.join(op.input_names)})"
+
+
+@contextmanager
+def unnoticed() -> Iterator[None]:
+    """A block whose computations nobody watches, and of which NumPy does not warn."""
+    with watching(Watcher()), np.errstate(all="ignore"):
+        yield
+
+
+def name_of(rule: Rule) -> str:
+    """What a function is called, "rule" if it has no name."""
+    name = getattr(rule, "__name__", "")
+    return name if name.isidentifier() else "rule"
+
+
+def written_at(rule: Rule | None) -> tuple[str, int, str]:
+    """The file, the line and the source text of a rule; ("", 0, "") if it has none."""
+    code = getattr(rule, "__code__", None)
+    if code is None:
+        return "", 0, ""
+    return *place(code), source_of(code)
+
+
+def source_of(code: CodeType) -> str:
+    """The text of a function; of a docstring of several lines, the first. "" if not found."""
+    text = "".join(linecache.getlines(code.co_filename))
+    start = code.co_firstlineno
+    for node in reversed(functions_in(text)):  # the innermost, where one lambda is inside another
+        if isinstance(node, ast.Lambda):
+            if node.lineno == start and code.co_name == "<lambda>" and holds(node.body, code):
+                return ast.get_source_segment(text, node) or ""
+        elif node.name == code.co_name and start == min(
+            [node.lineno, *(decorator.lineno for decorator in node.decorator_list)]
+        ):
+            lines = text.splitlines()[start - 1 : node.end_lineno]
+            if ast.get_docstring(node) and (about := node.body[0]).end_lineno != about.lineno:
+                first, last = about.lineno - start, (about.end_lineno or 0) - start
+                lines[first : last + 1] = [f'{lines[first]} …"""']
+            return textwrap.dedent("\n".join(lines))
+    return ""
+
+
+@lru_cache(maxsize=32)
+def functions_in(text: str) -> list[ast.Lambda | ast.FunctionDef]:
+    """The functions in the text of a file, outer ones before those inside them."""
+    try:
+        nodes = ast.walk(ast.parse(text))
+    except (SyntaxError, ValueError):
+        return []
+    return [node for node in nodes if isinstance(node, ast.Lambda | ast.FunctionDef)]
+
+
+def holds(body: ast.expr, code: CodeType) -> bool:
+    """Whether all that `code` does is written inside `body`: two lambdas may share a line."""
+    low, high = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+    for line, end_line, column, end_column in code.co_positions():
+        if line is None or end_line is None or column is None or end_column is None:
+            continue
+        first, last = (line, column), (end_line, end_column)
+        if first < last and not (low <= first and last <= high):
+            return False
+    return True
