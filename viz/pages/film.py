@@ -1,0 +1,124 @@
+"""The page of a film: heads, loss and answers of a training run, frame by frame."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import numpy as np
+
+from minigrad.tensor import Array
+from minitransformer.data import EOS, SPECIAL_TOKENS
+from minitransformer.film import Film, Frame, read_film
+from minitransformer.runs import StrPath
+from viz.maps import place
+from viz.pages.page import Page, packed, page, plain
+
+
+def film(run: StrPath) -> Page:
+    """The film of a training run, as a page with a slider over its frames.
+
+    run: the folder of a run that was trained with `--film`, finished or not. The page shows each
+    head's attention map, the loss, and what the model answers to one held-out example; where a
+    diagonal is born it shows how. Raises RunError where there is no film.
+
+    >>> film("runs/reverse").save("film.html")  # doctest: +SKIP
+    """
+    shown = read_film(run)
+    data = {
+        "tokens": {"source": shown.source, "target": shown.read},
+        "right": shown.target,
+        "end": SPECIAL_TOKENS[EOS],
+        "frames": [moment(frame) for frame in shown.frames],
+        "losses": [[record["step"], record["loss"]] for record in shown.records],
+        "layers": [layer(path, shown) for path in shown.frames[0].maps],
+    }
+    body = BODY.format(task=html.escape(shown.task), last=len(shown.frames) - 1)
+    return page("film", f"Film: {shown.task}", body, data, height=800)
+
+
+BODY = """
+<header class="bar">
+  <h1>Learning, frame by frame: {task}</h1>
+</header>
+<div class="reel">
+  <button type="button" id="play" title="play or pause (space)">▶</button>
+  <input type="range" id="frame" min="0" max="{last}" value="0" aria-label="frame">
+  <p id="moment"><b id="step"></b> <span>loss <b id="loss"></b></span>
+    <span>exact match <b id="score"></b></span></p>
+</div>
+<main>
+  <section id="heads" aria-label="all heads"></section>
+  <section id="head" aria-labelledby="name">
+    <h2 id="name"></h2>
+    <div id="map"></div>
+    <p id="cell" class="grey"></p>
+  </section>
+  <div class="side">
+    <section aria-labelledby="asked">
+      <h2 id="asked">One example it never trained on</h2>
+      <div class="scroll"><table id="example"></table></div>
+      <p id="verdict"></p>
+    </section>
+    <section class="curves" aria-labelledby="lossname">
+      <h2 id="lossname">Loss</h2>
+      <div id="losses"></div>
+    </section>
+    <section class="curves" aria-labelledby="birthname">
+      <h2 id="birthname">Weight in the rings: <span id="birth"></span></h2>
+      <div id="births"></div>
+      <p id="line" class="grey"></p>
+    </section>
+  </div>
+</main>
+<p class="keys grey">Space plays; ← → Home End go through the frames, as a click on a curve does;
+  Shift and arrows point at a cell.</p>
+"""
+
+
+def moment(frame: Frame) -> dict[str, Any]:
+    """What is shown of a frame beside its maps."""
+    return {
+        "step": frame.step,
+        "loss": frame.record.get("loss"),
+        "score": frame.score.get("exact_match"),
+        "scored": frame.score.get("step"),
+        "answer": frame.answer,
+    }
+
+
+def layer(path: str, shown: Film) -> dict[str, Any]:
+    """One layer's attention: weights (frames, H, T, S), and the line of each head."""
+    known = place(path)
+    assert known is not None  # the film's paths are those of a Transformer
+    kind, number = known
+    weights = np.stack([frame.maps[path] for frame in shown.frames])
+    return {
+        "path": path,
+        "kind": kind.heading,
+        "name": f"layer {number + 1}",
+        "query": kind.query,
+        "key": kind.key,
+        "weights": packed(weights),
+        "lines": [line(weights[:, head]) for head in range(weights.shape[1])],
+    }
+
+
+def line(weights: Array) -> dict[str, Any]:
+    """The line that a head follows in the end, key = slope · query + offset, and since when.
+
+    weights: (frames, T, S). Of all diagonals (slope 1) and anti-diagonals (slope −1) that lack at
+    most one cell, it is the one with the largest mean weight in the last frame; `weight` is that
+    mean in every frame.
+    """
+    queries, keys = np.indices(weights.shape[1:])
+    needed = max(1, min(weights.shape[1:]) - 1)
+    found = []
+    for slope in (1, -1):
+        offsets = keys - slope * queries
+        for offset in np.unique(offsets):
+            on = offsets == offset  # (T, S)
+            if np.count_nonzero(on) >= needed:
+                found.append((slope, int(offset), weights[:, on].mean(axis=1)))
+    slope, offset, weight = max(found, key=lambda candidate: candidate[2][-1])
+    return {"slope": slope, "offset": offset, "weight": plain(weight)}
