@@ -172,6 +172,36 @@ class Module:
         return "\n".join(tree(self, type(self).__name__))
 
 
+def module_path(scope: Scope | None) -> str:
+    """The dotted name of the module whose call this is, such as "encoder.layers.0".
+
+    The outermost module, and one that no module around it has, go by their class; no call is "".
+    """
+    return "" if scope is None else below_outermost(scope) or type(scope.module).__name__
+
+
+def below_outermost(scope: Scope) -> str:
+    """The dotted name within the outermost module; "" where nothing around has this one."""
+    around = scope.parent
+    while around is not None:
+        for name, module in around.module.named_modules():
+            if name and module is scope.module:
+                outer = below_outermost(around)
+                return f"{outer}.{name}" if outer else name
+        around = around.parent
+    return ""
+
+
+def parameter_path(x: Tensor, scope: Scope | None) -> str:
+    """What the outermost module around a call names this parameter; "" if none there has it."""
+    found = ""
+    while scope is not None:
+        named = scope.module.named_parameters()
+        found = next((name for name, own in named if own is x), found)
+        scope = scope.parent
+    return found
+
+
 def count_parameters(module: Module) -> int:
     """The number of numbers in all parameters; shared ones count once."""
     return sum(x.size for x in module.parameters())
