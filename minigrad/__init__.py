@@ -7,7 +7,9 @@ rules), `backward.py`, `transforms.py`.
 from __future__ import annotations
 
 from minigrad import nn, optim
+from minigrad.anomaly import AnomalyError, detect_anomaly
 from minigrad.check import GradientError, check_table, gradcheck
+from minigrad.diagnosis import diagnose
 from minigrad.op import Op
 from minigrad.ops.elementwise import (
     abs,
@@ -95,9 +97,11 @@ from minigrad.ops.shape import (
 from minigrad.scalar import Value
 from minigrad.tensor import TABLE, Tensor, no_grad
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from minigrad.why import explain_grad
 
 __all__ = [
     "TABLE",
+    "AnomalyError",
     "GradientError",
     "Op",
     "Tensor",
@@ -115,6 +119,8 @@ __all__ = [
     "cos",
     "cross_entropy",
     "cumsum",
+    "detect_anomaly",
+    "diagnose",
     "divide",
     "dot",
     "dropout",
@@ -123,6 +129,7 @@ __all__ = [
     "erf",
     "exp",
     "expand_dims",
+    "explain_grad",
     "expm1",
     "flip",
     "gelu",

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.op import Example, Op, rows
 from minigrad.tensor import Array, Tensor, no_grad, unwrap
 from minigrad.transforms import grad
+
+if TYPE_CHECKING:
+    from minigrad.diagnosis import Diagnosis
 
 CENTRAL, COMPLEX = "central differences", "complex step"
 
@@ -50,7 +53,8 @@ class Report:
     `rule` is what the rules gave for the element `index` of the input `input`, `numerical` what
     `method` gave with `step`, and `error` their distance over |numerical| (see `MEASURABLE`).
     For several results both values belong to the sum of the results times fixed random weights;
-    at order 2 both are an element of the Hessian times a fixed random vector.
+    at order 2 both are an element of the Hessian times a fixed random vector. `diagnosis` is what a
+    failed check suspects.
     """
 
     order: int
@@ -63,6 +67,7 @@ class Report:
     step: float
     method: str
     warnings: tuple[str, ...] = ()
+    diagnosis: Diagnosis | None = None
 
     @property
     def ok(self) -> bool:
@@ -79,14 +84,19 @@ class Report:
 
     def __str__(self) -> str:
         verdict = "passes" if self.ok else "is wrong"
-        element = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         return "\n".join([
             f"the derivative of order {self.order} {verdict}: "
             f"worst relative error {self.error:.1e}, tolerance {self.tolerance:.0e}",
-            f"  at input {self.input}{element}: rule {self.rule:.12g}, {self.method} "
+            f"  at input {self.input}{element(self.index)}: rule {self.rule:.12g}, {self.method} "
             f"{self.numerical:.12g} (step {self.step:.1e}); {self.absolute_error:.1e} apart",
             *(f"  warning: {warning}" for warning in self.warnings),
+            *(self.diagnosis.findings if self.diagnosis else ()),
         ])  # fmt: skip
+
+
+def element(index: Sequence[int]) -> str:
+    """An element's place as one writes it behind its array's name; nothing for a single number."""
+    return f"[{', '.join(map(str, index))}]" if len(index) else ""
 
 
 @dataclass(frozen=True)
@@ -148,14 +158,75 @@ def gradcheck(
     step: of central differences, times max(1, |x|).
     seed: of the random weights and directions.
 
-    A failed check raises GradientError, or returns a report that is false if `raise_exception` is.
+    A failed check raises GradientError, or returns a report that is false if `raise_exception` is;
+    either way with a diagnosis (see `minigrad.diagnose`), which a check that passes does not need.
     ValueError when there is nothing to differentiate by, or when `f` is random.
 
     >>> gradcheck(lambda x: x * np.tanh(x), np.array([0.5, 2.0])).method
     'complex step'
     """
+    problem, report = checked(f, inputs, order, tolerance, step, seed)
+    if not report.ok:
+        from minigrad.diagnosis import diagnosed
+
+        report = replace(report, diagnosis=diagnosed(problem, report, step))
+        if raise_exception:
+            raise GradientError(str(report))
+    return report
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A function, made a scalar one, and the point at which its gradient is checked.
+
+    `inputs` are the numbers of the points among the user's inputs; `directions` are random arrays
+    like the points. `recorded` asks for the gradient as it is when it can be differentiated again.
+    """
+
+    function: Weighted
+    points: list[Array]
+    inputs: list[int]
+    directions: list[Array]
+    warnings: tuple[str, ...]
+    order: int = 1
+    recorded: bool = False
+
+    def gradient(self) -> list[Array]:
+        """What the rules give."""
+        points = [Tensor(x) if self.recorded else x for x in self.points]
+        return [unwrap(g) for g in self.pulled()(*points)]
+
+    def pulled(self) -> Callable[..., Any]:
+        """The gradient as a function."""
+        return grad(self.function, tuple(range(len(self.points))))
+
+    def derivative(self) -> Problem:
+        """The problem of order 2: the function is the gradient in the fixed random direction."""
+        function = Weighted(self.pulled(), self.directions)
+        return replace(self, function=function, order=2, recorded=False)
+
+
+def checked(
+    f: Callable[..., Any],
+    inputs: Any,
+    order: int,
+    tolerance: float | None,
+    step: float,
+    seed: int,
+) -> tuple[Problem, Report]:
+    """The report on `f`, and the problem that it is about; see `gradcheck`."""
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is 1 or 2, not {order}")
+    problem = replace(posed(f, inputs, seed), recorded=order == 2)
+    report = worst(problem, step, tolerance)
+    if order == 2 and report.ok:
+        problem = problem.derivative()
+        report = worst(problem, step, tolerance)
+    return problem, report
+
+
+def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
+    """The problem of the gradient of `f`; ValueError when it has none, or when `f` is random."""
     args = [unwrap(x) for x in listed(inputs)]
     chosen = [i for i, x in enumerate(args) if is_floating(x) and x.size]
     if not chosen:
@@ -182,29 +253,10 @@ def gradcheck(
         for y in first
         if is_floating(y) and y.dtype.itemsize < 8
     ]
-
     rng = np.random.default_rng([seed, 1])  # not the stream that drew the inputs: f''(x)·x may be 0
     weights = [rng.standard_normal(y.shape) if y.size > 1 else np.ones(y.shape) for y in first]
-    by_all = tuple(range(len(points)))
-    function = Weighted(results, weights)
-    gradient = grad(function, by_all)
-    numbers = sharpened(function, points, step)
-
-    def compared(order: int, rules: Sequence[Any], numbers: Numerical) -> Report:
-        limit = TOLERANCE[numbers.method] if tolerance is None else tolerance
-        return worst(order, chosen, [unwrap(g) for g in rules], numbers, limit, tuple(remarks))
-
-    if order == 1:
-        report = compared(1, gradient(*points), numbers)
-    else:
-        report = compared(1, gradient(*map(Tensor, points)), numbers)
-        if report.ok:
-            slope = Weighted(gradient, [rng.standard_normal(x.shape) for x in points])
-            numbers = central_differences(slope, points, step)
-            report = compared(2, grad(slope, by_all)(*points), numbers)
-    if raise_exception and not report.ok:
-        raise GradientError(str(report))
-    return report
+    directions = [rng.standard_normal(x.shape) for x in points]
+    return Problem(Weighted(results, weights), points, chosen, directions, tuple(remarks))
 
 
 def listed(x: Any) -> list[Any]:
@@ -217,29 +269,24 @@ def is_floating(x: Any) -> bool:
     return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
 
 
-def worst(
-    order: int,
-    chosen: Sequence[int],
-    rules: Sequence[Array],
-    numbers: Numerical,
-    tolerance: float,
-    remarks: tuple[str, ...],
-) -> Report:
+def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
     """The report on the element at which the rules and the numbers differ most."""
+    numbers = sharpened(problem.function, problem.points, step)
+    rules = problem.gradient()
     errors = numbers.errors(rules)
     k = int(np.argmax([error.max() for error in errors]))
     at = np.unravel_index(np.argmax(errors[k]), errors[k].shape)
     return Report(
-        order=order,
+        order=problem.order,
         error=float(errors[k][at]),
-        tolerance=tolerance,
-        input=chosen[k],
+        tolerance=TOLERANCE[numbers.method] if tolerance is None else tolerance,
+        input=problem.inputs[k],
         index=tuple(int(i) for i in at),
         rule=float(rules[k][at]),
         numerical=float(numbers.values[k][at]),
         step=float(numbers.steps[k][at]),
         method=numbers.method,
-        warnings=remarks,
+        warnings=problem.warnings,
     )
 
 
@@ -260,7 +307,7 @@ def central_differences(function: Weighted, points: Sequence[Array], step: float
 
     steps = [step * length for length in lengths]
     values = [by_element(slope, point, h) for point, h in zip(points, steps, strict=True)]
-    least = MEASURABLE * (max(sizes) or 1)
+    least = MEASURABLE * (max(filter(np.isfinite, sizes), default=0) or 1)
     return Numerical(values, CENTRAL, steps, [least / length for length in lengths])
 
 
@@ -325,17 +372,25 @@ def check_op(op: Op, order: int = 1, rng: np.random.Generator | None = None) -> 
 
 def check_example(op: Op, example: Example, order: int, rng: np.random.Generator) -> Row:
     """The Row of one call."""
+    f, inputs = as_function(op, example, rng)
+    try:
+        found = gradcheck(f, inputs, order, raise_exception=False)
+        error, ok, report = found.error, found.ok, str(found)
+    except Exception as problem:  # a broken row is a finding; the other rows are still checked
+        error, ok, report = np.inf, False, f"{type(problem).__name__}: {problem}"
+    return Row(op.name, described(example), order, error, ok, report)
+
+
+def as_function(
+    op: Op, example: Example, rng: np.random.Generator
+) -> tuple[Callable[..., Any], list[Any]]:
+    """A call of `op` as a function and its inputs, none of them in a list, as `gradcheck` takes."""
     inputs = example.draw(rng)
 
     def f(*flat: Any) -> Any:
         return op(*nested(inputs, iter(flat)), **example.params)
 
-    try:
-        found = gradcheck(f, list(flattened(inputs)), order, raise_exception=False)
-        error, ok, report = found.error, found.ok, str(found)
-    except Exception as problem:  # a broken row is a finding; the other rows are still checked
-        error, ok, report = np.inf, False, f"{type(problem).__name__}: {problem}"
-    return Row(op.name, described(example), order, error, ok, report)
+    return f, list(flattened(inputs))
 
 
 def flattened(inputs: Iterable[Any]) -> Iterator[Any]:

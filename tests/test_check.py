@@ -87,6 +87,8 @@ def test_every_rule_of_the_table_is_caught_when_wrong_by_a_thousandth(
         worst = max(check_op(wrong, order), key=lambda row: row.error)
         assert worst.error == pytest.approx(1e-3, rel=0.1)
         assert not worst.ok
+        assert f"suspicion: factor: {name}: " in worst.report
+        assert ": 1.001 times what it should be at every element" in worst.report
 
 
 @pytest.mark.parametrize("factor", [0.999, 1.001])

@@ -1,0 +1,518 @@
+"""The usual mistakes in a derivative rule, each recognised by what it makes the rule give.
+
+An op that a function has recorded is tried on its own: on the inputs that it had, with a random
+incoming gradient. Where its rule disagrees with the numbers, every mistake of `MISTAKES` claims
+what would then be right; the first claim that comes true, the simplest, is the suspicion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from math import e, log, pi, prod, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.backward import contributions, sum_to
+from minigrad.check import CENTRAL, TOLERANCE, Weighted, element, sharpened
+from minigrad.evidence import Evidence
+from minigrad.op import Op
+from minigrad.tensor import Array, Tensor, recording, unwrap
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A mistake that explains the numbers, and how well: `error` is what is left once corrected.
+
+    kind: "in place", "stale", "ignores g", "not linear", "definition", "nan", "domain", "missing",
+    "sign", "factor", "broadcast", "swapped", "transposed", "missing factor", "second derivative",
+    "detached" or "unknown"; and where the rule is right "kink", "float32" or "step".
+    op: the op whose rule it is, None where no rule is to blame.
+    input: the input by which the gradient is wrong, None where it is not one alone.
+    factor: how many times too large the gradient is, for the kinds "sign", "factor", "broadcast".
+    error: relative; infinite where nothing could be corrected and measured.
+    """
+
+    kind: str
+    text: str
+    error: float = np.inf
+    op: str | None = None
+    input: str | None = None
+    factor: float | None = None
+
+    def __str__(self) -> str:
+        words = [self.op, self.input and f"gradient by {self.input}", self.text]
+        fit = f" [fits to {self.error:.0e}]" if self.error < np.inf else ""
+        return f"{self.kind}: {': '.join(word for word in words if word)}{fit}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an op: its inputs, and the places of those that the gradient goes on to."""
+
+    op: Op
+    inputs: tuple[Any, ...]
+    params: dict[str, Any]
+    places: tuple[int, ...]
+
+    @classmethod
+    def of(cls, node: Tensor) -> Call:
+        """The call that gave this tensor."""
+        assert node.op is not None
+        inputs = tuple(x.data if isinstance(x, Tensor) else x for x in node.inputs)
+        places = [
+            i for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked and x.size
+        ]
+        return cls(node.op, inputs, node.params, tuple(places))
+
+    @property
+    def points(self) -> list[Array]:
+        """The inputs that the gradient goes on to, in float64."""
+        return [np.array(self.inputs[i], np.float64) for i in self.places]
+
+    def name(self, i: int) -> str:
+        """What the op's rule calls its input number `i`."""
+        names = self.op.input_names
+        return names[i] if len(names) == len(self.inputs) else f"input {i}"
+
+    @property
+    def names(self) -> list[str]:
+        """What the points are called."""
+        return [self.name(i) for i in self.places]
+
+    def computed(self, *points: Any) -> tuple[Array, tuple[Any, ...], list[Any]]:
+        """The result, what was saved for the rule, and all the inputs, none shared with others."""
+        inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in self.inputs]
+        for i, x in zip(self.places, points, strict=True):
+            inputs[i] = x
+        y, saved = self.op.forward(*inputs, **self.params), ()
+        if self.op.joint is not None:
+            y, *saved = y
+        return np.asarray(y), tuple(saved), inputs
+
+    def forward(self, *points: Any) -> Array:
+        """The result alone."""
+        return self.computed(*points)[0]
+
+    def __call__(self, *points: Tensor) -> Tensor:
+        """The call recorded again, with these points."""
+        y, saved, inputs = self.computed(*[x.data for x in points])
+        for i, x in zip(self.places, points, strict=True):
+            inputs[i] = x
+        return Tensor.wrap(y, self.op, tuple(inputs), self.params, saved)
+
+    def node(self, only: int | None = None) -> Tensor:
+        """The call recorded again; with `only`, the gradient goes on to that point alone."""
+        points = self.points
+        return self(*[Tensor(x, requires_grad=only in (None, k)) for k, x in enumerate(points)])
+
+
+def pulled(node: Tensor, g: Any) -> list[Array]:
+    """What the rule of `node` gives for the incoming gradient `g`, by each tracked input."""
+    found = {}
+    for x, gx in contributions(node, g, create_graph=isinstance(g, Tensor)):
+        array = sum_to(np.asarray(unwrap(gx)), x.shape)
+        found[x.order] = array.astype(np.float64, copy=False)
+    tracked = [x for x in node.inputs if isinstance(x, Tensor) and x.tracked]
+    return [found.get(x.order, np.zeros(x.shape)) for x in tracked]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(Evidence):
+    """The rule of one call, pulling back the random `g`, and the evidence on it."""
+
+    call: Call
+    g: Array
+
+    @classmethod
+    def of(cls, call: Call) -> Case:
+        """The case of a call."""
+        rng = np.random.default_rng(1)
+        node = call.node()
+        alive = np.isfinite(node.data)  # nothing comes back from a masked score of -inf
+        g = np.where(alive, rng.standard_normal(node.shape), 0)
+
+        def forward(*points: Any) -> list[Array]:
+            return [np.where(alive, call.forward(*points), 0)]
+
+        return cls(
+            function=Weighted(forward, [g]),
+            points=call.points,
+            names=call.names,
+            directions=[rng.standard_normal(x.shape) for x in call.points],
+            rules=pulled(node, g.copy()),
+            call=call,
+            g=g,
+        )
+
+    @property
+    def looks_right(self) -> bool:
+        """Whether the rule is right in one random direction: cheap, and enough to clear an op."""
+
+        def along(t: Any) -> list[Array]:
+            moved = [x + t * v for x, v in zip(self.points, self.direction, strict=True)]
+            return list(self.function.f(*moved))
+
+        numbers = sharpened(Weighted(along, [self.g]), [np.zeros(())], self.step)
+        slope = sum(np.sum(g * v) for g, v in zip(self.rules, self.direction, strict=True))
+        return bool(numbers.errors([np.asarray(slope)])[0] <= TOLERANCE[numbers.method])
+
+    def wrong(self, i: int) -> Array:
+        """A mask of the elements of the point number `i` at which the rule is wrong."""
+        return self.errors[i] > self.limit
+
+    def distance(self, i: int, got: Array, wanted: Array | None = None) -> float:
+        """How far `got` is at worst from what it should be, or from `wanted`, relative to it."""
+        wanted = self.numbers.values[i] if wanted is None else wanted
+        error = np.abs(got - wanted) / np.maximum(np.abs(wanted), self.numbers.measurable[i])
+        error = np.where(np.isfinite(error), error, np.inf)
+        return float(error[self.sound[i]].max(initial=0))
+
+    def is_near(self, ratio: float, x: float) -> bool:
+        """Whether a factor is `x` up to its sign, as well as the numbers can tell."""
+        return bool(np.isclose(abs(ratio), x, rtol=10 * self.limit, atol=0))
+
+    def worst(self, gradient: list[Array]) -> float:
+        """How far a whole gradient is from what it should be."""
+        return max(self.distance(i, got) for i, got in enumerate(gradient))
+
+    def suspicion(self, kind: str, text: str, error: float = np.inf, **fields: Any) -> Suspicion:
+        """A suspicion of this op's rule."""
+        return Suspicion(kind, text, error, self.call.op.name, **fields)
+
+
+def examined(call: Call, recorded: bool) -> list[Suspicion]:
+    """What is wrong with the rule of one call; nothing if it is right.
+
+    `recorded` asks also for the gradient as it is recorded, for a second derivative.
+    """
+    case = Case.of(call)
+    found = [*in_place(case)] or [*stale(case)] or [*deaf(case)]
+    if not found and recorded:
+        found = [*redefined(case)]
+    if found or case.looks_right:
+        return found
+    wrong = [i for i in range(len(case.points)) if case.wrong(i).any()]
+    return excused(case, call.op.name) or [explained(case, i) for i in wrong]
+
+
+def same(a: list[Array], b: list[Array]) -> bool:
+    """Whether two gradients are equal but for rounding."""
+    return all(
+        np.allclose(x, y, rtol=1e-9, atol=1e-12 * np.abs(y).max(initial=0), equal_nan=True)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def in_place(case: Case) -> Iterator[Suspicion]:
+    """The rule changes what belongs to others."""
+    node, g, call = case.call.node(), case.g.copy(), case.call
+    shared = {"the incoming gradient g": g, "the result y": node.data}
+    for i, x in enumerate(node.inputs):
+        shared[f"its input {call.name(i)}"] = x.data if isinstance(x, Tensor) else x
+    before = {name: np.copy(x) for name, x in shared.items()}
+    pulled(node, g)
+    for name, x in shared.items():
+        if not np.array_equal(before[name], x, equal_nan=before[name].dtype.kind in "fc"):
+            alone = [pulled(call.node(k), case.g.copy())[0] for k in range(len(case.points))]
+            text = f"the rule changes {name} in place, which others still read; work on a copy"
+            yield case.suspicion("in place", text, case.worst(alone))
+
+
+def stale(case: Case) -> Iterator[Suspicion]:
+    """The rule remembers its last call."""
+    first = pulled(case.call.node(), case.g.copy())
+    copies = [np.copy(gx) for gx in first]
+    second = pulled(case.call.node(), case.g.copy())
+    if not same(copies, second):
+        text = "two equal calls of the rule differ: it adds to what it kept from the one before"
+        added = [later - sooner for sooner, later in zip(copies, second, strict=True)]
+        yield case.suspicion("stale", text, case.worst(added))
+    elif any(np.shares_memory(a, b) for a, b in zip(first, second, strict=True)):
+        text = "the rule gives an array that it keeps: its next call overwrites this gradient"
+        yield case.suspicion("stale", text)
+
+
+def deaf(case: Case) -> Iterator[Suspicion]:
+    """The rule does not take the incoming gradient as a factor."""
+    doubled = pulled(case.call.node(), 2 * case.g)
+    for i, (once, twice) in enumerate(zip(case.rules, doubled, strict=True)):
+        if same([twice], [once]) and once.any():
+            times = case.distance(i, once * case.g) if once.shape == case.g.shape else np.inf
+            text = "the incoming gradient g is ignored; multiply by it"
+            yield case.suspicion("ignores g", text, times, input=case.names[i])
+        elif not same([twice], [2 * once]):
+            text = "not proportional to the incoming gradient g: for 2g it is not twice as large"
+            yield case.suspicion("not linear", text, input=case.names[i])
+
+
+def redefined(case: Case) -> Iterator[Suspicion]:
+    """The rule is right, but what is recorded in its place for a second derivative is not."""
+    with recording(True):
+        again = pulled(case.call.node(), Tensor(case.g))
+    if case.worst(again) > case.limit >= case.error:
+        text = "the rule is right, but recorded for a second derivative it gives something else"
+        if case.call.op.joint is not None:
+            text = "the rule fits the kernel, but the definition means something else"
+        yield case.suspicion("definition", text, case.error)
+
+
+def excused(evidence: Evidence, op: str | None = None) -> list[Suspicion]:
+    """What can make a right rule look wrong: a kink, the rounding of f, or the step."""
+    if evidence.kinks and evidence.error <= evidence.limit:
+        names = [kink.name for kink in evidence.kinks]
+        more = f" and {len(names) - 3} more elements" if len(names) > 3 else ""
+        text = (
+            f"not differentiable at {', '.join(names[:3])}{more}, where a rule gives one of the "
+            "slopes and differences give their mean; move the input"
+        )
+        return [Suspicion("kink", text, evidence.error, op)]
+    if evidence.is_rough and evidence.error <= evidence.limit:
+        text = (
+            f"the rule is right, the differences drown: values are rounded at {evidence.noise:.0e} "
+            f"of their size, as by float32 (float64: 1e-16); compute in float64, or take steps of "
+            f"{evidence.best_step:.0e}"
+        )
+        return [Suspicion("float32", text, evidence.error, op)]
+    if evidence.numbers.method == CENTRAL and (step := evidence.right_at):
+        text = f"the rule is right as steps of {step:.0e} see it; the step of the check misleads"
+        return [Suspicion("step", text, evidence.limit, op)]
+    return []
+
+
+class Claim(NamedTuple):
+    """Of a mistake: if it was made, `got` equals what it should be, or `wanted` where given."""
+
+    kind: str
+    text: str
+    got: Array
+    wanted: Array | None = None
+    factor: float | None = None
+
+
+def explained(case: Case, i: int) -> Suspicion:
+    """The simplest mistake that explains what the rule gives by the point number `i`."""
+    for mistake in MISTAKES:
+        for kind, text, got, wanted, factor in mistake(case, i):
+            error = case.distance(i, got, wanted)
+            if error <= case.limit:
+                return case.suspicion(kind, text, error, input=case.names[i], factor=factor)
+    return unexplained(case, i)
+
+
+def not_finite(case: Case, i: int) -> Iterator[Claim]:
+    """Infinite or not a number."""
+    rule, value = case.rules[i], case.numbers.values[i]
+    lost, unknown = ~np.isfinite(rule), ~np.isfinite(value)
+    if unknown.any():
+        text = f"the function itself is not finite within a step, {place(case, i, unknown)}"
+        yield Claim("domain", text, np.where(unknown, 0, rule), np.where(unknown, 0, value))
+    elif lost.any():
+        text = f"infinite or not a number {place(case, i, lost)}, where the function is smooth"
+        yield Claim("nan", text, np.where(lost, value, rule))
+
+
+def missing(case: Case, i: int) -> Iterator[Claim]:
+    """Nothing at all."""
+    for where in regions(case, i):
+        if not case.rules[i][where].any():
+            text = f"0 {place(case, i, where)}; a term is missing"
+            yield Claim("missing", text, np.where(where, case.numbers.values[i], case.rules[i]))
+
+
+def known_factor(case: Case, i: int) -> Iterator[Claim]:
+    """Too large by a number that has a name: −1, 2, π, the length of an axis."""
+    copies = broadcast_copies(case, i)
+    for where, ratio in ratios(case, i):
+        claim = divided(case, i, where, ratio)
+        if copies > 1 and case.is_near(ratio, 1 / copies):
+            text = f"the mean over {copies} broadcast copies where their sum is due"
+            yield claim._replace(kind="broadcast", text=text)
+        elif copies > 1 and case.is_near(ratio, copies):
+            text = f"{copies} times too large: its {copies} broadcast copies are counted once more"
+            yield claim._replace(kind="broadcast", text=text)
+        elif constant(case, ratio) or length(case, ratio):
+            yield claim
+
+
+def any_factor(case: Case, i: int) -> Iterator[Claim]:
+    """Too large by some number."""
+    for where, ratio in ratios(case, i):
+        if not (constant(case, ratio) or length(case, ratio)):
+            yield divided(case, i, where, ratio)
+
+
+def swapped(case: Case, i: int) -> Iterator[Claim]:
+    """The gradient of another input."""
+    for name, value in zip(case.names, case.numbers.values, strict=True):
+        if value.shape == case.rules[i].shape and name != case.names[i]:
+            text = f"this is the gradient by {name}; the two are swapped"
+            yield Claim("swapped", text, case.rules[i], value)
+
+
+def transposed(case: Case, i: int) -> Iterator[Claim]:
+    """The axes in another order: those of the gradient, or of what it is computed from."""
+    rule = case.rules[i]
+    orders = list(permutations(range(rule.ndim)))[1:] if rule.ndim < 5 else []
+    for order in orders:
+        lengths = [rule.shape[axis] for axis in order]
+        axes = f" (axes in the order {order})" if rule.ndim > 2 else ""
+        back = rule.reshape(lengths).transpose(np.argsort(order))
+        yield Claim("transposed", f"transposed{axes}; right once that is undone", back)
+    for name, node, g in turned(case, i):
+        try:
+            (found,) = pulled(node, g)
+        except Exception:  # other shapes need not fit the rule
+            continue
+        yield Claim("transposed", f"right with {name}.T where the rule has {name}", found)
+
+
+def turned(case: Case, i: int) -> Iterator[tuple[str, Tensor, Array]]:
+    """The call with the last two axes of another input, or of g, in the other order."""
+    for k, name in enumerate(case.names):
+        if k != i and case.points[k].ndim > 1:
+            node, at = case.call.node(i), case.call.places[k]
+            matrix = Tensor(case.points[k].swapaxes(-1, -2))
+            node.inputs = (*node.inputs[:at], matrix, *node.inputs[at + 1 :])
+            yield name, node, case.g.copy()
+    if case.g.ndim > 1:
+        yield "g", case.call.node(i), case.g.swapaxes(-1, -2).copy()
+
+
+def unsummed(case: Case, i: int) -> Iterator[Claim]:
+    """One slice of the result in place of the sum over all of them."""
+    for axis, length in enumerate(case.g.shape):
+        for k in {0, length - 1} if length > 1 else ():
+            g = np.where(np.indices(case.g.shape)[axis] == k, case.g, 0)
+            part = sharpened(Weighted(case.function.f, [g]), case.points, case.best_step)
+            text = f"only slice {k} of axis {axis} of the result counts; the sum over it is missing"
+            yield Claim("broadcast", text, case.rules[i], part.values[i])
+
+
+def missing_factor(case: Case, i: int) -> Iterator[Claim]:
+    """A factor of the chain left out, or there once too often."""
+    result = case.call.node().data
+    for name, x in [*zip(case.names, case.points, strict=True), ("the result y", result)]:
+        try:
+            factor = np.broadcast_to(x, case.g.shape)
+        except ValueError:
+            continue
+        for text, g in (
+            (f"the factor {name} is missing", case.g * factor),
+            (f"{name} is a factor too many", case.g / factor),
+        ):
+            yield Claim("missing factor", text, pulled(case.call.node(i), g)[0])
+
+
+MISTAKES: list[Callable[[Case, int], Iterator[Claim]]] = [
+    not_finite, missing, known_factor, swapped, transposed, unsummed, missing_factor, any_factor,
+]  # fmt: skip
+"""From the simplest to the one that fits a single element by chance."""
+
+
+def unexplained(case: Case, i: int) -> Suspicion:
+    """Where the rule is wrong, when nothing says why."""
+    wrong = case.wrong(i)
+    ratio = case.rules[i][wrong] / case.numbers.values[i][wrong]
+    text = (
+        f"wrong {place(case, i, wrong)}, by no mistake known here; "
+        f"between {ratio.min():.3g} and {ratio.max():.3g} times what it should be"
+    )
+    return case.suspicion("unknown", text, input=case.names[i])
+
+
+def regions(case: Case, i: int) -> list[Array]:
+    """Where a mistake may have been made: everywhere, or where the rule is wrong alone."""
+    wrong = case.wrong(i)
+    return [case.sound[i], wrong] if (wrong != case.sound[i]).any() else [wrong]
+
+
+def ratios(case: Case, i: int) -> Iterator[tuple[Array, float]]:
+    """How many times too large the rule is over each region, by least squares."""
+    rule, value = case.rules[i], case.numbers.values[i]
+    for where in regions(case, i):
+        ratio = float(rule[where] @ value[where] / (value[where] @ value[where]))
+        if ratio and np.isfinite(ratio):
+            yield where, ratio
+
+
+def divided(case: Case, i: int, where: Array, ratio: float) -> Claim:
+    """The claim that the rule is this many times too large in this region."""
+    kind, at = "factor", place(case, i, where)
+    text = f"{ratio:.6g} times what it should be {at}"
+    if ratio < 0 and case.is_near(ratio, 1):
+        kind, text = "sign", f"the wrong sign {at}"
+    elif names := [
+        name for name in (constant(case, ratio), length(case, ratio)) if name not in text
+    ]:
+        text += f" ({' or '.join(names)})"
+    got = np.where(where, case.rules[i] / ratio, case.rules[i])
+    return Claim(kind, text, got, factor=ratio)
+
+
+CONSTANTS = {
+    **{f"{n:.6g}": float(n) for n in (1, 2, 3, 4, 1 / 2, 1 / 4)}, "1/3": 1 / 3,
+    "π": pi, "1/π": 1 / pi, "2π": 2 * pi, "1/2π": 0.5 / pi, "π/180": pi / 180, "180/π": 180 / pi,
+    "√π": sqrt(pi), "2/√π": 2 / sqrt(pi), "√(2π)": sqrt(2 * pi), "√(2/π)": sqrt(2 / pi),
+    "√2": sqrt(2), "1/√2": 1 / sqrt(2), "e": e, "log 2": log(2), "1/log 2": 1 / log(2),
+    "log 10": log(10), "1/log 10": 1 / log(10), "1e-05": 1e-5, "1e-08": 1e-8, "1e-12": 1e-12,
+}  # fmt: skip
+"""Factors that one forgets or writes twice, by name."""
+
+
+def constant(case: Case, ratio: float) -> str:
+    """Which constant a number is, up to its sign; nothing if it is none."""
+    return next((name for name, x in CONSTANTS.items() if case.is_near(ratio, x)), "")
+
+
+def length(case: Case, ratio: float) -> str:
+    """Which length a number is, or one divided by it, up to its sign; nothing if it is none."""
+    for name, x in [*zip(case.names, case.points, strict=True), ("the result", case.g)]:
+        lengths = [(f"axis {axis} of {name}", n) for axis, n in enumerate(x.shape)]
+        for what, n in [*lengths, (f"all of {name}", x.size)]:
+            if case.is_near(ratio, n):
+                return f"the length of {what}"
+            if case.is_near(ratio, 1 / n):
+                return f"1 / the length of {what}"
+    return ""
+
+
+def broadcast_copies(case: Case, i: int) -> int:
+    """How many times each element of the point number `i` was repeated to meet the others."""
+    shape, result = case.points[i].shape, case.g.shape
+    try:
+        np.broadcast_to(case.points[i], result)
+    except ValueError:
+        return 1
+    return prod(result) // max(prod(shape), 1)
+
+
+def place(case: Case, i: int, where: Array) -> str:
+    """A region in words: at every element, only where x < 0, only at x[1, 2]."""
+    count = f"({where.sum()} of {where.size} elements)"
+    if (where | ~case.sound[i]).all():
+        return "at every element"
+    if where.sum() > 1:
+        for text, region in conditions(case, i):
+            if np.array_equal(region & case.sound[i], where):
+                return f"only where {text} {count}"
+    some = [f"{case.names[i]}{element(index)}" for index in np.argwhere(where)[:3]]
+    return f"only at {', '.join(some)}{', …' if where.sum() > 3 else ''} {count}"
+
+
+def conditions(case: Case, i: int) -> Iterator[tuple[str, Array]]:
+    """What may set some elements of the point number `i` apart, and where it holds."""
+    shape = case.points[i].shape
+    alike = [(name, x) for name, x in zip(case.names, case.points, strict=True) if x.shape == shape]
+    for name, x in alike:
+        yield f"{name} < 0", x < 0
+        yield f"{name} > 0", x > 0
+        yield f"|{name}| > 1", np.abs(x) > 1
+        yield f"|{name}| < 1", np.abs(x) < 1
+    for (a, x), (b, y) in permutations(alike, 2):
+        yield f"{a} < {b}", x < y
+    for axis, length in enumerate(shape):
+        for k in range(length):
+            yield f"the index on axis {axis} is {k}", np.indices(shape)[axis] == k

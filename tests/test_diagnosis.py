@@ -1,0 +1,498 @@
+"""What the diagnosis promises: each usual mistake in a rule is called by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations, count
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigrad import TABLE, Tensor, diagnose, gradcheck
+from minigrad.check import COMPLEX, GradientError, as_function, check_op
+from minigrad.diagnosis import Diagnosis
+from minigrad.evidence import STEPS
+from minigrad.op import Op, on
+from minigrad.tensor import unwrap
+
+Array = np.ndarray[Any, Any]
+Rule = Callable[..., Any]
+
+POINTS = np.array([[0.5, -1.2, 2.0], [1.5, 0.3, -0.7]])
+A, B = np.random.default_rng(0).standard_normal((2, 3, 3))
+X, BIAS = np.random.default_rng(1).standard_normal((5, 4)), np.array([1.0, 2.0, 3.0, 4.0])
+
+
+def an_op(forward: Callable[..., Any], *rules: Rule, **fields: Any) -> Op:
+    """A row that is in no table."""
+    return Op("trial", "trial", "trial", forward, rules, **fields)
+
+
+def square(rule: Rule) -> Op:
+    """x² with this rule."""
+    return an_op(np.square, rule)
+
+
+def plus_bias(bias_gradient: Callable[[Array], Any]) -> Op:
+    """x + bias as a fused op, whose rule must sum over the broadcast axis itself."""
+    row = an_op(lambda x, bias: None, definition=lambda x, bias: x + bias)
+    row.kernel(lambda x, bias: (x + bias,))
+    row.rule(lambda g, y, saved, x, bias: (g, bias_gradient(g)))
+    return row
+
+
+def matrix_op(
+    left: Rule = lambda g, y, a, b: g @ b.T, right: Rule = lambda g, y, a, b: a.T @ g
+) -> Op:
+    """A matrix product with these two rules, right unless told otherwise."""
+    return an_op(np.matmul, left, right)
+
+
+def the_only_suspicion(diagnosis: Diagnosis) -> Any:
+    assert not diagnosis.report.ok
+    (suspicion,) = diagnosis.suspicions
+    assert str(suspicion) in str(diagnosis)
+    return suspicion
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "kind", "blamed", "text"),
+    [
+        (plus_bias(lambda g: g[0]), [X, BIAS], "broadcast", "bias", "only slice 0 of axis 0"),
+        (plus_bias(lambda g: g[-1]), [X, BIAS], "broadcast", "bias", "only slice 4 of axis 0"),
+        (plus_bias(lambda g: g.mean(0)), [X, BIAS], "broadcast", "bias", "the mean over 5"),
+        (plus_bias(lambda g: 5 * g.sum(0)), [X, BIAS], "broadcast", "bias", "5 times too large"),
+        (matrix_op(lambda g, y, a, b: g @ b), [A, B], "transposed", "a", "b.T where"),
+        (matrix_op(right=lambda g, y, a, b: a @ g), [A, B], "transposed", "b", "a.T where"),
+        (matrix_op(right=lambda g, y, a, b: a.T @ g.T), [A, B], "transposed", "b", "g.T where"),
+        (matrix_op(lambda g, y, a, b: b @ g.T), [A, B], "transposed", "a", "right once"),
+        (matrix_op(lambda g, y, a, b: b @ g.T), [A[:2], B], "transposed", "a", "right once"),
+        (square(lambda g, y, x: -2 * g * x), [POINTS], "sign", "x", "wrong sign at every element"),
+        (square(lambda g, y, x: 2 * x), [POINTS], "ignores g", "x", "multiply by it"),
+        (square(lambda g, y, x: g * g * x), [POINTS], "not linear", "x", "for 2g"),
+        (
+            an_op(np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: 0 * g),
+            [A, B],
+            "missing",
+            "b",
+            "0 at every element",
+        ),
+        (
+            an_op(np.multiply, lambda g, y, a, b: g, lambda g, y, a, b: g * a),
+            [A, B],
+            "missing factor",
+            "a",
+            "the factor b is missing",
+        ),
+        (
+            an_op(np.exp, lambda g, y, x: g * y * x),
+            [POINTS],
+            "missing factor",
+            "x",
+            "x is a factor too many",
+        ),
+        (
+            square(lambda g, y, x: 2 * g * x * np.where(x < 0, np.nan, 1)),
+            [POINTS],
+            "nan",
+            "x",
+            "only where x < 0 (2 of 6 elements)",
+        ),
+    ],
+)
+def test_a_usual_mistake_is_called_by_its_name(
+    op: Op, inputs: list[Array], kind: str, blamed: str, text: str
+) -> None:
+    suspicion = the_only_suspicion(diagnose(op, inputs))
+    assert (suspicion.kind, suspicion.op, suspicion.input) == (kind, "trial", blamed)
+    assert text in suspicion.text
+    assert suspicion.error < 1e-9 or kind == "not linear"
+
+
+def test_swapped_rules_are_named_in_both_inputs() -> None:
+    swapped = an_op(np.multiply, lambda g, y, a, b: g * a, lambda g, y, a, b: g * b)
+    found = diagnose(swapped, [A, B]).suspicions
+    assert [(s.kind, s.input) for s in found] == [("swapped", "a"), ("swapped", "b")]
+    assert "the gradient by b" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("factor", "name"),
+    [
+        (2.0, "the length of axis 0 of x"),
+        (0.5, "1 / the length of axis 0 of x"),
+        (3.0, "the length of axis 1 of x"),
+        (1 / 6, "1 / the length of all of x"),
+        (np.pi, "π"),
+        (-2 / np.sqrt(np.pi), "2/√π"),
+        (1e-5, "1e-05"),
+        (1.001, "1.001"),
+        (-1.7, "-1.7"),
+    ],
+)
+def test_a_constant_factor_is_measured_and_recognised(factor: float, name: str) -> None:
+    suspicion = the_only_suspicion(diagnose(square(lambda g, y, x: factor * 2 * g * x), POINTS))
+    assert suspicion.kind == "factor"
+    assert suspicion.factor == pytest.approx(factor, rel=1e-9)
+    assert f"{factor:.6g} times what it should be at every element" in suspicion.text
+    assert name in suspicion.text
+
+
+@given(factor=st.floats(1e-3, 1e3), sign=st.sampled_from([-1, 1]), function=st.sampled_from("et"))
+@settings(max_examples=30)
+def test_any_factor_of_any_rule_is_found(factor: float, sign: int, function: str) -> None:
+    factor *= sign
+    rules = {"e": (np.exp, lambda y: y), "t": (np.tanh, lambda y: 1 - y * y)}
+    forward, slope = rules[function]
+    report = gradcheck(
+        an_op(forward, lambda g, y, x: factor * g * slope(y)), POINTS, raise_exception=False
+    )
+    if report.ok:
+        assert factor == pytest.approx(1, abs=1e-9)
+        return
+    assert report.diagnosis is not None
+    suspicion = the_only_suspicion(report.diagnosis)
+    assert suspicion.kind == ("sign" if factor == pytest.approx(-1, rel=1e-8) else "factor")
+    assert suspicion.factor == pytest.approx(factor, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        (lambda x: x < 0, "only where x < 0 (2 of 6 elements)"),
+        (lambda x: np.abs(x) > 1, "only where |x| > 1 (3 of 6 elements)"),
+        (lambda x: np.indices(x.shape)[1] == 2, "only where the index on axis 1 is 2"),
+        (lambda x: x == 2, "only at x[0, 2] (1 of 6 elements)"),
+        (lambda x: (x == 2) | (x == 1.5), "only at x[0, 2], x[1, 0] (2 of 6 elements)"),
+    ],
+)
+def test_where_a_rule_is_wrong_is_told(wrong: Callable[[Array], Array], place: str) -> None:
+    op = square(lambda g, y, x: g * 2 * x * np.where(wrong(x), -1, 1))
+    suspicion = the_only_suspicion(diagnose(op, POINTS))
+    assert suspicion.kind == "sign"
+    assert place in suspicion.text
+
+
+def test_a_mistake_of_no_known_kind_is_said_to_be_unknown() -> None:
+    suspicion = the_only_suspicion(diagnose(square(lambda g, y, x: g * np.exp(x)), POINTS))
+    ratio = np.exp(POINTS) / (2 * POINTS)
+    assert (suspicion.kind, suspicion.error) == ("unknown", np.inf)
+    assert "wrong at every element" in suspicion.text
+    assert f"between {ratio.min():.3g} and {ratio.max():.3g} times" in suspicion.text
+
+
+def test_a_rule_that_adds_to_what_it_keeps_is_stale() -> None:
+    kept = np.zeros(POINTS.shape)
+
+    def rule(g: Array, y: Array, x: Array) -> Array:
+        kept[:] += 2 * g * x
+        return kept.copy()
+
+    op = square(rule)
+    suspicion = the_only_suspicion(diagnose(lambda x: op(op(x)), POINTS))
+    assert (suspicion.kind, suspicion.op) == ("stale", "trial")
+    assert "adds to what it kept" in suspicion.text
+    assert suspicion.error < 1e-9  # what the second call adds is the right gradient
+
+
+def test_a_stale_rule_is_suspected_though_the_first_call_passes() -> None:
+    kept = np.zeros(POINTS.shape)
+
+    def rule(g: Array, y: Array, x: Array) -> Array:
+        kept[:] += 2 * g * x
+        return kept.copy()
+
+    diagnosis = diagnose(square(rule), POINTS)
+    assert diagnosis.report.ok
+    assert [s.kind for s in diagnosis.suspicions] == ["stale"]
+
+
+def test_a_rule_that_gives_an_array_it_keeps_is_stale() -> None:
+    kept = np.zeros(POINTS.shape)
+    op = square(lambda g, y, x: np.multiply(2 * g, x, out=kept))
+    suspicion = the_only_suspicion(diagnose(lambda x: [op(x), op(x)], POINTS))
+    assert suspicion.kind == "stale"
+    assert "its next call overwrites" in suspicion.text
+
+
+def test_a_rule_that_changes_its_incoming_gradient_is_found_in_a_larger_graph() -> None:
+    def rule(g: Array, y: Array, x: Array) -> Array:
+        g *= 2 * x
+        return g
+
+    op = square(rule)
+
+    def f(x: Tensor) -> Tensor:
+        u = np.sin(x)
+        return op(u) + u
+
+    suspicion = the_only_suspicion(diagnose(f, POINTS))
+    assert (suspicion.kind, suspicion.op) == ("in place", "trial")
+    assert "the incoming gradient g in place" in suspicion.text
+    assert suspicion.error < 1e-9  # the rule is right but for that
+
+
+def test_a_rule_that_changes_its_input_is_found() -> None:
+    def rule(g: Array, y: Array, x: Array) -> Array:
+        x *= 2
+        return g * x
+
+    op = square(rule)
+
+    def f(x: Tensor) -> Tensor:
+        u = np.sin(x)
+        before = u * u
+        return op(u) + before
+
+    suspicion = the_only_suspicion(diagnose(f, POINTS))
+    assert suspicion.kind == "in place"
+    assert "its input x in place" in suspicion.text
+
+
+def test_only_the_wrong_op_among_many_is_blamed() -> None:
+    wrong = square(lambda g, y, x: g * x)
+    suspicion = the_only_suspicion(
+        diagnose(lambda x: np.sum(np.tanh(wrong(x @ x.T)) * np.exp(-x.sum())), POINTS)
+    )
+    assert (suspicion.kind, suspicion.op, suspicion.factor) == (
+        "factor",
+        "trial",
+        pytest.approx(0.5),
+    )
+
+
+def test_several_wrong_ops_are_blamed_each_for_its_own_mistake() -> None:
+    one = an_op(np.square, lambda g, y, x: g * x)
+    two = Op("other", "other", "trial", np.sin, (lambda g, y, x: -g * np.cos(x),))
+    found = diagnose(lambda x: two(one(x)), POINTS).suspicions
+    assert [(s.op, s.kind) for s in found] == [("trial", "factor"), ("other", "sign")]
+
+
+@pytest.mark.parametrize(
+    ("f", "what"),
+    [
+        (lambda x: x * x.detach(), "part of the gradient"),
+        (lambda x: 0 * x + np.sin(x.data), "the whole gradient"),
+        (lambda x: Tensor(np.sin(x.data)), "the whole gradient"),
+    ],
+)
+def test_what_leaves_the_graph_is_called_detached(f: Any, what: str) -> None:
+    suspicion = the_only_suspicion(diagnose(f, POINTS))
+    assert (suspicion.kind, suspicion.op, suspicion.input) == ("detached", None, "input 0")
+    assert what in suspicion.text
+
+
+@pytest.mark.parametrize(
+    ("f", "op"),
+    [
+        (lambda x: x.astype(np.float32) ** 2, "astype"),
+        (
+            an_op(
+                lambda x: np.sin(x.astype(np.float32)).astype(np.float64),
+                lambda g, y, x: g * np.cos(x),
+            ),
+            "trial",
+        ),
+    ],
+)
+def test_rounding_to_float32_is_recognised(f: Any, op: str) -> None:
+    diagnosis = diagnose(f, POINTS)
+    suspicion = the_only_suspicion(diagnosis)
+    assert (suspicion.kind, suspicion.op) == ("float32", op)
+    assert "the rule is right" in suspicion.text
+    assert diagnosis.taylor.slope == pytest.approx(2, abs=0.2)
+
+
+def test_a_mistake_is_recognised_through_the_rounding_of_float32() -> None:
+    op = an_op(
+        lambda x: np.sin(np.asarray(x, np.float32)).astype(np.float64),
+        lambda g, y, x: -g * np.cos(x),
+    )
+    suspicion = the_only_suspicion(diagnose(op, POINTS))
+    assert suspicion.kind == "sign"
+    assert 1e-9 < suspicion.error < 1e-3
+
+
+def test_a_step_that_is_too_large_for_the_function_is_recognised() -> None:
+    suspicion = the_only_suspicion(diagnose(lambda x: np.sin(1e5 * np.abs(x)), POINTS))
+    assert (suspicion.kind, suspicion.op) == ("step", "sin")
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "kinks"),
+    [
+        (np.abs, [0.0, 1.0], {0: (-1, 1)}),
+        (lambda x: x.relu(), [0.0, -1.0, 1.0], {0: (0, 1)}),
+        (lambda x: np.max(x), [1.0, 1.0, 0.0], {0: (0, 1), 1: (0, 1)}),
+        (lambda x: np.clip(x, -0.5, 0.5), [0.2, 0.5, -0.5], {1: (1, 0), 2: (0, 1)}),
+        (lambda x: np.abs(x) + x**2, [3.0, 0.0], {1: (-1, 1)}),
+        (lambda x: np.sum(np.where(x.data > 0, 3 * x, x)), [0.0, 1.0], {0: (1, 3)}),
+    ],
+)
+def test_kinks_are_found_with_both_slopes(
+    f: Any, x: list[float], kinks: dict[int, tuple[float, float]]
+) -> None:
+    found = diagnose(lambda x: np.sum(f(x)), np.array(x)).kinks
+    assert {kink.index[0]: (kink.left, kink.right) for kink in found} == {
+        i: pytest.approx(slopes, abs=1e-4) for i, slopes in kinks.items()
+    }
+    assert all(kink.distance == 0 and "has a kink here" in str(kink) for kink in found)
+
+
+def test_a_failure_at_a_kink_is_not_blamed_on_the_rule() -> None:
+    diagnosis = diagnose(lambda x: np.exp(x.relu()), np.array([0.0, 1.0, -1.0]))
+    suspicion = the_only_suspicion(diagnosis)
+    assert (suspicion.kind, suspicion.op) == ("kink", "relu")
+    assert "not differentiable at x[0]" in suspicion.text
+    assert "move the input" in suspicion.text
+    assert [kink.name for kink in diagnosis.kinks] == ["input 0[0]"]
+    assert diagnosis.taylor.slope == pytest.approx(1, abs=0.1)
+
+
+def test_a_kink_within_the_step_is_found_with_its_distance() -> None:
+    diagnosis = diagnose(lambda x: x.relu(), np.array([2e-6, -1.0]))
+    (kink,) = diagnosis.kinks
+    assert kink.distance == pytest.approx(2e-6, rel=1e-3)
+    assert "within the step" in str(kink)
+    assert the_only_suspicion(diagnosis).kind == "kink"
+
+
+def test_a_rule_that_is_wrong_beside_a_kink_is_still_blamed() -> None:
+    op = an_op(lambda x: np.maximum(x, 0), lambda g, y, x: 3 * g * (x > 0))
+    suspicion = the_only_suspicion(diagnose(op, np.array([0.0, 1.0, -1.0, 2.0])))
+    assert (suspicion.kind, suspicion.factor) == ("factor", pytest.approx(3))
+
+
+@given(st.integers(1, 3).flatmap(lambda n: st.lists(st.floats(-5, 5), min_size=n, max_size=n)))
+@settings(max_examples=30)
+def test_smooth_functions_have_no_kinks(x: list[float]) -> None:
+    def f(x: Tensor) -> Tensor:
+        return np.sin(3 * x) + np.exp(-x * x) + x**3
+
+    diagnosis = diagnose(f, np.array(x))
+    assert diagnosis.kinks == ()
+    assert diagnosis.suspicions == ()
+
+
+def test_the_error_of_central_differences_is_a_v() -> None:
+    sweep = diagnose(np.exp, np.array(0.5)).sweep
+    exact = np.exp(0.5)
+    assert (sweep.value, sweep.rule) == (pytest.approx(exact, rel=1e-15),) * 2
+    assert np.array_equal(sweep.steps, STEPS)
+    h = sweep.steps[0]
+    assert sweep.differences[0] == (np.exp(0.5 + h) - np.exp(0.5 - h)) / (2 * h)
+    assert np.array_equal(sweep.errors, np.abs(sweep.differences - sweep.value) / sweep.value)
+    left = sweep.steps >= 1e-4
+    assert sweep.errors[left] == pytest.approx(sweep.steps[left] ** 2 / 6, rel=0.01)
+    best = sweep.steps[np.argmin(sweep.errors)]
+    assert 1e-7 < best < 1e-4
+    assert sweep.errors[-1] > 1e3 * sweep.errors.min()
+
+
+def test_the_best_known_value_needs_no_complex_step() -> None:
+    diagnosis = diagnose(lambda x: np.exp(x) * np.abs(x), np.array(0.5))
+    assert diagnosis.report.method != COMPLEX
+    assert diagnosis.sweep.value == pytest.approx(1.5 * np.exp(0.5), rel=1e-11)
+
+
+@pytest.mark.parametrize(("off", "slope"), [(0.0, 2), (1e-3, 1), (1.0, 1), (-3.0, 1)])
+def test_the_slope_of_the_taylor_remainder_is_2_for_a_right_gradient_alone(
+    off: float, slope: int
+) -> None:
+    op = an_op(np.exp, lambda g, y, x: g * y * (1 + off))
+    taylor = diagnose(op, POINTS).taylor
+    assert taylor.slope == pytest.approx(slope, abs=0.05)
+    assert taylor.remainders.shape == taylor.steps.shape
+
+
+def test_a_linear_function_leaves_no_taylor_remainder() -> None:
+    assert diagnose(lambda x: 3 * x + 1, POINTS).taylor.slope is None
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_rules_of_the_table_get_a_clean_bill(name: str) -> None:
+    f, inputs = as_function(TABLE[name], TABLE[name].examples[0], np.random.default_rng(0))
+    diagnosis = diagnose(f, inputs)
+    assert (diagnosis.report.ok, diagnosis.suspicions, diagnosis.kinks) == (True, (), ())
+    assert "no suspicion" in str(diagnosis)
+    if diagnosis.taylor.slope is not None:
+        assert 1.9 < diagnosis.taylor.slope < 3.1
+
+
+WRONG_SQUARES: dict[str, Rule] = {
+    "sign": lambda g, y, x: -2 * g * x,
+    "factor": lambda g, y, x: 7 * g * x,
+    "ignores g": lambda g, y, x: 2 * x,
+    "nan": lambda g, y, x: g * np.nan,
+    "kept": lambda g, y, x: np.multiply(g, x, out=np.empty(x.shape)),
+    "in place": lambda g, y, x: np.multiply(g, x, out=g),
+    "float32": lambda g, y, x: (2 * g * x).astype(np.float32),
+    "missing": lambda g, y, x: 0 * g,
+}
+
+
+@pytest.mark.parametrize("names", [*combinations(WRONG_SQUARES, 2)], ids=" and ".join)
+def test_several_mistakes_at_once_are_diagnosed_without_a_crash(names: tuple[str, str]) -> None:
+    first, second = (WRONG_SQUARES[name] for name in names)
+    one, other = square(first), Op("other", "other", "trial", np.square, (second,))
+    diagnosis = diagnose(lambda x: other(one(x) + x) * x.relu(), np.append(POINTS, 0.0))
+    assert not diagnosis.report.ok
+    assert {s.op for s in diagnosis.suspicions} & {"trial", "other"}
+
+
+def test_a_wrong_definition_is_told_from_a_wrong_rule() -> None:
+    row = an_op(lambda x: None, definition=lambda x: 2 * x * x * x)
+    row.kernel(lambda x: (x**3,))
+    row.rule(lambda g, y, saved, x: (g * 3 * x**2,))
+    suspicion = the_only_suspicion(diagnose(row, POINTS, order=2))
+    assert (suspicion.kind, suspicion.op) == ("definition", "trial")
+    assert diagnose(row, POINTS).suspicions == ()
+
+
+def test_a_rule_that_loses_its_own_derivative_is_found_at_order_2() -> None:
+    op = an_op(lambda x: x**3, lambda g, y, x: g * (3 * unwrap(x) ** 2))
+    suspicion = the_only_suspicion(diagnose(lambda x: np.sin(op(x)), POINTS, order=2))
+    assert (suspicion.kind, suspicion.op) == ("second derivative", "trial")
+
+
+def test_infinite_scores_of_a_mask_are_nobodys_mistake() -> None:
+    mask, wrong = np.tril(np.ones((3, 3), bool)), square(lambda g, y, x: g * x)
+
+    def f(x: Tensor) -> Tensor:
+        return wrong(np.where(mask, x, -np.inf).softmax())
+
+    assert the_only_suspicion(diagnose(f, A)).op == "trial"
+
+
+def test_a_rule_that_cannot_be_tried_by_itself_is_told() -> None:
+    calls = count()
+    op = square(lambda g, y, x: g * x * (1 if next(calls) < 3 else [1, 2, 3, 4]))
+    suspicion = the_only_suspicion(diagnose(op, POINTS))
+    assert suspicion.kind == "unknown"
+    assert "cannot be tried by itself: " in suspicion.text
+
+
+def test_a_failed_check_carries_the_diagnosis_and_a_passed_one_does_not() -> None:
+    op = an_op(np.square, lambda g, y, x: 4 * g * x, examples=[on((2, 3))])
+    report = gradcheck(op, POINTS, raise_exception=False)
+    assert report.diagnosis is not None
+    assert report.diagnosis.report == gradcheck(op, POINTS, tolerance=2).__class__(
+        **{**vars(report), "diagnosis": None}
+    )
+    with pytest.raises(GradientError, match="suspicion: factor: trial: gradient by x: 2 times"):
+        gradcheck(op, POINTS)
+    assert str(diagnose(op, POINTS)) == str(report)
+    assert "suspicion: factor" in check_op(op)[0].report
+    assert gradcheck(np.square, POINTS).diagnosis is None
+
+
+def test_the_diagnosis_prints_every_decade_of_the_sweep() -> None:
+    diagnosis = diagnose(np.exp, POINTS)
+    lines = str(diagnosis).splitlines()[-12:]
+    assert [float(line.split()[0]) for line in lines] == pytest.approx(list(STEPS[::2]))
+    assert sum(line.endswith("<") for line in lines) == 1
+    for line, difference in zip(lines, diagnosis.sweep.differences[::2], strict=True):
+        assert line.split()[1] == f"{difference:.12g}"
