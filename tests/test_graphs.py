@@ -404,7 +404,7 @@ def test_a_chain_deeper_than_the_recursion_limit_can_be_drawn_whole() -> None:
 def test_never_more_nodes_than_the_limit_and_no_edge_from_nowhere(
     limit: int, layers: int, depth: int | None
 ) -> None:
-    picture = build(Stack(layers)(leaf("x", 3, 4)).sum(), depth, limit=limit)
+    picture = build(Stack(layers)(leaf("x", 3, 4)).sum(), depth=depth, limit=limit)
     ids = {node.id for node in picture.nodes}
     assert 1 <= len(picture.nodes) <= limit
     assert len(ids) == len(picture.nodes)
@@ -463,12 +463,12 @@ def test_rows_carry_the_numbers_of_a_modules_parameters() -> None:
     assert (bias.value, bias.grad) == ((("0",),), (("1",),))
 
 
-def test_a_fused_op_is_one_card_and_can_be_expanded_to_its_definition() -> None:
+def test_an_op_is_one_card_and_can_be_opened_into_its_definition() -> None:
     x = leaf("x", 5, 4)
     mask = np.tri(5, dtype=bool)
     result = Attention()(x, mask)
     assert one(build(result), "attention").rows == (Row("mask", (5, 5), "constant"),)
-    picture = build(result, expand="scaled_dot_product_attention")
+    picture = build(result, open="scaled_dot_product_attention")
     inside = ("Attention", "scaled dot product attention")
     assert [f"{n.label} {n.detail}".strip() for n in picture.nodes if n.path == inside] == [
         "matmul query · keyᵀ", "divide ÷ 1.414", "where else −∞", "softmax",
@@ -478,51 +478,69 @@ def test_a_fused_op_is_one_card_and_can_be_expanded_to_its_definition() -> None:
     assert one(picture, "query").detail == "linear"
 
 
-def test_expanding_everything_opens_each_fused_op_one_level() -> None:
-    picture = build(Attention()(leaf("x", 5, 4)), expand=True)
+def test_definitions_are_opened_as_far_as_they_go() -> None:
+    picture = build(Attention()(leaf("x", 5, 4)), zoom="definition")
     assert ("Attention", "query") in picture.clusters
-    assert "softmax" in labels(picture)
+    inside = ("Attention", "scaled dot product attention")
+    softmax = [node.label for node in picture.nodes if node.path == (*inside, "softmax")]
+    assert softmax == ["subtract", "exp", "sum", "add", "divide"]
+    assert [node.detail for node in picture.nodes if node.path == inside][-1] == "softmax · value"
     products = [node for node in picture.nodes if node.path == ("Attention", "query")]
     assert [node.label for node in products] == ["matmul", "add"]
     assert products[0].detail == "x · weightᵀ"
     assert products[0].rows == (Row("weightᵀ", (4, 4), "parameter"),)
 
 
-def test_expanding_leaves_the_graph_as_it_was() -> None:
+def test_a_definition_is_shown_of_inputs_without_gradients_too() -> None:
+    x, weight = leaf("x", 2, 3), leaf("weight", 3, trained=True)
+    picture = build(mg.layer_norm(x, weight, np.zeros(3)), zoom="definition")
+    assert labels(picture)[:4] == ["x", "mean", "subtract", "multiply"]
+    assert not x.requires_grad
+
+
+def test_a_definition_of_one_op_is_that_op() -> None:
+    x = leaf("x", 2, trained=True)
+    assert labels(build(mg.relu(x), zoom="definition")) == ["x", "relu"]
+
+
+def test_a_definition_that_overflows_is_left_closed() -> None:
+    x = Tensor([[1000.0, 999.0]], requires_grad=True, name="x")
+    picture = build(mg.log_softmax(x), zoom="definition", values=True)
+    assert labels(picture) == ["x", "logsumexp", "subtract"]
+    assert picture.nodes[-1].value == numbers(mg.log_softmax(x).data)
+
+
+def test_opening_leaves_the_graph_as_it_was() -> None:
     x = leaf("x", 5, 4, trained=True)
     result = Attention()(x).sum()
     before = build(result)
-    build(result, expand=True, grads=True)
+    build(result, zoom="definition", grads=True)
     assert build(result) == before
     assert x.grad is None
     result.backward()
     assert x.grad is not None
 
 
-def test_an_expanded_op_has_the_values_and_gradients_of_its_steps() -> None:
+def test_an_opened_op_has_the_values_and_gradients_of_its_steps() -> None:
     x = Tensor([[1.0, 3.0, 0.5]], requires_grad=True, name="x")
     result = mg.softmax(x)
     loss = -np.log(result[0, 1])
     retain_grads(loss)
     loss.backward(retain_graph=True)
-    picture = build(loss, expand=True, values=True, grads=True)
+    picture = build(loss, zoom="definition", values=True, grads=True)
     assert one(picture, "divide").value == numbers(result.data)
     assert one(picture, "subtract").grad == one(picture, "x").grad == numbers(x.grad)
 
 
-def test_every_fused_op_can_be_expanded() -> None:
+def test_every_definition_of_several_ops_can_be_opened() -> None:
     rng = np.random.default_rng(0)
+    of_one = {"embedding", "relu"}
     for op in mg.TABLE.values():
-        if op.joint is not None:
+        if op.definition is not None and not op.composite and op.name not in of_one:
             for example in op.examples:
                 inputs = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in example.draw(rng)]
-                picture = build(op(*inputs, **example.params), expand={op.name})
+                picture = build(op(*inputs, **example.params), open={op.name})
                 assert len(picture.nodes) > 2, op.name
-
-
-def test_expanding_an_op_that_is_not_fused_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"called exp; the possible ones are .*softmax"):
-        build(loss(), expand=["exp"])
 
 
 def test_a_freed_graph_ends_with_a_notice() -> None:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ import numpy as np
 from minigrad.op import Op
 from minigrad.tensor import Tensor
 from viz.nodes import Node, Path, Row, Table
-from viz.trace import Definition, Trace, is_freed
+from viz.trace import Definition, Trace, is_freed, made_by
 
 
 class Cards:
     """What the nodes say."""
 
-    def __init__(self, trace: Trace, values: bool, grads: bool) -> None:
+    def __init__(self, trace: Trace, values: bool, grads: bool, parameters: bool = False) -> None:
         self.trace, self.naming = trace, trace.naming
-        self.values, self.grads = values, grads
+        self.values, self.grads, self.parameters = values, grads, parameters
 
     def node(self, tensor: Tensor) -> tuple[Node, list[int]]:
         """The node of an op or of a leaf, and the tensors that flow into it."""
@@ -37,31 +38,39 @@ class Cards:
         """The one node of a whole module call, and the tensors that flow into it."""
         steps = [(tensor, tensor.op) for tensor in unit if tensor.op is not None]
         constants: dict[tuple[str, tuple[int, ...]], Row] = {}
-        parameters: dict[int, int] = {}
+        parameters: dict[int, Row] = {}
         for step, op in steps:
             for row in self._rows(step, op):
                 if row.family == "constant" and row.name != UNKNOWN:
                     constants[row.name, row.shape] = replace(row, value=None)
             for x in map(self.trace.unturned, self.trace.inputs(step)):
                 if isinstance(x, Tensor) and x.op is None and self.naming.owned(x, step.scope):
-                    parameters[x.order] = x.size
+                    parameters[x.order] = self._parameter(x, path)
 
         size = counted(self.trace.count_ops(unit), "op")
         if parameters:
-            size += " · " + counted(sum(parameters.values()), "param")
-        kind = self.naming.classes[path]
+            size += " · " + counted(sum(prod(x.shape) for x in parameters.values()), "param")
+        listed = list(parameters.values()) if self.parameters else []
+        more = len(listed) - MOST_ROWS
+        kind = self.naming.kind(self.naming.scopes[path])
         node = Node(
             path[-1],
             "card",
             family_of_call({op.family for _, op in steps}),
             "" if bare(kind) == bare(path[-1]) else kind,
             path[:-1],
-            tuple(constants.values()),
+            (*listed[:MOST_ROWS], *constants.values()),
             size,
+            notice=f"… {counted(more, 'more parameter')}" if more > 0 else "",
         )
         inside = {tensor.order for tensor in unit}
         flowing = [x.order for step, _ in steps for x in self.trace.sources(step)]
         return self._with_result(node, steps[-1][0]), [x for x in flowing if x not in inside]
+
+    def _parameter(self, x: Tensor, path: Path) -> Row:
+        """The row of a parameter in the card of the call at `path`, named as that module does."""
+        name = self.naming.owned(x, self.naming.scopes[path]) or "parameter"
+        return Row(name, x.shape, "parameter", self._value(x.data), self._grad(x), x.order)
 
     def _with_result(self, node: Node, result: Tensor) -> Node:
         """The node with the shape, and where asked the numbers, of what comes out of it."""
@@ -151,7 +160,7 @@ class Cards:
         for name, x in zip("ab", self.trace.inputs(step), strict=False):
             factor = self.trace.unturned(x)
             if expanded:
-                op = factor.op if isinstance(factor, Tensor) else None
+                op = made_by(factor, step.scope) if isinstance(factor, Tensor) else None
                 made = display_name(op) if op is not None else name
                 name = self.naming.used(factor, step.scope) or made
             if factor is not x:
@@ -169,6 +178,7 @@ def family_of_call(families: set[str]) -> str:
     return next((family for family in telling if family in families), "module")
 
 
+MOST_ROWS = 8  # parameters that a module's card lists
 UNKNOWN = "constant"  # the name of an array that nothing names
 UNSAID = {"keepdims", "shape"}  # params that the shapes show
 PILLS = {

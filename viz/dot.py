@@ -46,6 +46,9 @@ ROWS = {"parameter": ("#FDEBC8", "#5C3D00"), "constant": ("#F2F2F2", "#444444")}
 CLUSTERS = ("#F7F8FA", "#EEF1F5", "#E4E9F0", "#DAE1EA")  # from the outermost inwards
 INK, GREY, PALE, GRADIENT = "#22272E", "#444444", "#8A929C", "#D55E00"
 EDGE, CLUSTER_EDGE, CLUSTER_NAME, PILL_EDGE = "#5B6470", "#C3CCD8", "#44546A", "#A9B1BC"
+CALM = ("#A9B1BC", "#F1F3F6")  # of what is the same in two graphs
+MARK = "#D55E00"  # of what is not
+COLD, HOT = (255, 255, 255), (150, 120, 205)  # heads of the cheapest and the dearest node
 FONT, LARGE_TEXT, SMALL_TEXT = "Helvetica,Arial,sans-serif", "10.5", "9"  # points
 
 PYGRAPHVIZ = """
@@ -91,13 +94,17 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
 
 def graph(
     result: Result,
-    depth: int | None = None,
+    zoom: str = "op",
     *,
+    open: str | Collection[str] = (),
+    element: int | Sequence[int] | None = None,
+    depth: int | None = None,
     values: bool = False,
     grads: bool = False,
-    expand: bool | Collection[str] = False,
+    parameters: bool = False,
     names: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    costs: bool = False,
 ) -> Picture:
     """The computation graph behind a result, as a `graphviz.Digraph` that a notebook shows.
 
@@ -110,8 +117,12 @@ def graph(
     >>> ">a</FONT>" in picture.source
     True
     """
-    options: dict[str, Any] = {"values": values, "grads": grads, "expand": expand, "names": names}
-    return digraph(build(result, depth, limit=limit, **options))
+    return digraph(
+        build(
+            result, zoom, open=open, element=element, depth=depth, values=values, grads=grads,
+            parameters=parameters, names=names, limit=limit, costs=costs,
+        )
+    )  # fmt: skip
 
 
 def digraph(graph: Graph) -> Picture:
@@ -129,7 +140,7 @@ def digraph(graph: Graph) -> Picture:
         picture.attr(nslimit="2", nslimit1="2")
     picture.note = graph.note
     if graph.note:
-        picture.attr(label=f"<{font(graph.note, PALE)}>", labelloc="b")
+        picture.attr(label=f"<{font(graph.note, GREY)}>", labelloc="b")
     add_cluster(picture, (), graph, {path: i for i, path in enumerate(graph.clusters)})
     add_edges(picture, graph)
     return picture
@@ -165,6 +176,7 @@ def add_edges(picture: graphviz.Digraph, graph: Graph) -> None:
     arriving: dict[str, list[str]] = {}
     for edge in graph.edges:
         arriving.setdefault(edge.target, []).append(edge.source)
+    marked = {(edge.source, edge.target) for edge in graph.edges if edge.marked}
     bits = {node.id: 1 << i for i, node in enumerate(graph.nodes)}
     behind = dict.fromkeys(bits, 0)  # for each node, the bits of all that it was computed from
     for target, sources in arriving.items():
@@ -180,8 +192,9 @@ def add_edges(picture: graphviz.Digraph, graph: Graph) -> None:
                 tooltip=describe(nodes[source]),
                 id=f"{source}-{target}{again}",
                 **{"class": nodes[source].family},
+                **({"color": MARK, "penwidth": "2"} if (source, target) in marked else {}),
             )
-    for together in side_by_side(graph, arriving):
+    for together in (*side_by_side(graph, arriving), *graph.level):
         with picture.subgraph(graph_attr={"rank": "same"}) as row:
             for node_id in together:
                 row.node(node_id)
@@ -208,10 +221,10 @@ def side_by_side(graph: Graph, arriving: Mapping[str, Sequence[str]]) -> list[li
 def attributes(node: Node) -> dict[str, str]:
     """The DOT attributes of a node."""
     common = {"id": node.id, "class": f"{node.kind} {node.family}", "tooltip": describe(node)}
-    border, tint = COLOURS[node.family]
+    border, tint = colours(node)
     if node.kind == "card":
         return {"label": card(node), **common}
-    if node.kind == "sum":
+    if node.kind == "sum" and not node.difference:
         return {
             "label": "+", "shape": "circle", "fixedsize": "true", "width": "0.26",
             "fontsize": "13", "style": "filled", "color": border, "fillcolor": tint, **common,
@@ -219,22 +232,34 @@ def attributes(node: Node) -> dict[str, str]:
     words = [font(node.label, GREY), font(node.detail, PALE)]
     if node.family == "shape" and node.shape is not None:
         words.append(font(f"→ {shape_text(node.shape)}", GREY))
+    words.append(font(node.difference or "", MARK))
+    dashed = node.kind == "stub" or node.difference
     return {
         "label": f"<{' '.join(filter(None, words))}>", "shape": "box", "height": "0.22",
-        "margin": "0.08,0.03", "color": PILL_EDGE, "fillcolor": "white",
-        "style": "rounded,filled,dashed" if node.kind == "stub" else "rounded,filled", **common,
+        "margin": "0.08,0.03", "color": MARK if node.difference else PILL_EDGE,
+        "fillcolor": "white", "style": "rounded,filled,dashed" if dashed else "rounded,filled",
+        **common,
     }  # fmt: skip
+
+
+def colours(node: Node) -> tuple[str, str]:
+    """The border and the tint of a node: its family's, if no cost or difference says else."""
+    border, tint = CALM if node.difference == "" else COLOURS[node.family]
+    if node.heat is not None:
+        steps = ((hot - cold) * node.heat + cold for cold, hot in zip(COLD, HOT, strict=True))
+        tint = "#" + "".join(f"{round(step):02X}" for step in steps)
+    return MARK if node.difference else border, tint
 
 
 def card(node: Node) -> str:
     """An HTML-like label: the op on a tint, what folds into it, its numbers, its shape."""
-    border, tint = COLOURS[node.family]
+    border, tint = colours(node)
     head = f"<B>{font(node.label, 'black', LARGE_TEXT)}</B>"
     if node.detail:
-        head += f" <I>{font(node.detail, GREY)}</I>"
+        head += f" <I>{font(node.detail, INK if node.heat else GREY)}</I>"
     cells = [cell(head, tint)]
     for row in node.rows:
-        tint, colour = ROWS[row.family]
+        tint, colour = (CALM[1], GREY) if node.difference == "" else ROWS[row.family]
         cells.append(cell(font(f"{row.name} {shape_text(row.shape)}", colour), tint))
         cells += number_cells(row, tint)
     if node.size:
@@ -242,11 +267,15 @@ def card(node: Node) -> str:
     cells += number_cells(node)
     if node.shape is not None:
         cells.append(cell(font(shape_text(node.shape), GREY)))
+    cells += [cell(font(words, INK)) for words in node.cost]
+    if node.difference:
+        cells.append(cell(f"<B>{font(node.difference, MARK)}</B>"))
     if node.notice:
         cells.append(cell(f"<I>{font(node.notice, PALE)}</I>"))
     rows = "".join(f"<TR>{one}</TR>" for one in cells)
+    width = '"2" STYLE="DASHED"' if node.difference else '"1"'
     return (
-        f'<<TABLE BORDER="1" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" COLOR="{border}" '
+        f'<<TABLE BORDER={width} CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" COLOR="{border}" '
         f'BGCOLOR="white">{rows}</TABLE>>'
     )
 
@@ -304,7 +333,8 @@ def printable(words: str) -> str:
 def describe(node: Node) -> str:
     """What is shown when one points at a node, or at an edge that leaves it."""
     shape = "" if node.shape is None else f"{shape_text(node.shape)} {node.dtype}"
-    return plain(" · ".join(filter(None, [node.label, node.detail, shape])))
+    words = [node.label, node.detail, shape, *node.cost, node.difference or ""]
+    return plain(" · ".join(filter(None, words)))
 
 
 def render(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +22,7 @@ from minitransformer import (
     causal_mask,
     greedy,
 )
+from minitransformer.config import Norm
 from minitransformer.data import PAD, SPECIAL_TOKENS, Batch, make_batch
 from minitransformer.prediction import Predictor
 
@@ -27,9 +30,6 @@ CONFIG = TransformerConfig(
     14, 14, d_model=64, num_heads=4, num_encoder_layers=2, num_decoder_layers=2, d_ff=128,
     dropout=0.0, max_length=16,
 )  # fmt: skip
-
-MODEL_DEPTH = 3
-"""Of a whole model, attention and feed-forward layers are a card each."""
 
 
 def numbers(rng: np.random.Generator, *shape: int) -> Array:
@@ -67,16 +67,18 @@ def vectors(name: str, length: int) -> Tensor:
     return Tensor(rng.normal(size=(2, length, CONFIG.d_model)), dtype=np.float32, name=name)
 
 
-def attention() -> Tensor:
-    """Multi-head self-attention on five positions under a causal mask."""
+def attention(masked: bool = True) -> Tensor:
+    """Multi-head self-attention on five positions, under a causal mask or under none."""
     x = vectors("x", 5)
-    y = MultiHeadAttention(CONFIG.d_model, CONFIG.num_heads, rng=0)(x, x, causal_mask(5))
+    mask = causal_mask(5) if masked else None
+    y = MultiHeadAttention(CONFIG.d_model, CONFIG.num_heads, rng=0)(x, x, mask)
     return mg.mse_loss(y, vectors("target", 5))
 
 
-def encoder_layer() -> Tensor:
-    """One encoder layer of the paper."""
-    return mg.mse_loss(EncoderLayer(CONFIG, rng=0)(vectors("x", 5)), vectors("target", 5))
+def encoder_layer(norm: Norm = "post") -> Tensor:
+    """One encoder layer of the paper, or one with its layer norms before the sublayers."""
+    layer = EncoderLayer(replace(CONFIG, norm=norm), rng=0)
+    return mg.mse_loss(layer(vectors("x", 5)), vectors("target", 5))
 
 
 def decoder_layer() -> Tensor:
@@ -99,12 +101,14 @@ def loss(model: Transformer, batch: Batch) -> Tensor:
 
 EXAMPLES: dict[str, tuple[Callable[[], Tensor], dict[str, Any]]] = {
     "expression": (expression, {}),
-    "softmax": (softmax, {"expand": True}),
-    "layernorm": (layernorm, {"expand": True}),
-    "attention": (attention, {"expand": True}),
+    "softmax": (softmax, {"zoom": "definition"}),
+    "layernorm": (layernorm, {"zoom": "definition"}),
+    "attention": (attention, {"zoom": "definition"}),
+    "attention-unmasked": (partial(attention, masked=False), {"zoom": "definition"}),
     "encoder-layer": (encoder_layer, {}),
+    "encoder-layer-pre": (partial(encoder_layer, norm="pre"), {}),
     "decoder-layer": (decoder_layer, {}),
-    "transformer": (transformer, {"depth": MODEL_DEPTH}),
+    "transformer": (transformer, {"zoom": "module"}),
 }
 """The examples by the names that the command knows, each with how it is best drawn."""
 
@@ -128,4 +132,4 @@ def of_run(path: str) -> tuple[Tensor, dict[str, Any]]:
     source = list(range(len(SPECIAL_TOKENS), len(predictor.source_vocabulary)))
     source = source[: predictor.max_source]
     answer = greedy(predictor.model, [source], predictor.max_target - 1)[0]  # room for <eos>
-    return loss(predictor.model.eval(), make_batch([(source, answer)])), {"depth": MODEL_DEPTH}
+    return loss(predictor.model.eval(), make_batch([(source, answer)])), {"zoom": "module"}

@@ -5,50 +5,68 @@ look at: parameters and constants fold into the card of the op that uses them, o
 clusters by the module call that made them, and a call nested too deep becomes one card. Nothing
 here knows how a picture is made; `dot.py` does.
 
-Reading order: `nodes.py`, what a Graph is; this file, how one is put together; `trace.py`, which
-tensors get a node and what they are called; `cards.py`, what the nodes say.
+Reading order: `nodes.py`, what a Graph is; `zoom.py`, how closely one looks; this file, how a graph
+is put together; `trace.py`, which tensors get a node and what they are called; `folding.py`, which
+of them share one; `scalars.py`, which become single numbers; `cards.py`, what the nodes say;
+`assembly.py`, the last step.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from minigrad.scalar import Value
-from minigrad.tensor import TABLE, Tensor
-from viz.cards import Cards, bare, counted, operation_text, short, unnumbered
-from viz.nodes import Edge, Graph, Node, Path, prefixes
+from minigrad.tensor import Tensor
+from viz.assembly import Draft, assemble, newest, older_ops
+from viz.cards import Cards, operation_text, short
+from viz.cost import with_costs
+from viz.folding import Folding
+from viz.nodes import Graph, Node, Path, prefixes
+from viz.scalars import Scalars
 from viz.trace import Trace, ancestors, tensors_in
+from viz.zoom import Zoom
 
 Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
 
 READABLE = 150  # nodes; of more than this, modules are folded
-MOST = 1000  # nodes, even where a depth is asked for: Graphviz takes minutes for a few thousand
+MOST = 1000  # nodes, even of what is asked for: Graphviz takes minutes for a few thousand
 
 
 def build(
     result: Result,
-    depth: int | None = None,
+    zoom: str = "op",
     *,
+    open: str | Collection[str] = (),
+    element: int | Sequence[int] | None = None,
+    depth: int | None = None,
     values: bool = False,
     grads: bool = False,
-    expand: bool | Collection[str] = False,
+    parameters: bool = False,
     names: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    costs: bool = False,
 ) -> Graph:
     """The graph behind one result, or behind several.
 
-    depth: module calls nested deeper than this become one card each; left out, it is the largest
-    that shows at most `limit` nodes. limit: the most nodes to show whatever the depth, the newest
-    ones (150; with a `depth`, 1,000). values, grads: with the numbers where they are few, otherwise
-    with what they are like; `retain_grads` lets inner nodes have gradients. expand: draw fused ops
-    by their definitions, all of them or those named. names: what to call leaves and Values that
-    have no name of their own, such as `locals()`.
+    zoom: "model", "module", "op", "definition" or "scalar", see `viz.zoom.ZOOMS`. open: paths of
+    modules whose ops are shown, and of ops whose definitions are, whatever the zoom; all but the
+    end may be left out ("encoder.layers.0.self_attention", "encoder.softmax", "softmax"). With
+    zoom="scalar" these alone are drawn number by number. element: with zoom="scalar", the index of
+    the one element, of the result or of what is opened, that the graph and the gradients are of.
 
-    TypeError for a result that is no Tensor or Value; ValueError for a negative depth, an empty
-    limit, an unknown op to expand.
+    depth: module calls nested deeper than this become one card each; left out, it is the largest
+    that shows at most `limit` nodes. limit: the most nodes to show, the newest ones (150; with a
+    `depth` or `open`, 1,000); of more scalars than that (1,000) there is no graph. values, grads:
+    with the numbers where they are few, otherwise with what they are like; `retain_grads` lets
+    inner nodes have gradients. parameters: module cards list theirs. names: what to call leaves and
+    Values that have no name of their own, such as `locals()`. costs: with the FLOPs and bytes of
+    each node, forward and backward, by the convention of `viz/cost.py`.
+
+    TypeError for a result that is no Tensor or Value; ValueError for an unknown zoom or name to
+    open, an element that there is not, too many scalars, a negative depth, an empty limit, the
+    costs of Values.
 
     >>> import numpy as np
     >>> x = Tensor([[1.0, 2.0]], name="x")
@@ -56,22 +74,36 @@ def build(
     >>> picture = build(np.tanh(x @ w))
     >>> [node.label for node in picture.nodes], picture.nodes[1].rows[0].name
     (['x', 'matmul', 'tanh'], 'w')
+    >>> [node.label for node in build(x @ w, zoom="scalar").nodes]
+    ['x[0,0]', 'x[0,1]', 'w[0,0]', 'w[1,0]', '×', '×', '+']
     """
     roots: list[Any] = list(result) if isinstance(result, Sequence) else [result]
+    zoomed = Zoom.to(zoom, open)
+    if element is not None and zoom != "scalar":
+        raise ValueError('graph: a single element is drawn with zoom="scalar" only')
     if depth is not None and depth < 0:
         raise ValueError(f"graph: depth is a number of levels, 0 or more, not {depth}")
-    if limit is None:
-        limit = READABLE if depth is None else MOST
-    if limit < 1:
+    if depth is not None and zoomed == Zoom("scalar"):
+        raise ValueError("graph: scalars are never folded; leave depth out, or open something")
+    if limit is not None and limit < 1:
         raise ValueError(f"graph: limit is a number of nodes, 1 or more, not {limit}")
     given = {id(x): name for name, x in (names or {}).items()}
+    few = READABLE if limit is None else limit
     if roots and all(isinstance(root, Value) for root in roots):
-        return graph_of_values(roots, given, limit)
+        if costs:
+            raise ValueError("graph: costs are those of Tensors; a Value is a single operation")
+        return graph_of_values(roots, given, few)
     if not roots or not all(isinstance(root, Tensor) for root in roots):
         kinds = ", ".join(sorted({type(root).__name__ for root in roots})) or "nothing"
         raise TypeError(f"graph: a Tensor or a Value, or a list of either, is drawn, not {kinds}")
-    trace = Trace(roots, given, fused_ops(expand), fold_named=not (values or grads))
-    return graph_of_tensors(trace, Cards(trace, values, grads), depth, limit)
+
+    asked_for = depth is not None or zoom == "scalar" or bool(zoomed.opened)
+    most = MOST if limit is None and asked_for else few
+    trace = Trace(roots, given, zoomed, fold_named=not (values or grads))
+    scalars = Scalars(trace, (element,) if isinstance(element, int) else element, most)
+    folding = Folding(trace, depth, few, scalars.shown)
+    graph = graph_of_tensors(folding, scalars, Cards(trace, values, grads, parameters), most)
+    return with_costs(graph, trace.drawn) if costs else graph
 
 
 def retain_grads(result: Tensor) -> None:
@@ -81,136 +113,61 @@ def retain_grads(result: Tensor) -> None:
             tensor.retain_grad()
 
 
-def fused_ops(expand: bool | Collection[str]) -> set[str]:
-    """The names of the ops to be drawn by their definitions."""
-    fused = {name for name, op in TABLE.items() if op.joint is not None}
-    if isinstance(expand, bool):
-        return fused if expand else set()
-    chosen = {expand} if isinstance(expand, str) else set(expand)
-    if unknown := sorted(chosen - fused):
-        raise ValueError(
-            f"graph: no fused op is called {', '.join(unknown)}; "
-            f"the possible ones are {', '.join(sorted(fused))}"
-        )
-    return chosen
+def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int) -> Graph:
+    """The graph of calls that are folded, of ops and of scalars, cut to the newest nodes."""
+    trace, nodes = folding.trace, folding.nodes()
+    whole = [step for step in trace.drawn if step.order not in scalars.shown]
+    used = {x.order for step in whole for x in trace.sources(step)}
+    needless = scalars.leaves - used - trace.roots
+    last_use = {
+        key: max(trace.last_use[x.order] for one in keys for x in folding.units[one])
+        for key, keys in nodes.items()
+        if key not in scalars.shown and key not in needless
+    }
+    kept = newest(last_use, most)
+    home: dict[Any, Any] = {order: folding.drawn(key) for order, key in folding.home.items()}
+    if cards.grads:
+        scalars.backward()
 
-
-class Draft(NamedTuple):
-    """A node on its way into a graph: the key it is known by, and the tensors flowing into it."""
-
-    key: Any
-    node: Node
-    sources: list[int]
-
-
-def graph_of_tensors(trace: Trace, cards: Cards, depth: int | None, limit: int) -> Graph:
-    """The graph with module calls below `depth` folded, cut to its newest `limit` nodes."""
-    paths = [trace.path(tensor) for tensor in trace.drawn]
-    level = deepest_fitting(paths, limit) if depth is None else depth
-
-    units: dict[Any, list[Tensor]] = {}  # the tensors behind each node: one, or those of a call
-    home: dict[int, Any] = {}
-    last_use: dict[Any, int] = {}
-    for tensor, path in zip(trace.drawn, paths, strict=True):
-        key = path[: level + 1] if len(path) > level else tensor.order
-        units.setdefault(key, []).append(tensor)
-        home[tensor.order] = key
-        last_use[key] = max(last_use.get(key, 0), trace.last_use[tensor.order])
-
-    kept = newest(last_use, limit)
-    drafts, folded, older = [], 0, 0
-    for key, unit in units.items():
-        if key not in kept:
+    labels = folding.labels(with_numbers=cards.values or cards.grads)
+    drafts: list[Draft] = []
+    folded = older = 0
+    for key, keys in nodes.items():
+        unit = folding.units[key]
+        if key in scalars.shown:
+            for value in scalars.shown[key]:
+                node, flowing = scalars.card(value, cards.grads)
+                home[value] = value
+                sources = [x for x in flowing if x in home and home[x] not in needless]
+                drafts.append(Draft(value, node, sources))
+        elif key in kept:
+            node, orders = cards.node(unit[0]) if len(unit) == 1 else cards.call(unit, key)
+            orders += folding.joining(key, keys)
+            sources = [x for order in orders for x in scalars.standing_for(order)]
+            tensors = [x.order for one in keys for x in folding.units[one]]
+            node = replace(node, tensors=tuple(tensors), times=len(keys))
+            drafts.append(Draft(key, relabelled(node, key, labels), sources))
+            folded += trace.count_ops(unit) if len(unit) > 1 else 0
+        elif key not in needless:
             older += trace.count_ops(unit)
-            continue
-        node, sources = cards.node(unit[0]) if len(unit) == 1 else cards.call(unit, key)
-        drafts.append(Draft(key, replace(node, tensors=tuple(x.order for x in unit)), sources))
-        folded += trace.count_ops(unit) if len(unit) > 1 else 0
-    notes = trace.notes()
-    if folded and depth is None:
+
+    notes = trace.notes() + scalars.notes()
+    if folded and folding.is_reduced:
         notes.append(
-            f"showing {len(kept):,} nodes at depth {level}; {folded:,} ops are folded into their "
-            "modules, and a larger depth opens more"
+            f"showing {len(kept):,} nodes at depth {folding.depth}; {folded:,} ops are folded into "
+            "their modules, and a larger depth opens more"
         )
-    missing = older_ops(older) if len(kept) < len(units) else ""
-    return assemble(drafts, home, missing, notes)
+    missing = older_ops(older) if len(kept) < len(last_use) else ""
+    depth = folding.depth if folding.is_reduced else None
+    graph = assemble(drafts, home, missing, notes, labels.values(), scalars.rows())
+    return replace(graph, depth=depth)
 
 
-def deepest_fitting(paths: Sequence[Path], limit: int) -> int:
-    """The largest depth at which nodes with these paths are at most `limit`, or 0."""
-    depth = max(map(len, paths), default=0)
-    while depth > 0:
-        calls = {path[: depth + 1] for path in paths if len(path) > depth}
-        if len(calls) + sum(len(path) <= depth for path in paths) <= limit:
-            break
-        depth -= 1
-    return depth
-
-
-def newest(last_use: Mapping[Any, int], limit: int) -> set[Any]:
-    """The `limit` keys used last; one fewer where a stub must stand for the others."""
-    if len(last_use) <= limit:
-        return set(last_use)
-    return set(sorted(last_use, key=last_use.__getitem__)[len(last_use) - limit + 1 :])
-
-
-def older_ops(number: int) -> str:
-    """What the stub says, given the number of ops that are not shown."""
-    return counted(number, "older op") if number else "older inputs"
-
-
-def assemble(
-    drafts: Sequence[Draft], home: Mapping[int, Any], missing: str, notes: Sequence[str]
-) -> Graph:
-    """The finished graph: ids by position, and edges between those ids.
-
-    `home` gives for each source the key of the draft that it is in; what has none is `missing`.
-    """
-    sizes = Counter(path for draft in drafts for path in prefixes(draft.node.path))
-    nodes = [unboxed(draft.node, sizes) for draft in drafts]
-    notes = list(notes)
-    if missing:
-        nodes.append(Node(missing, "stub", "input"))
-        notes.append(f"{missing} left out")
-    nodes = [replace(node, id=f"n{i}") for i, node in enumerate(nodes)]
-    at = {draft.key: i for i, draft in enumerate(drafts)}
-
-    edges: list[Edge] = []
-    for i, draft in enumerate(drafts):
-        arriving: list[Edge] = []
-        for source in draft.sources:
-            origin = nodes[at.get(home[source], -1)]
-            edge = Edge(origin.id, nodes[i].id)
-            # x · x shows as two edges; all that goes from one module call to another as one.
-            merged = origin.size or nodes[i].size or origin.kind == "stub"
-            if not (merged and edge in arriving):
-                arriving.append(edge)
-        edges += arriving
-    return Graph(tuple(nodes), tuple(edges), "; ".join(notes))
-
-
-def unboxed(node: Node, sizes: Mapping[Path, int]) -> Node:
-    """The node without boxes around it that hold nothing but itself, or are filled by another.
-
-    The names of the former pass to the node: the only op of a call of the module `query`, a
-    linear, becomes the card `query` with the detail "linear".
-    """
-    path: list[str] = []
-    own: list[str] = []
-    size_around = 0
-    for name, inside in zip(node.path, prefixes(node.path), strict=True):
-        if sizes[inside] == 1:
-            own.append(unnumbered(name))
-        elif sizes[inside] != size_around:
-            path.append(name)
-        size_around = sizes[inside]
-    if not own:
-        return replace(node, path=tuple(path))
-    if node.size:
-        return replace(node, path=tuple(path), label=" · ".join([*own, node.label]))
-    told = [] if bare(own[-1]) == bare(node.label) else [node.label]
-    detail = " ".join(filter(None, [*told, node.detail]))
-    return replace(node, path=tuple(path), label=" · ".join(own), detail=detail)
+def relabelled(node: Node, key: Any, labels: Mapping[Path, str]) -> Node:
+    """The node with the layers named that it, or a box around it, stands for."""
+    if key in labels and node.size:
+        node = replace(node, label=labels[key], size=f"{node.size} each")
+    return replace(node, path=tuple(labels.get(path, path[-1]) for path in prefixes(node.path)))
 
 
 def graph_of_values(roots: Sequence[Value], given: Mapping[int, str], limit: int) -> Graph:
@@ -241,6 +198,7 @@ def graph_of_values(roots: Sequence[Value], given: Mapping[int, str], limit: int
             op if name else "",
             value=((short(value.data),),),
             grad=((short(value.grad),),),
+            tensors=(value._place,),
         )
         drafts.append(Draft(value._place, node, [x._place for x, _ in value.inputs]))
     older = sum(bool(value._op) for value in values if value._place not in kept)

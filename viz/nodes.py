@@ -34,7 +34,10 @@ class Node:
 
     `kind` is the form: "card", "pill" (an op that only moves elements), "sum" (a residual addition)
     or "stub" (what was left out). `family` is that of the op, or "input", "parameter", "module".
-    `tensors` are the orders of the tensors that it stands for, oldest first.
+    `tensors` are the orders of the tensors that it stands for, oldest first, those of all `times`
+    that a layer repeats. `heat` says how costly it is, from 0 to 1. `difference` is what, in a
+    comparison, sets it apart from the other graph: empty where nothing does, None where nothing is
+    compared.
     """
 
     label: str
@@ -49,25 +52,36 @@ class Node:
     value: Table | None = None
     grad: Table | None = None
     notice: str = ""
+    cost: tuple[str, ...] = ()
+    heat: float | None = None
+    difference: str | None = None
     tensors: tuple[int, ...] = field(default=(), compare=False)
+    times: int = 1
     id: str = ""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """What flows from one node to another, by their ids."""
+    """What flows from one node to another, by their ids; `marked` if only in one of two graphs."""
 
     source: str
     target: str
+    marked: bool = False
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes, each after those that it was computed from, and edges; `note` says what is missing."""
+    """Nodes, each after those that it was computed from, and edges.
+
+    `note` is what to say below. `depth` is the level below which module calls had to be folded, if
+    any had to. `level` holds ids of nodes that are to stand at one height.
+    """
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     note: str = ""
+    depth: int | None = None
+    level: tuple[tuple[str, ...], ...] = ()
 
     @property
     def clusters(self) -> tuple[Path, ...]:

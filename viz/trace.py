@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from minigrad.backward import propagate
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Scope, Tensor, mode, recording
 from viz.nodes import Path
+from viz.zoom import Place, Zoom, check_scalars, unknown
 
 Item = TypeVar("Item", Tensor, Value)
 
@@ -37,21 +40,29 @@ def tensors_in(step: Tensor) -> list[Tensor]:
 
 
 class Definition:
-    """A fused op's definition, standing where a module would: the scope of the ops it records."""
+    """An op's definition, standing where a module would: the scope of the smaller ops it records.
+
+    They are recorded also on inputs that ask for no gradient.
+    """
 
     def __init__(self, step: Tensor, op: Op) -> None:
         self.step, self.op = step, op
 
     def run(self) -> list[Tensor]:
-        """The smaller ops that compute the same, oldest first, on the inputs of the fused one."""
+        """The smaller ops that compute the same, oldest first, on the inputs of the op itself."""
         assert self.op.definition is not None
         inputs = tensors_in(self.step)
+        untracked = [x for x in inputs if not x.tracked and x.dtype.kind == "f"]
         before, mode.scope = mode.scope, Scope(self, self.step.scope)
         try:
-            with recording(True):
+            for x in untracked:
+                x.tracked = True
+            with recording(True), np.errstate(all="ignore"):
                 result = self.op.definition(*self.step.inputs, **self.step.params)
         finally:
             mode.scope = before
+            for x in untracked:
+                x.tracked = False
         parts = ancestors([result], tensors_in, stop=inputs)
         result.name = self.step.name
         if self.step.grad is not None:  # then the smaller ops have theirs too
@@ -75,28 +86,46 @@ class Naming:
 
     def __init__(self, given: Mapping[int, str]) -> None:
         self.given = given
-        self.classes: dict[Path, str] = {}
+        self.scopes: dict[Path, Scope] = {}
+        self._places: dict[int, tuple[Scope, Place]] = {}
         self._paths: dict[int, Path] = {}
         self._calls: Counter[Path] = Counter()
         self._members: dict[int, dict[int, str]] = {}
 
     def path(self, scope: Scope | None) -> Path:
-        """The path of a module call, or of a fused op's definition."""
+        """The path of a module call, or of an op's definition."""
         unknown = []
         while scope is not None and id(scope) not in self._paths:
             unknown.append(scope)
             scope = scope.parent
         path = () if scope is None else self._paths[id(scope)]
         for scope in reversed(unknown):
-            module = scope.module
-            kind = module.op.name if isinstance(module, Definition) else type(module).__name__
-            name = self.owned(module, scope.parent) or kind.replace("_", " ")
-            self._calls[(*path, name)] += 1
-            number = self._calls[(*path, name)]
-            path = (*path, f"{name} ({number})" if number > 1 else name)
+            name = self.owned(scope.module, scope.parent) or self.kind(scope).replace("_", " ")
+            path = self.numbered(path, name)
             self._paths[id(scope)] = path
-            self.classes[path] = kind
+            self.scopes[path] = scope
         return path
+
+    def numbered(self, path: Path, name: str) -> Path:
+        """The path of one more call of this name inside the call at `path`."""
+        self._calls[(*path, name)] += 1
+        number = self._calls[(*path, name)]
+        return (*path, f"{name} ({number})" if number > 1 else name)
+
+    def place(self, scope: Scope | None) -> Place:
+        """Where a call stands, as one who wants to open it says; all calls of a module share it."""
+        if scope is None:
+            return ()
+        if id(scope) not in self._places:
+            name = self.owned(scope.module, scope.parent) or self.kind(scope)
+            # With the scope itself: of one that is gone, another may have the id.
+            self._places[id(scope)] = scope, (*self.place(scope.parent), name)
+        return self._places[id(scope)][1]
+
+    def kind(self, scope: Scope) -> str:
+        """The class of the module, or the op, that a call is of."""
+        module = scope.module
+        return module.op.name if isinstance(module, Definition) else type(module).__name__
 
     def owned(self, x: Any, scope: Scope | None, outermost: bool = False) -> str | None:
         """What the nearest module around (or the outermost) calls a part of it, if one has it."""
@@ -132,17 +161,18 @@ class Trace:
     """
 
     def __init__(
-        self, roots: Sequence[Tensor], given: Mapping[int, str], expand: set[str], fold_named: bool
+        self, roots: Sequence[Tensor], given: Mapping[int, str], zoom: Zoom, fold_named: bool
     ) -> None:
-        self.naming = Naming(given)
-        self._opened: dict[int, Tensor] = {}  # a fused op's result -> the result of its definition
-        tensors = [part for x in ancestors(roots, tensors_in) for part in self._parts(x, expand)]
-        self.roots = {self._opened.get(root.order, root).order for root in roots}
+        self.naming, self.zoom = Naming(given), zoom
+        self._opened: dict[int, Tensor] = {}  # an op's result -> the result of its definition
+        tensors = self._at_zoom(ancestors(roots, tensors_in))
+        self.steps = [x for x in tensors if x.op is not None]
+        self.roots = {self.result(root).order for root in roots}
 
         self._users: dict[int, list[Tensor]] = {}  # of the tensors that may fold
         for step in tensors:
-            for x in self.inputs(step):
-                if isinstance(x, Tensor) and (x.op is None or is_transposed(x)):
+            for x in self.tensors(step):
+                if x.op is None or is_transposed(x):
                     self._users.setdefault(x.order, []).append(step)
 
         self.turned = {x.order for x in tensors if x.op is not None and self._turns(x)}
@@ -166,13 +196,73 @@ class Trace:
                 if x.op is None or x is tensor:
                     self.last_use[x.order] = now
 
-    def _parts(self, tensor: Tensor, expand: set[str]) -> list[Tensor]:
-        """The tensor itself, or those of its definition if it is of a fused op to be expanded."""
-        if tensor.op is None or tensor.op.name not in expand or is_freed(tensor):
-            return [tensor]
-        parts = Definition(tensor, tensor.op).run()
-        self._opened[tensor.order] = parts[-1]
+    def _at_zoom(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors, or those of their definitions where that is how closely to look.
+
+        ValueError for a name to open that is nowhere, and for more scalars than can be computed.
+        """
+        if self.zoom.rung == "scalar":
+            check_scalars([x for x in tensors if self.is_scalar(x)])
+        self._hidden = self.zoom.missing(self._places(tensors))
+        found = [part for x in tensors for part in self._parts(x)]
+        if missing := self.zoom.missing(places := self._places([*tensors, *found])):
+            raise unknown(min(missing), places)
+        return found
+
+    def _places(self, tensors: Iterable[Tensor]) -> set[Place]:
+        """The places of all calls around these tensors, and of the ops that can be opened."""
+        scopes: dict[int, Scope] = {}
+        places = set()
+        for x in tensors:
+            scope = x.scope
+            while scope is not None and id(scope) not in scopes:
+                scopes[id(scope)] = scope
+                scope = scope.parent
+            if x.op is not None and (x.op.definition or self.zoom.rung == "scalar"):
+                places.add(self._place(x, x.op))
+        return places | {self.naming.place(scope) for scope in scopes.values()}
+
+    def _place(self, step: Tensor, op: Op) -> Place:
+        return (*self.naming.place(step.scope), op.name)
+
+    def _is_named(self, step: Tensor, op: Op) -> bool:
+        return self.zoom.names(self._place(step, op))
+
+    def is_scalar(self, step: Tensor) -> bool:
+        """Whether an op is to be drawn number by number."""
+        if step.op is None or self.zoom.rung != "scalar" or is_freed(step):
+            return False
+        return self.zoom.everywhere or self._is_named(step, step.op) or self.is_inside(step.scope)
+
+    def is_inside(self, scope: Scope | None) -> bool:
+        """Whether a call, or one around it, is among those to open."""
+        place = self.naming.place(scope)
+        return any(self.zoom.names(place[:level]) for level in range(1, len(place) + 1))
+
+    def _parts(self, step: Tensor) -> list[Tensor]:
+        """The step itself, or those of its definition, by theirs in turn, if it is to be opened.
+
+        A name to open that no recorded op or module has is looked for inside of definitions. What
+        is defined by a single op, and what overflows in its definition alone, stays as it is.
+        """
+        op = step.op
+        if op is None or op.definition is None or is_freed(step):
+            return [step]
+        wanted = self.zoom.everywhere or self._is_named(step, op) or self.is_scalar(step)
+        if not wanted and not self._hidden:
+            return [step]
+        own = Definition(step, op).run()
+        parts = [part for x in own for part in self._parts(x)]
+        found = len(parts) > len(own) or any(map(self.is_scalar, parts))
+        lost = np.isfinite(own[-1].data).sum() < np.isfinite(step.data).sum()
+        if len(own) == 1 or lost or not (wanted or found):
+            return [step]
+        self._opened[step.order] = self.result(own[-1])
         return parts
+
+    def result(self, x: Tensor) -> Tensor:
+        """The tensor itself, or the result of the definition that its op is drawn by."""
+        return self._opened.get(x.order, x)
 
     def _turns(self, x: Tensor) -> bool:
         """Whether this is a matrix transposed for a single product, in the same call."""
@@ -203,7 +293,11 @@ class Trace:
 
     def inputs(self, step: Tensor) -> list[Any]:
         """An op's inputs, expanded ones replaced by the result of their definition."""
-        return [self._opened.get(x.order, x) if isinstance(x, Tensor) else x for x in step.inputs]
+        return [self.result(x) if isinstance(x, Tensor) else x for x in step.inputs]
+
+    def tensors(self, step: Tensor) -> list[Tensor]:
+        """Those of an op's inputs that are Tensors."""
+        return [x for x in self.inputs(step) if isinstance(x, Tensor)]
 
     def unturned(self, x: Any) -> Any:
         """The input itself, or the matrix of which it is the folded transpose."""
@@ -211,7 +305,7 @@ class Trace:
 
     def sources(self, step: Tensor) -> list[Tensor]:
         """The inputs of an op that have a node."""
-        found = [self.unturned(x) for x in self.inputs(step) if isinstance(x, Tensor)]
+        found = [self.unturned(x) for x in self.tensors(step)]
         return [x for x in found if x.order not in self.parameters and x.order not in self.numbers]
 
     def path(self, tensor: Tensor) -> Path:
@@ -250,6 +344,16 @@ class Trace:
 def is_freed(tensor: Tensor) -> bool:
     """Whether a backward pass has let go of the op's inputs."""
     return tensor.op is not None and not tensor.inputs
+
+
+def made_by(x: Tensor, scope: Scope | None) -> Op | None:
+    """The op that a tensor is the result of, as seen from a call: that whose definition made it."""
+    op, inner = x.op, x.scope
+    while inner is not None and inner is not scope:
+        if isinstance(inner.module, Definition):
+            op = inner.module.op
+        inner = inner.parent
+    return op
 
 
 def is_transposed(tensor: Tensor) -> bool:

@@ -6,7 +6,8 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ def computation(
     held-out data), or an expression with `inputs` such as "x=4x3", random by `seed`. ValueError
     when it is none of these, or when it fails.
     """
-    file, is_function, function = what.rpartition(":")
+    file, is_function, name = what.rpartition(":")
     if is_function and file.endswith(".py"):
-        found: Tensor | Value = of_function(Path(file), function)
+        found: Tensor | Value = of_function(Path(file), name)
         options: dict[str, Any] = {}
     elif what in EXAMPLES:
         compute, options = EXAMPLES[what]
@@ -47,27 +48,61 @@ def computation(
 
 
 def of_function(file: Path, name: str) -> Tensor | Value:
-    """The result of a function in a file; what goes wrong there becomes one line with its place."""
+    """The result of a function in a file, called without arguments."""
+    result = function_of(file, name)()
+    if not isinstance(result, Tensor | Value):
+        raise ValueError(f"{file}: {name}() gives {type(result).__name__}, not a Tensor or a Value")
+    return result
+
+
+def function_of(file: Path, name: str) -> Callable[..., Any]:
+    """A function in a file; what goes wrong there becomes one line with its place."""
     if not file.is_file():
         raise ValueError(f"{file}: no such file")
-    folder = str(file.resolve().parent)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, folder)  # the file may import its neighbours
-    try:
+    with of_user(file):
         spec.loader.exec_module(module)
-        function = getattr(module, name, None)
-        result = function() if callable(function) else None
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ValueError(f"{file} has no function {name!r}")
+
+    def called(*args: Any) -> Any:
+        with of_user(file):
+            return function(*args)
+
+    return called
+
+
+@contextmanager
+def of_user(file: Path) -> Iterator[None]:
+    """A block that runs a file of a user: it may import its neighbours; errors become one line."""
+    folder = str(file.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
     except Exception as error:
         raise ValueError(f"{place(error, file)}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(folder)
-    if not callable(function):
-        raise ValueError(f"{file} has no function {name!r}")
-    if not isinstance(result, Tensor | Value):
-        raise ValueError(f"{file}: {name}() gives {type(result).__name__}, not a Tensor or a Value")
-    return result
+
+
+def function(
+    what: str, words: Sequence[str], seed: int = 0
+) -> tuple[Callable[..., Any], list[Any]]:
+    """(f, inputs) of FILE.py:FUNCTION, or of an expression, on inputs such as "x=4x3" in order.
+
+    ValueError when it is neither, or without inputs.
+    """
+    inputs = read_inputs(words, seed)
+    if not inputs:
+        raise ValueError(f"give the inputs of {what!r}, as in x=4x3")
+    file, is_function, name = what.rpartition(":")
+    if is_function and file.endswith(".py"):
+        return function_of(Path(file), name), list(inputs.values())
+    evaluate(what, inputs)  # what is wrong with it is best said at once
+    return lambda *args: evaluate(what, dict(zip(inputs, args, strict=True))), list(inputs.values())
 
 
 def place(error: Exception, file: Path) -> str:
