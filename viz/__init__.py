@@ -10,14 +10,18 @@ from viz.dot import RenderError, graph, render
 from viz.graphs import retain_grads
 from viz.maps import draw_attention
 from viz.pages.attention import attention
+from viz.pages.explain import explain
 from viz.pages.film import film
 from viz.plots import draw_curve
 
 __all__ = [
     "RenderError",
+    "attention",
     "compare",
     "draw_attention",
     "draw_curve",
+    "explain",
+    "film",
     "graph",
     "render",
     "retain_grads",

@@ -1,0 +1,323 @@
+"""The page of a backward pass: every step that the engine takes, with its numbers.
+
+`viz.steps` records the passes and divides them into views and steps. Here they become what the
+script reads: each array, rule and picture once, in tables, and numbers that point into them.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import json
+import re
+import zlib
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.rules import INFIX
+from minigrad.scalar import Value
+from minigrad.tensor import Array, Tensor
+from viz import dot
+from viz.formulas import rules_at
+from viz.mathml import mathml
+from viz.pages.page import Page, page, plain
+from viz.steps import Item, Items, Sent, Unit, View, passed, record, results, views
+
+FULL = 64  # elements: larger arrays are summarised
+BINS = 24  # of a histogram
+
+
+def explain(
+    result: Tensor | Value, names: Mapping[str, Any] | None = None, title: str | None = None
+) -> Page:
+    """The backward pass from `result` as a page: its graph, and the steps there and back.
+
+    The numbers are those of the engine, which runs for it; `.grad` is left as it is, and so is the
+    graph. A result of several elements starts from a gradient of ones. names: what to call leaves
+    and Values without a name of their own, such as `locals()`. title: the page's heading.
+
+    TypeError for what is no Tensor or Value; RuntimeError where no gradient is required, or where
+    an earlier `backward()` has freed the graph.
+
+    >>> x = Tensor([[1.0, 2.0]], requires_grad=True, name="x")
+    >>> "<h1>(2x)²</h1>" in explain(((2 * x) ** 2).sum(), title="(2x)²").html
+    True
+    """
+    items = record(result, names)
+    last = items[max(items)]
+    title = title or f"The backward pass of {last.label}"
+    gathered = Gathered(items, views(items, last.label, names)).data
+    text = json.dumps(gathered, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    body = f"<style>{dark_colours()}</style>\n" + BODY.format(title=html.escape(title))
+    return page("explain", title, body, {"packed": deflated(text)}, height=800)
+
+
+BODY = """
+<header class="bar">
+  <h1>{title}</h1>
+  <nav id="trail" aria-label="modules around this view"></nav>
+</header>
+<svg width="0" height="0" aria-hidden="true" class="defs"><defs>
+  <marker id="upstream" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="3.4" markerHeight="3.4"
+    orient="auto-start-reverse"><path d="M0,0 L8,4 L0,8 z"/></marker>
+</defs></svg>
+<main>
+  <section class="picture" aria-label="the graph">
+    <div id="graph" tabindex="0"></div>
+    <div class="under">
+      <p id="key" class="grey"></p>
+      <button type="button" id="smaller" title="smaller (−)">−</button>
+      <button type="button" id="larger" title="larger (+)">+</button>
+    </div>
+  </section>
+  <section class="side">
+    <div class="controls">
+      <button type="button" id="first" title="to the start (Home)">|◀</button>
+      <button type="button" id="back" title="one step back (←)">◀</button>
+      <button type="button" id="forward" title="one step on (→)">▶</button>
+      <button type="button" id="last" title="to the end (End)">▶|</button>
+      <button type="button" id="play" title="play or pause (space)">play</button>
+      <span id="count" class="grey" role="status"></span>
+      <input type="range" id="slider" min="0" value="0" aria-label="step">
+    </div>
+    <article id="step" aria-labelledby="what"></article>
+  </section>
+</main>
+"""
+
+
+class Table:
+    """A list in which each entry stands once; `place` says where."""
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = []
+        self._places: dict[Hashable, int] = {}
+
+    def place(self, key: Hashable, entry: Callable[[], Any]) -> int:
+        """The place of the entry with this key, which is made and put at the end if it is new."""
+        if key not in self._places:
+            self._places[key] = len(self.entries)
+            self.entries.append(entry())
+        return self._places[key]
+
+
+class Arrays:
+    """The arrays of a page: small ones in full, others by what they are like."""
+
+    def __init__(self) -> None:
+        self.table = Table()
+        self._known: dict[int, tuple[Array, int]] = {}  # the array too, so that its id stays its
+
+    def place(self, array: Array) -> int:
+        """The place of an array: of the same one, or of one with the same numbers."""
+        if id(array) not in self._known:
+            entry = described(array)
+            at = self.table.place(json.dumps(entry), lambda: entry)
+            self._known[id(array)] = array, at
+        return self._known[id(array)][1]
+
+
+def described(array: Array) -> dict[str, Any]:
+    """An array for the page: its shape, its dtype, and either its `values` in C order, each in the
+    digits that its dtype needs, or its extremes, its mean and a histogram of its finite values."""
+    entry: dict[str, Any] = {"shape": list(array.shape), "dtype": array.dtype.name}
+    if array.size <= FULL:
+        flat = array.ravel()
+        if array.dtype.kind == "f":
+            entry["values"] = [plain(float(str(x))) for x in flat]
+        else:
+            entry["values"] = [plain(x) for x in flat]
+        return entry
+    finite = array[np.isfinite(array)].astype(np.float64)
+    if lost := array.size - finite.size:
+        entry["notFinite"] = lost
+    if finite.size:
+        low, high = finite.min(), finite.max()
+        entry |= {"min": plain(low), "mean": plain(finite.mean()), "max": plain(high)}
+        if low < high and np.isfinite(high - low):
+            entry["bins"] = np.histogram(finite, BINS, (low, high))[0].tolist()
+    return entry
+
+
+class Gathered:
+    """All that the script reads: the items and views, and the tables that they point into.
+
+    Another item is pointed to by its place among them.
+    """
+
+    def __init__(self, items: Items, found: Sequence[View]) -> None:
+        self.items = items
+        self.at = {order: i for i, order in enumerate(items)}
+        self.arrays, self.formulas, self.pictures = Arrays(), Table(), Table()
+        self.data = {
+            "items": [self.item(item) for item in items.values()],
+            "views": [self.view(view) for view in found],
+            "arrays": self.arrays.table.entries,
+            "formulas": self.formulas.entries,
+            "pictures": self.pictures.entries,
+        }
+
+    def item(self, item: Item) -> dict[str, Any]:
+        """A Tensor or a Value, and what came to it."""
+        data: dict[str, Any] = {
+            "label": item.label,
+            "op": item.op,
+            "path": ".".join(item.path),
+            "params": item.params,
+            "value": self.arrays.place(item.value),
+        }
+        if item.op:
+            data["inputs"] = [
+                [
+                    x.name,
+                    x.order if x.order is None else self.at[x.order],
+                    self.arrays.place(x.value),
+                ]
+                for x in item.operands
+            ]
+            # In layers that are alike, the formulas are the same.
+            key = item.op, item.params, tuple(x.value.shape for x in item.operands)
+            data["formulas"] = self.formulas.place(key, lambda: formulas(item))
+            if isinstance(item.origin, Value):
+                data["slopes"] = [plain(slope) for _, slope in item.origin.inputs]
+        if item.gradient is not None:
+            data["gradient"] = self.arrays.place(item.gradient)
+            data["received"] = [self.sent(sent) for sent in item.received]
+        return data
+
+    def sent(self, sent: Sent) -> list[Any]:
+        """A contribution: from where, by which input; its numbers and those it adds up to; where
+        broadcasting was undone, what the rule gave and the axes summed over."""
+        numbers: list[Any] = [self.arrays.place(sent.summed), self.arrays.place(sent.total)]
+        if sent.ruled.shape != sent.summed.shape:
+            numbers += [self.arrays.place(sent.ruled), list(sent.axes)]
+        return [self.at[sent.source], sent.place, *numbers]
+
+    def view(self, view: View) -> dict[str, Any]:
+        """A view: its picture, where the items are in it, its units, and their two orders."""
+        units = list({id(unit): unit for unit in [*view.forward, *view.backward]}.values())
+        number = {id(unit): i for i, unit in enumerate(units)}
+        source = dot.digraph(view.graph).source
+        return {
+            "title": view.title,
+            "parent": view.parent,
+            "picture": self.pictures.place(source, lambda: drawn(source)),
+            "homes": {self.at[order]: nodes for order, nodes in view.homes.items()},
+            "units": [self.unit(unit) for unit in units],
+            "forward": [number[id(unit)] for unit in view.forward],
+            "backward": [number[id(unit)] for unit in view.backward],
+        }
+
+    def unit(self, unit: Unit) -> dict[str, Any]:
+        """What a step is about; of a folded one, also what passes through it as a whole."""
+        data: dict[str, Any] = {
+            "label": unit.label,
+            "members": [self.at[order] for order in unit.members],
+            "nodes": unit.nodes,
+        }
+        if unit.folded:
+            data |= {"folded": True, "view": unit.view}
+            data["results"] = [self.at[order] for order in results(self.items, unit)]
+            data["passed"] = [
+                [self.at[target], self.arrays.place(summed), number]
+                for target, summed, number in passed(self.items, unit)
+            ]
+        return data
+
+
+def formulas(item: Item) -> dict[str, Any]:
+    """How an item is computed, as MathML, and its rules, one for each input."""
+    names = [x.name for x in item.operands]
+    if isinstance(item.origin, Value):
+        computed = mathml(f"y = {scalar_text(item.origin)}")
+        return {"computed": computed, "rules": [scalar_rule()] * len(names)}
+    op = item.origin.op
+    rules = [rule._asdict() for rule in rules_at(item.origin)]
+    computed = rules[0]["mathml"] if op.joint else mathml(f"y = {call_text(op.name, names)}")
+    return {"computed": computed, "rules": rules}
+
+
+def call_text(op: str, names: list[str]) -> str:
+    """An op applied to inputs of these names, as Python."""
+    if op in INFIX and len(names) == 2:
+        return f"{names[0]} {INFIX[op][0]} {names[1]}"
+    if op == "getitem":
+        return f"{names[0]}[index]"
+    return f"-{names[0]}" if op == "negative" else f"{op}({', '.join(names)})"
+
+
+SCALAR_OPS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "**": "power",
+              "neg": "negative"}  # fmt: skip
+"""The names that the ops of Tensors have for those of Values."""
+
+
+def scalar_text(value: Value) -> str:
+    """How a Value was computed, as Python; a plain number as its exponent is part of the op."""
+    op: str = value._op
+    if op.startswith("**") and len(op) > 2:
+        return f"x ** {float(op[2:]):g}"
+    return call_text(SCALAR_OPS.get(op, op), ["a", "b"] if len(value.inputs) == 2 else ["x"])
+
+
+def scalar_rule() -> dict[str, Any]:
+    """The one rule of all Values, and the line of `Value.backward` where it stands."""
+    lines, first = inspect.getsourcelines(Value.backward)
+    at = next(i for i, line in enumerate(lines) if "* slope" in line)
+    return {
+        "mathml": mathml("g · slope"),
+        "file": "minigrad/scalar.py",
+        "line": first + at,
+        "source": lines[at].strip(),
+        "note": "Each operation keeps its slope by each input: how fast it changes with it.",
+    }
+
+
+def drawn(source: str) -> str:
+    """A picture as SVG, without what only a viewer of files needs; a hint shows what is where."""
+    svg = dot.lay_out(source, "svg").decode()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->|<title>.*?</title>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<a xlink:title="([^"]*)">', r"<a><title>\1</title>", svg)
+    svg = re.sub(r' (?:xml:space|xmlns:xlink|font-family)="[^"]*"', "", svg)
+    return re.sub(r"\s*\n\s*", " ", svg)
+
+
+def dark_colours() -> str:
+    """Style rules that give each colour of `viz.dot` its counterpart in the dark."""
+
+    def mixed(colour: str, percent: int, other: str) -> str:
+        return f"color-mix(in srgb, {colour} {percent}%, {other})"
+
+    fills = {tint: mixed(border, 34, "var(--paper)") for border, tint in dot.COLOURS.values()}
+    for tint, text in dot.ROWS.values():
+        fills |= {tint: mixed(text, 55, "var(--paper)"), text: mixed(text, 22, "white")}
+    for level, tint in enumerate(dot.CLUSTERS):
+        fills[tint] = mixed(dot.CLUSTER_EDGE, 5 + 4 * level, "var(--paper)")
+    fills |= {
+        "white": "var(--panel)",
+        dot.INK: "var(--ink)",
+        dot.GREY: "var(--grey)",
+        dot.PALE: "var(--grey)",
+        dot.GRADIENT: "var(--gradient)",
+        dot.CLUSTER_NAME: mixed(dot.CLUSTER_NAME, 35, "white"),
+        dot.EDGE: "var(--grey)",
+    }
+    strokes = {border: mixed(border, 80, "white") for border, _ in dot.COLOURS.values()}
+    strokes |= {
+        dot.EDGE: "var(--grey)",
+        dot.CLUSTER_EDGE: mixed(dot.CLUSTER_EDGE, 35, "var(--paper)"),
+        dot.PILL_EDGE: mixed(dot.PILL_EDGE, 60, "var(--paper)"),
+    }
+    return "\n".join(
+        f'#graph [{what}="{light}" i] {{ {what}: light-dark({light}, {dark}); }}'
+        for what, colours in (("fill", fills), ("stroke", strokes))
+        for light, dark in colours.items()
+    )
+
+
+def deflated(text: str) -> str:
+    """A text for `inflated` in page.js: deflated, as base64."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
