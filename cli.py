@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from io import TextIOWrapper
@@ -16,14 +17,21 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 import numpy as np
 
+from minigrad.tensor import Tensor
 from minitransformer.config import TrainingConfig
 
 if TYPE_CHECKING:
+    from minigrad.diagnosis import Diagnosis
+    from minigrad.why import Explanation
+    from minitransformer.prediction import Predictor
     from minitransformer.runs import Run
     from minitransformer.training import Record, Trainer
+    from viz.pages.page import Page
 
-GRAPHS = ("expression", "softmax", "layernorm", "attention", "encoder-layer", "decoder-layer",
-          "transformer")  # fmt: skip
+GRAPHS = ("expression", "softmax", "layernorm", "attention", "attention-unmasked", "encoder-layer",
+          "encoder-layer-pre", "decoder-layer", "transformer")  # fmt: skip
+PAGES = (".html", ".htm")
+ZOOMS = ("model", "module", "op", "definition", "scalar")
 
 
 class Commands(click.Group):
@@ -31,7 +39,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # training itself refuses NaN
+            # Training itself refuses NaN, and what looks inside shows it.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 return super().invoke(ctx)
         except (BrokenPipeError, click.exceptions.Exit, click.Abort):
             raise
@@ -92,8 +101,14 @@ def setting_options(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], C
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings")
 @click.option("--out", type=click.Path(path_type=Path), help="run folder  [default: runs/TASK]")
 @click.option("--resume", is_flag=True, help="go on with the run in --out")
+@click.option("--film", is_flag=True, help="keep what every head looks at, for `minigrad film`")
 def train(
-    task: str | None, config: Path | None, out: Path | None, resume: bool, **given: Any
+    task: str | None,
+    config: Path | None,
+    out: Path | None,
+    resume: bool,
+    film: bool,
+    **given: Any,
 ) -> None:
     """Train a transformer to copy, reverse or sort sequences, or on your own pairs (--data).
 
@@ -128,7 +143,7 @@ def train(
         trainer = Trainer(settings)
         run = Run.create(out or unused(Path("runs") / settings.task), asdict(settings))
         run.save(*trainer.state())  # to know now, not in a minute, if the disk is full
-    follow(trainer, run)
+    follow(trainer, run, film or (run.path / "film").exists())
 
 
 def with_task(settings: dict[str, Any]) -> dict[str, Any]:
@@ -149,11 +164,12 @@ def unused(path: Path) -> Path:
     return candidate
 
 
-def follow(trainer: Trainer, run: Run) -> None:
+def follow(trainer: Trainer, run: Run, filmed: bool) -> None:
     """Train, showing progress and writing everything down; Ctrl-C stops after the step in hand."""
     from rich.console import Console
 
     from minigrad.nn import count_parameters
+    from minitransformer.film import Camera
 
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     task = trainer.task
@@ -161,15 +177,20 @@ def follow(trainer: Trainer, run: Run) -> None:
         f"{task.name}: {count_parameters(trainer.model):,} parameters, "
         f"{len(task.test):,} held-out sequences, up to {trainer.config.steps:,} steps → {run.path}"
     )
+    camera = Camera(run, trainer) if filmed else None
     with stopped_by_ctrl_c(trainer):
         with progress(console, trainer) as show:
             for record in trainer.run():
                 run.append_metrics(record)
                 show(record)
+                if camera:
+                    camera.capture()
                 if "exact_match" in record:
                     run.save(*trainer.state())
         if not trainer.stopped:
             finish(trainer, run, console)
+            if camera:
+                console.print(f"see it learn: minigrad film {quote(str(run.path))} -o film.html")
             return
     run.save(*trainer.state())
     console.print(
@@ -285,8 +306,7 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
             sources.append(predictor.read(line))
         except ValueError as error:
             raise ValueError(f"line {number}: {error}" if text is None else error) from error
-        for token in predictor.unknown(line):
-            click.echo(f"note: {token!r} is not in the vocabulary; it is read as <unk>", err=True)
+        note_unknown(predictor, line)
     for answer in predictor.answer(sources, beam):
         click.echo(answer)
     if attention is not None:
@@ -298,43 +318,248 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
             )
 
 
-@main.command()
-@click.argument("what", metavar="|".join((*GRAPHS, "RUN")))
+def note_unknown(predictor: Predictor, text: str) -> None:
+    """Say which tokens of a text the run has never seen."""
+    for token in predictor.unknown(text):
+        click.echo(f"note: {token!r} is not in the vocabulary; it is read as <unk>", err=True)
+
+
+def of_computation(
+    metavar: str = "[NAME=SHAPE]...",
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The arguments that name a computation: WHAT, words such as an expression's inputs, a seed."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for decorate in (
+            click.option("--seed", type=int, default=0, help="seed of random inputs  [default: 0]"),
+            click.argument("words", nargs=-1, metavar=metavar),
+            click.argument("what"),
+        ):
+            command = decorate(command)
+        return command
+
+    return add
+
+
+WHAT = (
+    f"WHAT is an example ({', '.join(GRAPHS)}), a run folder, FILE.py:FUNCTION, or an expression "
+    'with its inputs: "mean((tanh(x @ w + b) - y)**2)" x=4x3 w=3x2 b=2 y=4x2'
+)
+
+
+@main.command(epilog=WHAT)
+@of_computation()
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
               help="picture: .svg, .png, .pdf or .dot")  # fmt: skip
+@click.option("--zoom", type=click.Choice(ZOOMS), help="how much to see at once")
+@click.option("--open", "opened", multiple=True, metavar="NAME",
+              help="a module or an op to open further; may be given again")  # fmt: skip
+@click.option("--element", metavar="I,J", help="of the result, to be zoomed to scalars")
+@click.option("--depth", type=click.IntRange(0), help="open modules down to this depth")
 @click.option("--values", is_flag=True, help="show the numbers")
 @click.option("--grads", is_flag=True, help="run backward and show the gradients")
-@click.option("--depth", type=click.IntRange(0), help="open modules down to this depth")
-def graph(what: str, out: Path, values: bool, grads: bool, depth: int | None) -> None:
-    """Draw a computation graph: one of the examples, or the model of a training run."""
+@click.option("--parameters", is_flag=True, help="list the parameters of folded modules")
+@click.option("--costs", is_flag=True, help="show operations and bytes, and colour by them")
+@click.option("--against", metavar="WHAT", help="draw this beside it, and mark what differs")
+def graph(
+    what: str,
+    words: tuple[str, ...],
+    seed: int,
+    out: Path,
+    opened: tuple[str, ...],
+    element: str | None,
+    grads: bool,
+    against: str | None,
+    **options: Any,
+) -> None:
+    """Draw a computation graph, from the whole model down to single numbers."""
+    from viz.comparison import compare
     from viz.dot import graph as drawn
     from viz.dot import render
-    from viz.examples import example
     from viz.graphs import retain_grads
+    from viz.what import computation
 
-    root, options = example(what)
-    if depth is not None:
-        options["depth"] = depth
+    result, usual = computation(what, words, seed)
+    given = {name: value for name, value in options.items() if value not in (None, False)}
+    if opened:
+        given["open"] = opened
+    if element is not None:
+        given["element"] = index(element)
     if grads:
-        retain_grads(root)
-        root.backward(retain_graph=True)
-    picture = drawn(root, values=values, grads=grads, **options)
+        given["grads"] = True
+        if isinstance(result, Tensor):
+            retain_grads(result)
+            result.backward(np.ones(result.shape), retain_graph=True)
+        else:
+            result.backward()
+    chosen = given if {"zoom", "depth"} & given.keys() else usual | given
+    if against is None:
+        picture = drawn(result, **chosen)
+    else:
+        other, _ = computation(against, words, seed)
+        titles = what, against if against != what else f"{against}, again"
+        picture = compare(result, other, titles, **chosen)
     render(picture, out)
     click.echo(f"{out}{f'  ({picture.note})' if picture.note else ''}")
 
 
+def index(text: str) -> tuple[int, ...]:
+    """The element that "0,2" names."""
+    try:
+        return tuple(int(part) for part in text.split(",") if part)
+    except ValueError:
+        raise ValueError(f"--element takes whole numbers, as in 0,2, not {text!r}") from None
+
+
+@main.command(epilog=WHAT)
+@of_computation()
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="page: .html")
+def explain(what: str, words: tuple[str, ...], seed: int, out: Path) -> None:
+    """Make a page that steps through a computation, forward and backward, number by number."""
+    from viz.pages.explain import explain as explained
+    from viz.what import computation
+
+    result, _ = computation(what, words, seed)
+    save(explained(result, title=what), out)
+
+
+def save(page: Page, out: Path) -> None:
+    """Write a page."""
+    if out.suffix.lower() not in PAGES:
+        raise ValueError(f"{out}: a page is written as .html")
+    page.save(out)
+    click.echo(f"{out}  ({len(page.html.encode()) / 1e3:,.0f} kB, for any browser, offline too)")
+
+
 @main.command()
-@click.argument("ops", nargs=-1, metavar="[OP]...")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("text")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+              help="page: .html; picture: .png, .svg or .pdf")  # fmt: skip
+@click.option("--target", help="what the loss asks for  [default: the model's own answer]")
+def attention(run: Path, text: str, out: Path, target: str | None) -> None:
+    """Show what every head does with TEXT: weights, their gradients, the answer without a head."""
+    from minitransformer.prediction import Predictor
+    from minitransformer.runs import trying_to
+    from viz.maps import draw_attention
+    from viz.pages.attention import attention as explored
+
+    predictor = Predictor(run)
+    source = predictor.read(text)
+    note_unknown(predictor, text)
+    inspected = predictor.inspect(source, target)
+    title = f"Attention: {text}"
+    if out.suffix.lower() in PAGES:
+        save(explored(inspected, title=title), out)
+        return
+    maps = {layer.path: layer.weights for layer in inspected.layers}
+    with trying_to("write", out):
+        draw_attention(maps, inspected.source, inspected.read, out, title)
+    click.echo(out)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="page: .html")
+def film(run: Path, out: Path) -> None:
+    """Make a page that shows a training run of `train --film`, frame by frame."""
+    from viz.pages.film import film as filmed
+
+    save(filmed(run), out)
+
+
+@main.command(epilog=WHAT)
+@of_computation("[NAME=SHAPE]... [TENSOR]...")
+def why(what: str, words: tuple[str, ...], seed: int) -> None:
+    """Say why the gradient of a TENSOR is none, zero, huge or no number; of all, in a table.
+
+    A TENSOR is a parameter, such as encoder.layers.0.feed_forward.inner.weight, or a named input.
+    """
+    from minigrad.why import explain_grad, leaves, survey
+    from viz.what import computation
+
+    loss, _ = computation(what, [word for word in words if "=" in word], seed)
+    names = [word for word in words if "=" not in word]
+    if not isinstance(loss, Tensor):
+        raise ValueError(f"{what} is a Value, not a Tensor; see it with minigrad explain")
+    if not names:
+        print_gradients(survey(loss))
+    known = leaves(loss)
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 4, 0.3)
+            close = close or [full for full in known if name in full][:4] or list(known)[:4]
+            raise ValueError(f"no tensor is called {name!r}; there are {', '.join(close)}, …")
+        click.echo(explain_grad(known[name], loss))
+
+
+def print_gradients(rows: Sequence[Explanation]) -> None:
+    """A line for each leaf: how large its gradient is, and what is remarkable about it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    table.add_column("tensor", overflow="fold")
+    for name in ("shape", "norm", "zeros", "verdict", "cause"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        shape = "×".join(map(str, row.shape)) or "scalar"
+        zeros = f"{row.zeros:.0%}" if row.zeros else ""
+        table.add_row(row.name, shape, f"{row.size:.2e}", zeros, row.verdict, row.cause)
+    Console(highlight=False, markup=False).print(table)
+
+
+@main.command()
+@click.argument("what", nargs=-1, metavar="[OP]... | FILE.py:FUNCTION|EXPRESSION NAME=SHAPE...")
 @click.option("--seed", type=int, default=0, help="seed of the inputs  [default: 0]")
-def check(ops: tuple[str, ...], seed: int) -> None:
-    """Compare every derivative rule, first and second order, with finite differences."""
+@click.option("--diagnose", is_flag=True, help="show the evidence, and what is wrong if it fails")
+def check(what: tuple[str, ...], seed: int, diagnose: bool) -> None:
+    """Compare derivative rules, first and second order, with finite differences.
+
+    Of all ops, of those named, or of your own function: minigrad check mine.py:f x=4x3.
+    """
+    if not all(word.isidentifier() for word in what):
+        from minigrad.diagnosis import diagnose as diagnosed
+        from viz.what import function
+
+        f, inputs = function(what[0], what[1:], seed)
+        show_diagnoses([diagnosed(f, inputs)])
+    elif diagnose:
+        show_diagnoses(of_ops(what, seed))
+    else:
+        show_checks(what, seed)
+
+
+def show_diagnoses(diagnoses: Iterable[Diagnosis]) -> None:
+    """Print what was found; exit code 1 if something is wrong."""
+    failed = False
+    for diagnosis in diagnoses:
+        click.echo(diagnosis)
+        failed = failed or not diagnosis.report.ok or bool(diagnosis.suspicions)
+    sys.exit(int(failed))
+
+
+def of_ops(names: Sequence[str], seed: int) -> Iterator[Diagnosis]:
+    """The diagnosis of each example of these ops, or of all."""
+    from minigrad.check import as_function, described
+    from minigrad.diagnosis import diagnose
+    from minigrad.op import rows
+
+    for op in rows(names or None):
+        for example in op.examples:
+            click.secho(f"{op.name}  {described(example)}", bold=True)
+            yield diagnose(*as_function(op, example, np.random.default_rng(seed)))
+
+
+def show_checks(names: Sequence[str], seed: int) -> None:
+    """Print the table of checks, and what failed; exit code 1 if something did."""
     from rich.console import Console
     from rich.table import Table
 
     from minigrad.check import check_table
 
     started = time.perf_counter()
-    rows = check_table(list(ops) or None, seed=seed)
+    rows = check_table(names or None, seed=seed)
     table = Table("op", "inputs", "order", "worst error", "verdict", header_style="bold")
     for row in rows:
         verdict = "[green]pass[/]" if row.ok else "[bold red]FAIL[/]"

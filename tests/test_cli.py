@@ -19,10 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from cli import GRAPHS, main
+from cli import main
 from minitransformer.runs import Run, read_toml
 from minitransformer.training import Trainer
-from viz.examples import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
 MINIGRAD = [sys.executable, "-m", "cli"]
@@ -597,13 +596,6 @@ def test_a_folder_that_holds_no_usable_run_is_named(tmp_path: Path) -> None:
     assert "cannot read run/model.safetensors: No such file" in fails("predict", "run", "1")
 
 
-def test_derivative_rules_are_checked() -> None:
-    said = succeeds("check", "exp", "stack")
-    assert "[(2, 3), (2, 3)]" in said  # not taken for markup
-    assert re.search(r"(\d+) of \1 checks pass in \d+\.\d s\n$", said)
-    assert "no op is called 'nope'" in fails("check", "nope")
-
-
 def test_derivative_rules_are_printed() -> None:
     said = succeeds("ops", "exp", "multiply")
     assert re.search(r"exp +exp +minigrad/ops/elementwise\.py:\d+\n +∂/∂x = g · y\n", said)
@@ -634,7 +626,7 @@ def test_every_setting_is_an_option_with_its_default() -> None:
 def test_help_loads_nothing_that_takes_long() -> None:
     code = """
 import sys
-from cli import GRAPHS, main
+from cli import main
 try:
     main(["--help"])
 finally:
@@ -666,29 +658,6 @@ def test_an_unfinished_run_answers_with_a_note() -> None:
 def test_a_wrong_setting_is_named_with_its_file(setting: str, message: str) -> None:
     Path("run.toml").write_text(f'task = "copy"\n{setting}\n')
     assert f"run.toml: {message}" in fails("train", "--config", "run.toml")
-
-
-def test_the_command_knows_the_examples_that_there_are() -> None:
-    assert tuple(EXAMPLES) == GRAPHS
-
-
-@pytest.mark.parametrize("what", GRAPHS)
-def test_every_example_is_drawn(what: str) -> None:
-    succeeds("graph", what, "--values", "--grads", "-o", "graph.dot")
-    source = Path("graph.dot").read_text()
-    assert source.startswith("digraph") and "∂" in source
-
-
-def test_the_model_of_a_run_is_drawn_and_folded(finished: Path) -> None:
-    said = succeeds("graph", finished, "-o", "graph.svg")
-    assert said.startswith("graph.svg")
-    assert "self_attention" in Path("graph.svg").read_text()
-
-
-def test_what_cannot_be_drawn_is_one_line(finished: Path) -> None:
-    assert "neither a run folder nor one of" in fails("graph", "nonsense", "-o", "x.svg")
-    assert "cannot draw .gif" in fails("graph", "softmax", "-o", "x.gif")
-    assert "cannot write no/x.svg" in fails("graph", "softmax", "-o", "no/x.svg")
 
 
 def test_presets_are_printed_without_being_built() -> None:

@@ -1,0 +1,235 @@
+"""The commands that look inside: graphs, pages, reasons and checks, and one line per error."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import GRAPHS, ZOOMS, main
+from minitransformer.inspection import inspect
+from minitransformer.prediction import Predictor
+from viz.examples import EXAMPLES
+from viz.zoom import ZOOMS as KNOWN_ZOOMS
+
+EXPRESSION = ["mean((tanh(x @ w + b) - y)**2)", "x=4x3", "w=3x2", "b=2", "y=4x2"]
+
+FILE = """
+import numpy as np
+from minigrad import Tensor, Value
+from minigrad.op import Op
+
+halved = Op("halved", "½", "demo", lambda x: x / 2, [lambda g, y, x: g * 2])
+
+def loss():
+    x = Tensor([1.0, -2.0, 3.0], requires_grad=True, name="<script>alert(1)</script>")
+    return (x * x).sum()
+
+def number():
+    return Value(2.0) * 3.0
+
+def right(x, w):
+    return np.tanh(x @ w)
+
+def wrong(x):
+    return halved(x)
+"""
+
+
+def run(*args: object) -> Result:
+    """Run the command here."""
+    return CliRunner().invoke(main, [str(arg) for arg in args], prog_name="minigrad")
+
+
+def succeeds(*args: object) -> str:
+    """What the command says when all goes well."""
+    result = run(*args)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return result.stdout
+
+
+def fails(*args: object) -> str:
+    """The one line that the command says when it cannot do what was asked."""
+    result = run(*args)
+    assert result.exit_code == 2, result.output
+    assert re.fullmatch(r"Error: .+\n", result.stderr), result.output
+    return result.stderr
+
+
+def data(page: str) -> Any:
+    """What a page holds."""
+    text = Path(page).read_text(encoding="utf-8")
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
+    return json.loads(found)
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run every test in a folder of its own, with a file of a user in it."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(FILE, encoding="utf-8")
+    yield
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a filmed run, which no test may change."""
+    path = tmp_path_factory.mktemp("runs") / "reverse"
+    tiny = "--length 4 --vocab 5 --d-model 8 --heads 2 --layers 1 --d-ff 16 --batch-size 8"
+    short = "--steps 40 --evaluate-every 20 --warmup 5"
+    said = succeeds("train", "reverse", *tiny.split(), *short.split(), "--film", "--out", path)
+    assert said.endswith(f"see it learn: minigrad film {path} -o film.html\n")
+    return path
+
+
+def test_the_command_knows_the_examples_and_the_zooms_that_there_are() -> None:
+    assert tuple(EXAMPLES) == GRAPHS
+    assert ZOOMS == KNOWN_ZOOMS
+
+
+@pytest.mark.parametrize("what", GRAPHS)
+def test_every_example_is_drawn(what: str) -> None:
+    succeeds("graph", what, "--values", "--grads", "-o", "graph.dot")
+    source = Path("graph.dot").read_text()
+    assert source.startswith("digraph") and "∂" in source
+
+
+@pytest.mark.parametrize("zoom", ZOOMS)
+def test_an_expression_is_drawn_at_every_zoom_with_the_same_loss(zoom: str) -> None:
+    succeeds("graph", *EXPRESSION, "--zoom", zoom, "--values", "--grads", "-o", "graph.dot")
+    assert ">1.507<" in Path("graph.dot").read_text()
+
+
+def test_one_part_is_opened_and_the_rest_stays_folded() -> None:
+    opened = "encoder.layers.0.self_attention"
+    succeeds("graph", "transformer", "--zoom", "module", "-o", "folded.dot")
+    succeeds("graph", "transformer", "--zoom", "module", "--open", opened, "-o", "opened.dot")
+    folded, more = (Path(name).read_text() for name in ("folded.dot", "opened.dot"))
+    assert "× 2" in folded
+    assert ">attention<" not in folded and ">attention<" in more
+    assert "there is no 'nothing' to open" in fails(
+        "graph", "transformer", "--open", "nothing", "-o", "x.dot"
+    )
+
+
+def test_one_element_is_drawn_as_scalars() -> None:
+    product = ["x @ w", "x=4x3", "w=3x2"]
+    succeeds("graph", *product, "--zoom", "scalar", "--element", "0,1", "-o", "one.dot")
+    source = Path("one.dot").read_text()
+    assert "x[0,2]" in source and "x[1,0]" not in source
+    assert "whole numbers" in fails(
+        "graph", *product, "--zoom", "scalar", "--element", "a", "-o", "x.dot"
+    )
+    assert not Path("x.dot").exists()
+
+
+def test_costs_and_parameters_are_shown_where_asked() -> None:
+    succeeds("graph", "encoder-layer", "--zoom", "module", "--costs", "--parameters", "-o", "g.dot")
+    source = Path("g.dot").read_text()
+    assert "FLOP" in source and "query.weight 64×64" in source
+
+
+def test_two_graphs_stand_side_by_side_with_what_differs() -> None:
+    said = succeeds("graph", "attention", "--against", "attention-unmasked", "-o", "g.svg")
+    assert "differ" in said or "only" in said
+    assert "only here" in Path("g.svg").read_text(encoding="utf-8")
+    assert "no difference" in succeeds("graph", "softmax", "--against", "softmax", "-o", "g.svg")
+
+
+def test_the_model_of_a_run_is_drawn_and_folded(filmed: Path) -> None:
+    assert succeeds("graph", filmed, "-o", "graph.svg").startswith("graph.svg")
+    assert "self_attention" in Path("graph.svg").read_text()
+
+
+def test_what_cannot_be_drawn_is_one_line() -> None:
+    assert "neither one of expression" in fails("graph", "nonsense", "-o", "x.svg")
+    assert "cannot draw .gif" in fails("graph", "softmax", "-o", "x.gif")
+    assert "cannot write no/x.svg" in fails("graph", "softmax", "-o", "no/x.svg")
+    assert "not allowed in an expression" in fails("graph", "x.data", "x=2", "-o", "x.svg")
+    assert "scalars" in fails("graph", "transformer", "--zoom", "scalar", "-o", "x.svg")
+    assert list(Path().iterdir()) == [Path("mine.py")]
+
+
+@pytest.mark.parametrize("what", [EXPRESSION, ["mine.py:loss"], ["mine.py:number"], ["softmax"]])
+def test_a_computation_becomes_a_page_to_step_through(what: list[str]) -> None:
+    assert re.match(r"page\.html  \(\d+ kB", succeeds("explain", *what, "-o", "page.html"))
+    text = Path("page.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "<script>alert" not in text
+    assert data("page.html")
+
+
+def test_attention_becomes_a_page_or_a_picture(filmed: Path) -> None:
+    succeeds("attention", filmed, "1 2 3", "-o", "page.html")
+    predictor = Predictor(filmed)
+    expected = predictor.inspect(predictor.read("1 2 3"))
+    shown = data("page.html")
+    assert [layer["path"] for layer in shown["layers"]] == [x.path for x in expected.layers]
+    for name in ("a.png", "a.svg"):
+        assert succeeds("attention", filmed, "1 2 3", "-o", name) == f"{name}\n"
+        assert Path(name).stat().st_size > 1000
+
+
+def test_the_loss_of_another_target_is_asked_for(filmed: Path) -> None:
+    succeeds("attention", filmed, "1 2 3", "--target", "2 2", "-o", "page.html")
+    predictor = Predictor(filmed)
+    vocabularies = predictor.source_vocabulary, predictor.target_vocabulary
+    source, target = predictor.read("1 2 3"), predictor.target_vocabulary.encode(["2", "2"])
+    expected = inspect(predictor.model, source, vocabularies, target, predictor.max_target)
+    assert np.isclose(float(data("page.html")["normal"]["loss"]), expected.normal.loss)
+    assert "unknown token '9'" in fails("attention", filmed, "1", "--target", "9", "-o", "x.html")
+    assert "cannot draw .gif" in fails("attention", filmed, "1", "-o", "x.gif")
+
+
+def test_a_film_is_shown_where_there_is_one(filmed: Path, tmp_path: Path) -> None:
+    succeeds("film", filmed, "-o", "film.html")
+    steps = [frame["step"] for frame in data("film.html")["frames"]]
+    assert steps[0] == 0 and steps[-1] == 40
+    assert "a page is written as .html" in fails("film", filmed, "-o", "film.gif")
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "config.toml").write_bytes((filmed / "config.toml").read_bytes())
+    assert "has no film; train with --film" in fails("film", tmp_path / "bare", "-o", "f.html")
+
+
+def test_a_gradient_is_explained() -> None:
+    said = succeeds("why", "sum(relu(x))", "x=[-1.0, -2.0]", "x")
+    assert said.startswith("x (2,): the gradient is zero.\nrelu lets nothing through")
+    table = succeeds("why", "sum(relu(x) * w)", "x=[-1.0, -2.0]", "w=2")
+    assert re.search(r"x +│ 2 +│ 0\.00e\+00 │ 100%", table)
+    assert "there are x, …" in fails("why", "sum(relu(x))", "x=[-1.0]", "nothing")
+
+
+def test_the_gradients_of_a_model_are_surveyed(filmed: Path) -> None:
+    table = succeeds("why", filmed)
+    assert "projection.bias" in table
+    said = succeeds("why", filmed, "projection.bias")
+    assert said.startswith("projection.bias (")
+
+
+def test_derivative_rules_are_checked() -> None:
+    said = succeeds("check", "exp", "stack")
+    assert "[(2, 3), (2, 3)]" in said  # not taken for markup
+    assert re.search(r"(\d+) of \1 checks pass in \d+\.\d s\n$", said)
+    assert "no op is called 'nope'" in fails("check", "nope")
+
+
+def test_functions_of_users_are_checked_and_diagnosed() -> None:
+    assert "no suspicion" in succeeds("check", "mine.py:right", "x=2x3", "w=3x2")
+    wrong = run("check", "mine.py:wrong", "x=3")
+    assert wrong.exit_code == 1
+    assert "4 times what it should be" in wrong.stdout
+    assert "no suspicion" in succeeds("check", "sum(tanh(x))", "x=3")
+    assert "give the inputs" in fails("check", "mine.py:right")
+    assert "missing 1 required positional argument" in fails("check", "mine.py:right", "x=2")
+
+
+def test_the_evidence_is_shown_where_asked() -> None:
+    said = succeeds("check", "tanh", "--diagnose")
+    assert said.startswith("tanh  (2, 3)\n")
+    assert "Taylor remainder: falls like h^2" in said
