@@ -6,10 +6,10 @@ rules), `backward.py`, `transforms.py`.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from minigrad import nn, optim
-from minigrad.anomaly import AnomalyError, detect_anomaly
-from minigrad.check import GradientError, check_table, gradcheck
-from minigrad.diagnosis import diagnose
 from minigrad.op import Op
 from minigrad.ops.elementwise import (
     abs,
@@ -97,7 +97,32 @@ from minigrad.ops.shape import (
 from minigrad.scalar import Value
 from minigrad.tensor import TABLE, Tensor, no_grad
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from minigrad.why import explain_grad
+
+if TYPE_CHECKING:
+    from minigrad.anomaly import AnomalyError, detect_anomaly
+    from minigrad.check import GradientError, check_table, gradcheck
+    from minigrad.diagnosis import diagnose
+    from minigrad.why import explain_grad
+
+ON_DEMAND = {
+    **dict.fromkeys(["AnomalyError", "detect_anomaly"], "anomaly"),
+    **dict.fromkeys(["GradientError", "check_table", "gradcheck"], "check"),
+    "diagnose": "diagnosis",
+    "explain_grad": "why",
+}
+"""What only answers questions, and the module that is imported once one of them is asked."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"minigrad.{ON_DEMAND[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *ON_DEMAND})
+
 
 __all__ = [
     "TABLE",

@@ -50,9 +50,12 @@ def silent() -> Any:
 
 
 class Birth(NamedTuple):
-    """How a result came to hold a NaN or an infinity; whether it was `given` one by an input."""
+    """How a result came to hold a NaN or an infinity.
 
-    given: bool
+    cause: "in-the-data" or "in-a-parameter" if an input held it, else "born-forward".
+    """
+
+    cause: str
     text: str
 
 
@@ -72,18 +75,23 @@ class Births:
             return None
         for i, x in enumerate(node.inputs):
             if self.is_bad(x):
-                made = f"a result of {x.op.name}" if isinstance(x, Tensor) and x.op else "an input"
+                cause, made = "in-the-data", "an input"
+                advice = "look at the data, or where it was computed"
+                if isinstance(x, Tensor) and x.op is not None:
+                    made = f"a result of {x.op.name}"
+                elif isinstance(x, Tensor) and parameter_path(x, node.scope):
+                    cause, made = "in-a-parameter", "a parameter"
+                    advice = "a step of the optimizer spoilt it, with too large a rate or gradient"
                 return Birth(
-                    True,
+                    cause,
                     f"{called(node)} was given {non_finite(unwrap(x))} of {name_of(node, i)} "
-                    f"{np.shape(x)}, {made} that was so before any op that was looked at: "
-                    "look at the data, or where it was computed",
+                    f"{np.shape(x)}, {made} that was so before any op that was looked at: {advice}",
                 )
         index = first_non_finite(node.data)
         return Birth(
-            False,
+            "born-forward",
             f"{called(node)} made {non_finite(node.data)} of its result {node.shape}; "
-            f"{inputs_of(node, index)}. {suspicion(node)}",
+            f"{inputs_of(node, index)}. {suspicion(node, node.data)}",
         )
 
     def may_bring(self, x: Any) -> bool:
@@ -150,7 +158,7 @@ def born_backward(node: Tensor, i: int, g: Array, gx: Array, summed: Array) -> s
     index = first_non_finite(sent)
     text = (
         f"{called(node)} made {non_finite(sent)} of the gradient {sent.shape} that it sends to "
-        f"{name_of(node, i)}{rule}; {inputs_of(node, index)}. {suspicion(node)}"
+        f"{name_of(node, i)}{rule}; {inputs_of(node, index)}. {suspicion(node, sent)}"
     )
     if g.shape == sent.shape and g[index] == 0:
         text += (
@@ -165,13 +173,13 @@ SUSPICIONS = {
     "or use log_softmax or cross_entropy, which never leave the logarithm",
     "log1p": "log1p is -inf at -1 and without value below",
     "sqrt": "√ is without value below 0 and infinitely steep at 0: add a small number under it",
-    "divide": "a divisor of 0, or nearly 0, does this: add a small number to it",
+    "divide": "A divisor of 0, or nearly 0, does this: add a small number to it",
     "reciprocal": "1/x at 0, or nearly 0, does this: add a small number to x",
-    "power": "a power overflows, 0 has none below 0 and no slope below 1, and a negative base "
+    "power": "A power overflows, 0 has none below 0 and no slope below 1, and a negative base "
     "has whole ones only",
     "exp": "eˣ overflows beyond {overflow:.3g}: subtract the maximum first, or use softmax, "
     "logsumexp or sigmoid, which do",
-    "layer_norm": "a row of equal numbers has no variance to divide by: eps must be above 0",
+    "layer_norm": "A row of equal numbers has no variance to divide by: eps must be above 0",
 }
 """What is wrong as a rule, by the op."""
 
@@ -185,12 +193,12 @@ def tracked_inputs(node: Tensor) -> list[int]:
     return [i for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked]
 
 
-def suspicion(node: Tensor) -> str:
-    """What is wrong as a rule where this op makes a NaN or an infinity."""
+def suspicion(node: Tensor, made: Array) -> str:
+    """What is wrong as a rule where this op has `made` a NaN or an infinity."""
     assert node.op is not None
-    largest = float(np.finfo(node.dtype).max)
+    largest = float(np.finfo(made.dtype).max)
     text = SUSPICIONS.get(node.op.name.replace("expm1", "exp"), OTHERWISE)
-    return text.format(overflow=np.log(largest), largest=largest, dtype=node.dtype)
+    return text.format(overflow=np.log(largest), largest=largest, dtype=made.dtype)
 
 
 def called(node: Tensor) -> str:
@@ -263,10 +271,10 @@ def is_floating(x: Any) -> bool:
 def held(node: Tensor) -> list[tuple[str, Array]]:
     """The arrays that the rule of an op may look at, and what they are called."""
     assert node.op is not None
-    found = [
-        (x.name if isinstance(x, Tensor) and x.name else argument(node, i), unwrap(x))
-        for i, x in enumerate(node.inputs)
-    ]
+    found = []
+    for i, x in enumerate(node.inputs):
+        made = isinstance(x, Tensor) and (x.name or (x.op and f"the result of {x.op.name}"))
+        found.append((made or argument(node, i), unwrap(x)))
     found += [(f"the result of {node.op.name}", node.data)]
     found += [(f"what {node.op.name} saved", x) for x in node.saved]
     for name, param in node.params.items():

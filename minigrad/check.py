@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.op import Example, Op, rows
-from minigrad.tensor import Array, Tensor, no_grad, unwrap
+from minigrad.tensor import Array, Tensor, Watcher, no_grad, unwrap, watching
 from minigrad.transforms import grad
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def gradcheck(
 
     A failed check raises GradientError, or returns a report that is false if `raise_exception` is;
     either way with a diagnosis (see `minigrad.diagnose`), which a check that passes does not need.
-    ValueError when there is nothing to differentiate by, or when `f` is random.
+    ValueError when there is nothing to differentiate by, when `f` is random, or when a rule fails.
 
     >>> gradcheck(lambda x: x * np.tanh(x), np.array([0.5, 2.0])).method
     'complex step'
@@ -246,6 +246,8 @@ def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
 
     with no_grad():
         first, again = ([np.asarray(unwrap(y)) for y in results(*points)] for _ in range(2))
+    if any(y.dtype.kind not in "biuf" for y in first):
+        raise ValueError("gradcheck: f must give a Tensor, or a list of them")
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True)):
         raise ValueError("gradcheck: two calls of f gave two results; fix the seed of its numbers")
     remarks += [
@@ -269,10 +271,36 @@ def is_floating(x: Any) -> bool:
     return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
 
 
+class LastRule(Watcher):
+    """Remembers at which node the backward pass is."""
+
+    def __init__(self) -> None:
+        self.node: Tensor | None = None
+
+    def arrived(self, node: Tensor, g: Any) -> None:
+        self.node = node
+
+    def described(self) -> str:
+        """The rule and the shapes that it was given."""
+        assert self.node is not None and self.node.op is not None
+        shapes = ", ".join(str(np.shape(x)) for x in unwrap(self.node.inputs))
+        name, y = self.node.op.name, self.node.shape
+        return f"a rule of {name} fails, given g and y of {y}, inputs of {shapes}"
+
+
 def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
     """The report on the element at which the rules and the numbers differ most."""
     numbers = sharpened(problem.function, problem.points, step)
-    rules = problem.gradient()
+    last = LastRule()
+    try:
+        with watching(last):
+            rules = problem.gradient()
+    except Exception as error:
+        if last.node is None:
+            raise
+        raise ValueError(
+            f"gradcheck: {last.described()}: {type(error).__name__}: {error}"
+        ) from error
     errors = numbers.errors(rules)
     k = int(np.argmax([error.max() for error in errors]))
     at = np.unravel_index(np.argmax(errors[k]), errors[k].shape)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.anomaly import extremes, name_of, tracked_inputs
+from minigrad.anomaly import argument, extremes, name_of, tracked_inputs
 from minigrad.backward import contributions, sum_to
 from minigrad.tensor import Array, Tensor, unwrap
 
@@ -113,7 +113,11 @@ def blocking(cause: str, text: str, hint: str = "") -> Test:
             "high": np.inf if high is None else high,
             "places": quantity(stuck, arrives),
             "slope": f"{slopes[stuck].max():.2g}",
-            "others": " and ".join(made_by(node, i) for i in range(len(node.inputs)) if i != hop.i),
+            "others": " or ".join(
+                made_by(node, i)
+                for i in range(len(node.inputs))
+                if i != hop.i and argument(node, i) != "bias"  # which is added
+            ),
             "rows": throughout(stuck, arrives, 0, "rows"),
             "units": throughout(stuck, arrives, -1, "units"),
         }
@@ -198,7 +202,8 @@ def attention_rows(hop: Hop, flat: float) -> Reason | None:
     may: Array = np.broadcast_to(True if mask is None else mask, weights.shape)
     if hop.i == 0 and (masked := ~np.asarray(may.any(-1))).any():
         text = f"{quantity(masked)} queries may attend to nothing: their rows are masked"
-        return Reason("masked", text, "let each query attend to one key at least")
+        hint = "let each query attend to one key at least; in a mask, True means may attend"
+        return Reason("masked", text, hint)
     if hop.i > 0 and (masked := ~np.asarray(may.any(-2))).any():
         return Reason("masked", f"{quantity(masked)} keys are masked for every query")
     if hop.i == 2:
@@ -250,6 +255,7 @@ TESTS: dict[str, Test] = {
         "use a smaller learning rate, a bias above 0, or leaky_relu",
     ),
     **dict.fromkeys(["tanh", "sigmoid", "erf", "arctan", "softplus", "silu", "gelu"], SATURATED),
+    "prod": blocking("zero-factor", "another factor is 0 at {places} places"),
     "clip": blocking("clipped", "{places} of its inputs lie outside {low} to {high} ({range})"),
     "where": blocking("masked", "the condition chooses the other side at {places} places{rows}"),
     "masked_fill": blocking("masked", "the mask covers {places} elements{rows}"),
@@ -257,7 +263,7 @@ TESTS: dict[str, Test] = {
     **dict.fromkeys(
         ["tril", "triu"], blocking("masked", "{places} elements lie outside the triangle")
     ),
-    **dict.fromkeys(["multiply", "divide", "matmul", "linear", "einsum", "prod"], NO_FACTOR),
+    **dict.fromkeys(["multiply", "divide", "matmul", "linear", "einsum"], NO_FACTOR),
     **dict.fromkeys(["maximum", "minimum", "max", "min"], ANOTHER),
     "getitem": blocking("unselected", "its index leaves out {places} elements{rows}"),
     "embedding": blocking("unselected", "its indices leave out {places} elements{rows}"),

@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.check import COMPLEX, STEP, Problem, Report, checked
 from minigrad.evidence import Evidence, Kink, Sweep, Taylor
-from minigrad.mistakes import Call, Suspicion, examined, excused, same
+from minigrad.mistakes import Call, Suspicion, examined, excused
 from minigrad.tensor import Tensor, Watcher, watching
 
 
@@ -24,8 +24,8 @@ from minigrad.tensor import Tensor, Watcher, watching
 class Diagnosis:
     """What is known about a gradient: the report of the check, and the findings beyond it.
 
-    `suspicions` are in the order of the ops, one for each input by which a rule is wrong. There are
-    none if the check passes, and a second call gives the same gradient.
+    `suspicions` are in the order of the ops, one for each input by which a rule is wrong. If the
+    check passes there are only those, "in place" and "stale", that will tell in a larger graph.
     """
 
     report: Report
@@ -86,10 +86,12 @@ def diagnosed(problem: Problem, report: Report, step: float) -> Diagnosis:
         )
         at = problem.inputs.index(report.input), report.index
         exact = report.numerical if report.method == COMPLEX else None
-        is_fine = report.ok and same(evidence.rules, problem.gradient())
+        suspicions = suspected(problem, evidence)
+        if report.ok:
+            suspicions = [x for x in suspicions if x.kind in ("in place", "stale")]
         return Diagnosis(
             report=report,
-            suspicions=() if is_fine else tuple(suspected(problem, evidence)),
+            suspicions=tuple(suspicions),
             kinks=tuple(evidence.kinks),
             taylor=evidence.taylor,
             sweep=evidence.sweep(*at, exact),
@@ -110,6 +112,9 @@ class Recorder(Watcher):
 
 def suspected(problem: Problem, evidence: Evidence) -> list[Suspicion]:
     """Who is to blame: a rule, if one is wrong by itself; else the check; else what is no op."""
+    if not np.isfinite(evidence.here).all():
+        text = "the function itself is not finite here; detect_anomaly() names the op"
+        return [Suspicion("domain", text)]
     recorder = Recorder()
     with watching(recorder):
         problem.gradient()

@@ -27,8 +27,9 @@ class Suspicion:
     """A mistake that explains the numbers, and how well: `error` is what is left once corrected.
 
     kind: "in place", "stale", "ignores g", "not linear", "definition", "nan", "domain", "missing",
-    "sign", "factor", "broadcast", "swapped", "transposed", "missing factor", "second derivative",
-    "detached" or "unknown"; and where the rule is right "kink", "float32" or "step".
+    "mask", "sign", "factor", "broadcast", "swapped", "transposed", "missing factor",
+    "second derivative", "detached" or "unknown"; and where the rule is right "kink", "float32" or
+    "step".
     op: the op whose rule it is, None where no rule is to blame.
     input: the input by which the gradient is wrong, None where it is not one alone.
     factor: how many times too large the gradient is, for the kinds "sign", "factor", "broadcast".
@@ -222,11 +223,17 @@ def in_place(case: Case) -> Iterator[Suspicion]:
 
 
 def stale(case: Case) -> Iterator[Suspicion]:
-    """The rule remembers its last call."""
+    """The rule remembers its last call, or the op its last result."""
     first = pulled(case.call.node(), case.g.copy())
     copies = [np.copy(gx) for gx in first]
-    second = pulled(case.call.node(), case.g.copy())
-    if not same(copies, second):
+    node = case.call.node()
+    case.call.forward(*[0.9 * x for x in case.points])
+    second = pulled(node, case.g.copy())
+    again = pulled(case.call.node(), case.g.copy())
+    if same(copies, again) and not same(copies, second):
+        text = "the rule uses what the op kept from its last call, maybe with other inputs; use y"
+        yield case.suspicion("stale", text, case.worst(first))
+    elif not same(copies, second):
         text = "two equal calls of the rule differ: it adds to what it kept from the one before"
         added = [later - sooner for sooner, later in zip(copies, second, strict=True)]
         yield case.suspicion("stale", text, case.worst(added))
@@ -239,6 +246,9 @@ def deaf(case: Case) -> Iterator[Suspicion]:
     """The rule does not take the incoming gradient as a factor."""
     doubled = pulled(case.call.node(), 2 * case.g)
     for i, (once, twice) in enumerate(zip(case.rules, doubled, strict=True)):
+        finite = np.isfinite(once) & np.isfinite(twice)
+        if not finite.all():
+            continue  # `not_finite` tells
         if same([twice], [once]) and once.any():
             times = case.distance(i, once * case.g) if once.shape == case.g.shape else np.inf
             text = "the incoming gradient g is ignored; multiply by it"
@@ -310,8 +320,11 @@ def not_finite(case: Case, i: int) -> Iterator[Claim]:
         text = f"the function itself is not finite within a step, {place(case, i, unknown)}"
         yield Claim("domain", text, np.where(unknown, 0, rule), np.where(unknown, 0, value))
     elif lost.any():
-        text = f"infinite or not a number {place(case, i, lost)}, where the function is smooth"
-        yield Claim("nan", text, np.where(lost, value, rule))
+        text = f"infinite or not a number {place(case, i, lost)}, where the function "
+        if np.isnan(case.call.node().data).any():
+            yield Claim("domain", text + "is no number either", np.where(lost, value, rule))
+        else:
+            yield Claim("nan", text + "is smooth", np.where(lost, value, rule))
 
 
 def missing(case: Case, i: int) -> Iterator[Claim]:
@@ -320,6 +333,16 @@ def missing(case: Case, i: int) -> Iterator[Claim]:
         if not case.rules[i][where].any():
             text = f"0 {place(case, i, where)}; a term is missing"
             yield Claim("missing", text, np.where(where, case.numbers.values[i], case.rules[i]))
+
+
+def unmasked(case: Case, i: int) -> Iterator[Claim]:
+    """Something where nothing should be."""
+    rule, value, wrong = case.rules[i], case.numbers.values[i], case.wrong(i)
+    if not value[wrong].any():
+        text = f"wrong {place(case, i, wrong)}: it should be 0 there; a mask is missing"
+        yield Claim("mask", text, np.where(wrong, value, rule))
+    elif rule.any() and ((rule == 0) != (value == 0)).all():
+        yield Claim("mask", "0 where it should not be, and only there; turn the mask", value)
 
 
 def known_factor(case: Case, i: int) -> Iterator[Claim]:
@@ -407,7 +430,8 @@ def missing_factor(case: Case, i: int) -> Iterator[Claim]:
 
 
 MISTAKES: list[Callable[[Case, int], Iterator[Claim]]] = [
-    not_finite, missing, known_factor, swapped, transposed, unsummed, missing_factor, any_factor,
+    not_finite, missing, unmasked, known_factor, swapped, transposed, unsummed, missing_factor,
+    any_factor,
 ]  # fmt: skip
 """From the simplest to the one that fits a single element by chance."""
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf, nan
 from typing import NamedTuple
 
 import numpy as np
 
 from minigrad.anomaly import (
+    Birth,
     Births,
     argument,
     born_backward,
@@ -51,7 +53,7 @@ class Step(NamedTuple):
     size: float
 
     def __str__(self) -> str:
-        return f"{self.op}{f' in {self.module}' if self.module else ''} {self.size:.3g}"
+        return f"{self.op}{f' ({self.module})' if self.module else ''} {self.size:.3g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,7 @@ def explain_grad(tensor: Tensor, loss: Tensor | None = None) -> Explanation:
 
     With `loss`, a single element, a backward pass of its own is run, which changes no `grad` and
     frees nothing: ask before `loss.backward()`. Without it only what the tensor itself shows can
-    be told. ValueError when `loss` has more than one element.
+    be told. TypeError when either is no Tensor, ValueError when `loss` has more than one element.
 
     >>> import minigrad as mg
     >>> x = mg.Tensor([-1.0, -2.0], requires_grad=True, name="x")
@@ -139,6 +141,9 @@ def explain_grad(tensor: Tensor, loss: Tensor | None = None) -> Explanation:
     What to do: use a smaller learning rate, a bias above 0, or leaky_relu.
     From the loss: sum 1 → relu 1.41 → x 0
     """
+    for x in (tensor, tensor if loss is None else loss):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"explain_grad takes Tensors, not {type(x).__name__}")
     name = tensor.name or ("tensor" if tensor.op is None else f"result of {called(tensor)}")
     if loss is None:
         return alone(tensor, name)
@@ -147,8 +152,13 @@ def explain_grad(tensor: Tensor, loss: Tensor | None = None) -> Explanation:
 
 
 def survey(loss: Tensor) -> list[Explanation]:
-    """An explanation for each of `leaves(loss)`, from a single backward pass."""
+    """An explanation for each of `leaves(loss)`, from a single backward pass.
+
+    ValueError when `loss` has more than one element, or when its graph has been freed.
+    """
     run = Pass(loss)
+    if run.obstacle is not None and run.obstacle.cause == "freed":
+        raise ValueError(f"{run.obstacle.text} To see why, {run.obstacle.hint}.")
     return [explained(leaf, name, run) for name, leaf in leaves(loss).items()]
 
 
@@ -210,10 +220,16 @@ class Pass(Watcher):
         self.gradients: dict[int, Array] = {}
         self.hops: dict[int, list[Hop]] = defaultdict(list)
         self._turns: Iterator[int] = iter(())
+        self._steps: dict[int, Step] = {}
         self.obstacle = obstacle(loss, self.nodes)
         if self.obstacle is None:
             with silent(), watching(self):
                 self.gradients |= {x.order: g for x, g in propagate(loss, seed(loss))}
+
+    @cached_property
+    def birth(self) -> tuple[Birth, Tensor] | None:
+        """Where the first NaN or infinity of the forward pass was born."""
+        return first_birth(self.nodes)
 
     def arrived(self, node: Tensor, g: Array) -> None:
         """Keep the gradient; `sent` comes next for each tracked input in turn."""
@@ -225,6 +241,15 @@ class Pass(Watcher):
         hop = Hop(node, next(self._turns), self.gradients[node.order], gx, summed)
         self.hops[x.order].append(hop)
 
+    def step(self, node: Tensor) -> Step:
+        """An op as a step of a path; most are on the paths of many leaves."""
+        if node.order not in self._steps:
+            assert node.op is not None
+            g = self.gradients.get(node.order)
+            size = nan if g is None else norm(g)
+            self._steps[node.order] = Step(node.op.name, module_path(node.scope), size)
+        return self._steps[node.order]
+
     def path(self, tensor: Tensor) -> list[Hop]:
         """From the loss to a tensor, each time by the largest contribution."""
         hops = []
@@ -234,16 +259,19 @@ class Pass(Watcher):
         return hops[::-1]
 
 
+def first_birth(nodes: Sequence[Tensor]) -> tuple[Birth, Tensor] | None:
+    """The first of these results, oldest first, in which a NaN or an infinity is born."""
+    births = Births()
+    for node in nodes:
+        if node.op is not None and (birth := births.report(node)):
+            return birth, node
+    return None
+
+
 def rank(hop: Hop) -> float:
     """How much a contribution matters: by its norm, and one that is not finite the most."""
     size = norm(hop.sent)
     return size if np.isfinite(size) else inf
-
-
-def step(node: Tensor, g: Array | None) -> Step:
-    """An op as a step of a path."""
-    assert node.op is not None
-    return Step(node.op.name, module_path(node.scope), nan if g is None else norm(g))
 
 
 def norm(g: Array) -> float:
@@ -278,7 +306,7 @@ def alone(tensor: Tensor, name: str) -> Explanation:
     if not tensor.tracked:
         reason = not_required(tensor)
     elif g is None and tensor.op is not None and not tensor.keeps_grad:
-        reason = Reason("not-retained", NOT_RETAINED, "call retain_grad() on it before backward()")
+        reason = Reason("not-retained", NOT_RETAINED, RETAIN)
     elif g is None:
         reason = Reason(
             "no-backward",
@@ -294,6 +322,10 @@ def alone(tensor: Tensor, name: str) -> Explanation:
 
 
 NOT_RETAINED = "It is a result, not a leaf: .grad stays None unless retain_grad() was called."
+RETAIN = (
+    "call retain_grad() on it before backward(); if it is meant to be a parameter, update that "
+    "through .data instead of making a new tensor of it"
+)
 
 
 def not_required(tensor: Tensor) -> Reason:
@@ -334,21 +366,28 @@ def explained(tensor: Tensor, name: str, run: Pass) -> Explanation:
     verdict = judged(g)
     with silent():
         reason, culprit = BLAME[verdict](tensor, path, run)
-    steps = (*(step(hop.node, hop.g) for hop in path), Step(name, "", norm(g)))
+    steps = (*(run.step(hop.node) for hop in path), Step(name, "", norm(g)))
     if verdict == PARTLY_ZERO and not reason.cause:
         verdict = FINE  # a few zeros by chance
     notes = [reason.text]
     if tensor.op is not None and not tensor.keeps_grad:
         notes.append(NOT_RETAINED)
         if verdict == FINE:
-            verdict, reason = NONE, Reason("not-retained", "", "call retain_grad() on it")
-    elif verdict == FINE and tensor.grad is None:
-        notes.append(".grad is None so far: backward() has not come here.")
+            verdict, reason = NONE, Reason("not-retained", "", RETAIN)
+    elif tensor.grad is None:
+        notes += [".grad is None so far: backward() has not come here."] * (verdict == FINE)
+    elif verdict != NOT_FINITE and not np.allclose(tensor.grad, g, atol=0):
+        notes.append(
+            f".grad holds something else, of norm {norm(tensor.grad):.3g}: backward() adds to what "
+            "is there, so call zero_grad() before it."
+        )
     if verdict != NOT_FINITE and not np.isfinite(run.loss.data).all():
         notes.append(f"The loss itself is {run.loss.item()}.")
+        if run.birth is not None:
+            notes.append(f"{run.birth[0].text}.")
     return Explanation(
         name, tensor.shape, verdict, reason.cause, " ".join(filter(None, notes)), reason.hint,
-        None if culprit is None else step(culprit, run.gradients.get(culprit.order)), steps, g,
+        None if culprit is None else run.step(culprit), steps, g,
     )  # fmt: skip
 
 
@@ -358,7 +397,8 @@ def unreached(tensor: Tensor, run: Pass) -> Reason:
     for node, i in entries:
         x = unwrap(node.inputs[i])
         shared = np.may_share_memory(x, tensor.data)
-        if shared or (x.size > 1 and np.array_equal(x, tensor.data)):
+        is_told_apart = (x != x.flat[:1]).any()  # from other zeros, or other ones
+        if shared or (is_told_apart and np.array_equal(x, tensor.data)):
             how = "The values of this tensor enter" if shared else "A copy of its values enters"
             return Reason(
                 "detached",
@@ -370,8 +410,8 @@ def unreached(tensor: Tensor, run: Pass) -> Reason:
     if tensor.order > run.loss.order:
         return Reason("unreached", text + "it was made after the loss was computed.")
     text += (
-        "it was not used, or the way was cut where no trace of it is left: by .data, .detach(), "
-        "float(), no_grad() or integers, as of argmax or a comparison."
+        "it was not used, or cut off without a trace by .data, .detach(), float(), no_grad() or "
+        "integers, as of argmax or a comparison."
     )
     found = [
         f"{argument(node, i)} {np.shape(node.inputs[i])} of {called(node)}"
@@ -379,7 +419,8 @@ def unreached(tensor: Tensor, run: Pass) -> Reason:
         if not isinstance(node.inputs[i], Tensor) or node.inputs[i].order > tensor.order
     ]
     if found:
-        text += f" Without history enter: {', '.join(found[:3])}{', …' if found[3:] else ''}."
+        text += f" What enters without history: {', '.join(found[:3])}"
+        text += ", …" if found[3:] else "."
     return Reason("unreached", text)
 
 
@@ -402,11 +443,9 @@ def blame_non_finite(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
         if not np.isfinite(hop.g).all():
             return overflow(hop.node, f"arrives at {called(hop.node)}", hop.g)
         if not np.isfinite(hop.sent).all():
-            births = Births()
-            for node in behind(hop.node):
-                if node.op is not None and (birth := births.report(node)):
-                    cause = "in-the-data" if birth.given else "born-forward"
-                    return Reason(cause, f"Already in the forward pass {birth.text}."), node
+            if found := first_birth(behind(hop.node)):
+                birth, node = found
+                return Reason(birth.cause, f"Already in the forward pass {birth.text}."), node
             text = born_backward(hop.node, hop.i, hop.g, hop.ruled, hop.sent)
             return Reason("born-backward", f"In the backward pass {text}."), hop.node
     return overflow(None, "arrives here", run.gradients[tensor.order])
@@ -483,12 +522,12 @@ def blame_size(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
     factors: dict[Step, list[tuple[float, Hop]]] = defaultdict(list)
     for hop in path:
         factor = norm(hop.sent) / norm(hop.g)
-        factors[step(hop.node, None)._replace(size=0)].append((factor, hop))
+        factors[run.step(hop.node)._replace(size=0)].append((factor, hop))
     logs = {key: sum(np.log(f) for f, _ in found) for key, found in factors.items()}
     worst = sorted(logs, key=lambda key: logs[key], reverse=grew)
     verb = "grows" if grew else "shrinks"
     texts = []
-    for key in worst[:2]:
+    for key in worst[:1] + [key for key in worst[1:2] if (logs[key] > 0) == grew]:
         times = f" over {len(factors[key])} calls" if len(factors[key]) > 1 else ""
         module = f" in {key.module}" if key.module else ""
         texts.append(f"×{np.exp(logs[key]):.2g} at {key.op}{module}{times}")

@@ -203,6 +203,15 @@ def test_every_array_that_a_rule_uses_is_watched(compute: Callable[[Tensor], Any
             loss.backward()
 
 
+def test_a_result_that_the_next_op_uses_is_named_by_what_made_it():
+    with detect_anomaly():
+        y = np.exp(leaf([1.0, 2.0], "a"))
+        loss = (y * y).sum()
+        y.data *= 2
+        with pytest.raises(AnomalyError, match=r"^the result of exp \(2,\) was .* after multiply"):
+            loss.backward()
+
+
 def test_a_change_that_no_rule_looks_at_is_no_alarm():
     b = leaf([1.0, 2.0], "b")
     with detect_anomaly():

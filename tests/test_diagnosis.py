@@ -95,6 +95,20 @@ def the_only_suspicion(diagnosis: Diagnosis) -> Any:
             "x is a factor too many",
         ),
         (
+            an_op(lambda x: np.maximum(x, 0), lambda g, y, x: g),
+            [POINTS],
+            "mask",
+            "x",
+            "wrong only where x < 0 (2 of 6 elements): it should be 0 there",
+        ),
+        (
+            an_op(lambda x: np.maximum(x, 0), lambda g, y, x: g * (x < 0)),
+            [POINTS],
+            "mask",
+            "x",
+            "turn the mask",
+        ),
+        (
             square(lambda g, y, x: 2 * g * x * np.where(x < 0, np.nan, 1)),
             [POINTS],
             "nan",
@@ -210,6 +224,49 @@ def test_a_stale_rule_is_suspected_though_the_first_call_passes() -> None:
     assert [s.kind for s in diagnosis.suspicions] == ["stale"]
 
 
+def test_a_result_that_the_op_keeps_for_its_rule_is_stale_after_another_call() -> None:
+    kept: dict[str, Any] = {}
+
+    def forward(x: Any) -> Any:
+        kept["y"] = np.exp(x)
+        return kept["y"]
+
+    op = an_op(forward, lambda g, y, x: g * kept["y"])
+    suspicion = the_only_suspicion(diagnose(lambda x: op(op(x) * 0.1), POINTS))
+    assert suspicion.kind == "stale"
+    assert "kept from its last call" in suspicion.text
+    assert suspicion.error < 1e-9
+    assert [s.kind for s in diagnose(op, POINTS).suspicions] == ["stale"]
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "op"),
+    [
+        (lambda x: x / x, [0.0, 1.0], None),
+        (np.log, [0.0, 1.0], None),
+        (lambda x: x * 2, [np.nan, 1.0], None),
+        (np.sqrt, [0.0, 1.0], "sqrt"),
+        (lambda x: np.where(x > 0.5, x / x, 0.0), [0.0, 1.0], "divide"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_function_without_a_value_is_not_blamed_on_a_rule(f: Any, x: Any, op: Any) -> None:
+    diagnosis = diagnose(f, np.array(x))
+    assert not diagnosis.report.ok
+    assert {(s.kind, s.op) for s in diagnosis.suspicions} == {("domain", op)}
+
+
+@pytest.mark.parametrize("rule", [lambda g, y, x: None, lambda g, y, x: g @ x])
+def test_a_rule_that_breaks_is_named_with_the_shapes(rule: Rule) -> None:
+    with pytest.raises(ValueError, match=r"a rule of trial fails, .* inputs of \(2, 3\): "):
+        diagnose(square(rule), POINTS)
+
+
+def test_what_gives_no_tensor_is_refused() -> None:
+    with pytest.raises(ValueError, match="f must give a Tensor"):
+        diagnose(lambda x: None, POINTS)
+
+
 def test_a_rule_that_gives_an_array_it_keeps_is_stale() -> None:
     kept = np.zeros(POINTS.shape)
     op = square(lambda g, y, x: np.multiply(2 * g, x, out=kept))
@@ -229,6 +286,7 @@ def test_a_rule_that_changes_its_incoming_gradient_is_found_in_a_larger_graph() 
         u = np.sin(x)
         return op(u) + u
 
+    assert [s.kind for s in diagnose(op, POINTS).suspicions] == ["in place"]  # though it passes
     suspicion = the_only_suspicion(diagnose(f, POINTS))
     assert (suspicion.kind, suspicion.op) == ("in place", "trial")
     assert "the incoming gradient g in place" in suspicion.text

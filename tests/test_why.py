@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +34,20 @@ def found(tensor: Tensor, loss: Tensor | None = None) -> tuple[str, str]:
     explanation = explain_grad(tensor, loss)
     assert str(explanation)
     return explanation.verdict, explanation.cause
+
+
+def test_importing_minigrad_loads_nothing_that_only_answers_questions():
+    answers = ["anomaly", "check", "diagnosis", "evidence", "mistakes", "why"]
+    code = f"""
+import sys, minigrad
+assert not {{f"minigrad.{{name}}" for name in {answers}}} & sys.modules.keys()
+assert not {{"viz", "minitransformer"}} & sys.modules.keys()
+assert all(hasattr(minigrad, name) for name in minigrad.__all__)
+assert set(minigrad.__all__) <= set(dir(minigrad))
+from minigrad import explain_grad, diagnose, gradcheck, detect_anomaly
+assert not {{"viz", "minitransformer"}} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_when_nothing_is_wrong_it_says_so_with_the_norm_and_the_path():
@@ -112,12 +128,37 @@ def test_what_is_in_grad_is_described_without_the_loss():
         assert ("pass the loss" in str(explain_grad(x))) == (verdict != FINE)
 
 
+def test_a_forgotten_zero_grad_shows_in_what_grad_holds():
+    x = leaf([3.0, 4.0])
+    for _ in range(2):
+        loss = (x * x).sum()
+        loss.backward(retain_graph=True)
+    explanation = explain_grad(x, loss)
+    assert explanation.size == 10
+    assert ".grad holds something else, of norm 20: " in explanation.reason
+    assert "zero_grad()" in explanation.reason
+    x.grad = None
+    loss.backward(retain_graph=True)
+    assert explain_grad(x, loss).reason == ""
+
+
+def test_what_is_no_tensor_is_refused():
+    with pytest.raises(TypeError, match="explain_grad takes Tensors, not ndarray"):
+        explain_grad(np.ones(2))
+    with pytest.raises(TypeError, match="not NoneType"):
+        explain_grad(None)
+    with pytest.raises(TypeError, match="not float"):
+        explain_grad(leaf([1.0]), 3.0)
+
+
 def test_the_graph_has_been_freed():
     x = leaf([1.0])
     loss = (x * 2).sum()
     loss.backward()
     assert found(x, loss) == (NONE, "freed")
     assert "retain_graph=True" in str(explain_grad(x, loss))
+    with pytest.raises(ValueError, match=r"freed the graph behind sum .* compute the loss again"):
+        survey(loss)
 
 
 def test_the_loss_has_no_graph():
@@ -138,13 +179,18 @@ def test_data_used_in_the_place_of_the_tensor_is_found_and_the_op_named(cut: Cal
     assert "multiply (×) as b, but without history" in explanation.reason
 
 
+def test_equal_zeros_are_not_taken_for_a_copy():
+    x, bias = leaf(np.ones(4)), leaf(np.zeros(4), "bias")
+    assert found(bias, (x + np.zeros(4)).sum()) == (NONE, "unreached")
+
+
 def test_a_way_that_was_cut_further_on_is_told_as_far_as_can_be_known():
     x, w = leaf([1.0, 2.0]), leaf(5.0, "w")
     with no_grad():
         h = np.exp(x)
     explanation = explain_grad(x, (w * h).sum())
     assert (explanation.verdict, explanation.cause) == (NONE, "unreached")
-    assert "Without history enter: b (2,) of multiply" in explanation.reason
+    assert "What enters without history: b (2,) of multiply" in explanation.reason
 
 
 def test_argmax_cuts_the_way():
@@ -172,6 +218,23 @@ def test_a_dead_relu_is_named_with_its_counts():
     assert "all 32 of its inputs are 0 or less" in explanation.reason
     largest = (ROWS @ model[0].weight.data.T + model[0].bias.data).max()
     assert f"(the largest is {largest:.4g})" in explanation.reason
+
+
+def test_weights_that_begin_at_zero_are_named_and_the_bias_beside_them_is_not():
+    model = network()
+    for x in model.parameters():
+        x.data[...] = 0
+    rows = {row.name: row for row in survey((model(ROWS) - 1).sum())}
+    assert rows["0.weight"].cause == rows["2.weight"].cause == "zero-factor"
+    assert "2.weight (0 to 0) makes all 32 elements 0" in rows["0.weight"].reason
+    assert "x (0 to 0, the result of relu) makes all 8 elements 0" in rows["2.weight"].reason
+
+
+def test_a_product_with_a_zero_names_no_other_input():
+    x = leaf([0.0, 0.0, 3.0])
+    explanation = explain_grad(x, x.prod())
+    assert (explanation.verdict, explanation.cause) == (ZERO, "zero-factor")
+    assert "another factor is 0 at all 3 places" in explanation.reason
 
 
 def test_one_dead_unit_of_four_makes_a_quarter_zero():
@@ -224,6 +287,7 @@ def test_a_masked_row_of_attention():
     explanation = explain_grad(query, loss)
     assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "masked")
     assert "1 of 3 queries may attend to nothing" in explanation.reason
+    assert "True means may attend" in explanation.hint
     for part in key, value:
         explanation = explain_grad(part, loss)
         assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "masked")
@@ -365,6 +429,22 @@ def test_a_nan_in_the_data_is_traced_to_the_input():
     assert "linear in 0 (Linear) was given nan at element (3, 1) of x (8, 3)" in explanation.reason
 
 
+def test_a_nan_in_a_parameter_is_not_blamed_on_the_data():
+    model = network()
+    model[2].weight.data[0, 1] = np.nan
+    explanation = explain_grad(model[0].bias, model(ROWS).sum())
+    assert (explanation.verdict, explanation.cause) == (NOT_FINITE, "in-a-parameter")
+    assert "nan at element (0, 1) of 2.weight (2, 4), a parameter" in explanation.reason
+    assert "a step of the optimizer" in explanation.reason
+
+
+def test_an_overflow_by_the_cast_to_the_inputs_dtype_names_that_dtype():
+    x = leaf([1e-20], dtype=np.float32)
+    explanation = explain_grad(x, (x * np.array([1e300])).sum())
+    assert (explanation.verdict, explanation.cause) == (NOT_FINITE, "born-backward")
+    assert "float32 ends at 3.4e+38" in explanation.reason
+
+
 def test_a_sum_of_contributions_that_overflows():
     x = leaf([1e-30], dtype=np.float32)
     loss = (x * np.float32(3e38) + x * np.float32(3e38)).sum()
@@ -376,14 +456,17 @@ def test_a_sum_of_contributions_that_overflows():
 
 def test_a_loss_that_is_nan_is_mentioned_even_where_the_gradient_is_not():
     x = leaf([1.0])
-    assert "The loss itself is nan." in str(explain_grad(x, (x + np.array([np.nan])).sum()))
+    text = str(explain_grad(x, (x + np.array([np.nan])).sum()))
+    assert "The loss itself is nan. add (+) was given nan at element (0,) of b (1,)" in text
+    with np.errstate(over="ignore"):
+        assert "The loss itself is inf. exp made inf" in str(explain_grad(x, x + np.exp(leaf(1e4))))
 
 
 def test_the_op_at_which_it_grows_most_is_named_with_the_factor():
     x = leaf([1.0])
     explanation = explain_grad(x, (x * 1e6 * 2.0).sum())
     assert (explanation.verdict, explanation.cause) == (HUGE, "exploding")
-    assert "×2e+06 at multiply over 2 calls" in explanation.reason
+    assert explanation.reason == "Along the path it grows most ×2e+06 at multiply over 2 calls."
 
 
 def test_growth_in_many_calls_of_a_module_is_one_culprit():
