@@ -547,3 +547,12 @@ def test_empty_rows_have_empty_results() -> None:
 def test_float16_does_not_overflow_in_softmax() -> None:
     x = np.array([12, 12, 11], np.float16)
     np.testing.assert_allclose(mg.softmax(x), mg.softmax(x.astype(np.float64)), atol=1e-3)
+
+
+@pytest.mark.parametrize("shapes", [((2, 0), (0, 3)), ((4, 2, 0), (0, 3)), ((0, 2), (2, 3))])
+def test_a_product_over_nothing_has_gradients_of_its_inputs_shapes(shapes: Any) -> None:
+    a, b = (Tensor(np.ones(shape), requires_grad=True) for shape in shapes)
+    (a @ b).sum().backward()
+    assert a.grad is not None and a.grad.shape == a.shape
+    assert b.grad is not None and b.grad.shape == b.shape
+    assert not b.grad.any()

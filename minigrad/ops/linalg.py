@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ def matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 def rows(x: Any) -> Any:
     """A stack of matrices as one matrix of all their rows."""
-    return np.reshape(x, (-1, np.shape(x)[-1]))
+    *stack, width = np.shape(x)
+    return np.reshape(x, (prod(stack), width))
 
 
 def einsum_arguments(subscripts: str, *arrays: Any) -> tuple[Any, dict[str, Any]]:
