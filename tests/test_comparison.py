@@ -260,6 +260,8 @@ def test_both_graphs_are_folded_alike() -> None:
     picture = viz.compare(short, long, ("short", "long"), limit=9)
     assert picture.note == "1 node only in long"
     assert ">relu<" not in picture.source
+    assert [build(each, limit=5).depth for each in (short, long)] == [1, 0]
+    assert "layers" not in viz.compare(short, long, limit=5).source
 
 
 @needs_engine

@@ -347,14 +347,29 @@ def test_what_is_left_out_is_in_the_total() -> None:
     assert "older ops left out; in all" in picture.note
 
 
+def test_a_fused_op_writes_gradients_only_where_they_are_needed() -> None:
+    w, b = (Tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    needed, unneeded = (
+        Meter().backward(mg.layer_norm(Tensor(np.ones((2, 3)), requires_grad=asked), w, b)).bytes
+        for asked in (True, False)
+    )
+    assert needed - unneeded == 2 * 3 * 8
+
+
+def test_a_copy_costs_what_a_view_of_the_same_shape_does_not() -> None:
+    x, turned = (Tensor(a, requires_grad=True) for a in (np.ones((2, 3)), np.ones((3, 2)).T))
+    meter = Meter()
+    assert [meter.forward(each.reshape(6)).bytes for each in (x, turned)] == [0, 2 * 48]
+
+
 def test_values_have_no_costs() -> None:
-    with pytest.raises(ValueError, match="costs are those of Tensors"):
+    with pytest.raises(ValueError, match="costs, open and element are for Tensors"):
         build(Value(1.0) + 2, costs=True)
 
 
 def test_cards_tell_costs_and_their_heads_are_tinted_by_heat() -> None:
     source = graph((array(2, 3) @ array(3, 4)).exp(), costs=True).source
-    heads = re.findall(r'BGCOLOR="white"><TR><TD BGCOLOR="(#\w+)"><B>.*?>([^<>]+)</FONT>', source)
+    heads = re.findall(r'BGCOLOR="white"><TR><TD BGCOLOR="(#\w+)">.*?<B>.*?>([^<>]+)</FONT>', source)
     tints = {label: tint for tint, label in heads}
     assert tints["matmul"] == "#9678CD"
     assert int(tints["exp"][1:3], 16) > 0xC0

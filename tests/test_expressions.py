@@ -107,6 +107,11 @@ def test_an_input_that_the_expression_does_not_use_is_named() -> None:
         evaluate("sum(x)", inputs(x=X, y=X))
 
 
+def test_an_expression_of_integers_alone_is_told_to_take_floats() -> None:
+    with pytest.raises(ValueError, match=r"nothing to differentiate by; .* of floats"):
+        evaluate("max(x)", {"x": np.array([1, 2])})
+
+
 def test_inputs_are_shapes_numbers_or_lists() -> None:
     found = read_inputs(["x=4x3", "b=2", "c=1.5", "t=[0, 2]", "m=[[1.0, 2.0]]"])
     assert [found[name].shape for name in "xbctm"] == [(4, 3), (2,), (), (2,), (1, 2)]

@@ -76,6 +76,39 @@ def stacked(*blocks: nn.Module, between: Any = None) -> Graph:
     return build(Blocks(list(blocks), between)(x), "module")
 
 
+class Other(Block):
+    """A block of another class, that does the same."""
+
+
+class Wired(nn.Module):
+    """A layer in which the same ops may be connected in different ways."""
+
+    def __init__(self, wiring: str, width: int = 3) -> None:
+        self.first, self.second = nn.Linear(3, width, rng=0), nn.Linear(width, 3, rng=1)
+        self._wiring = wiring
+
+    def forward(self, x: Any) -> Any:
+        """(B, D) → (B, D)."""
+        a = self.second(self.first(x))
+        b = np.tanh(x if self._wiring == "side by side" else a)
+        return b - a if self._wiring == "turned" else a - b
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Wired("side by side"), Wired("turned"), Wired("chained", width=4), Block()],
+)
+def test_layers_fold_only_where_class_shapes_and_connections_are_the_same(
+    other: nn.Module,
+) -> None:
+    assert labels(stacked(Wired("chained"), Wired("chained"))) == ["x", "Blocks · blocks.0 … 1 × 2"]
+    assert labels(stacked(Wired("chained"), other)) == ["x", "blocks.0", "blocks.1"]
+
+
+def test_layers_of_two_classes_do_not_fold_even_if_they_do_the_same() -> None:
+    assert labels(stacked(Block(), Other())) == ["x", "blocks.0", "blocks.1"]
+
+
 def test_a_model_is_one_card_at_model_zoom() -> None:
     assert labels(build(model_loss(), "model")) == ["Transformer", "cross entropy"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, Value, nn
-from viz.cards import numbers
+from viz.cards import counted, numbers
 from viz.graphs import build, retain_grads
 from viz.nodes import Edge, Graph, Node, Row
 
@@ -554,6 +554,58 @@ def test_a_freed_graph_ends_with_a_notice() -> None:
     assert "retain_graph=True" in picture.note
 
 
+def test_a_result_that_no_op_computed_is_a_lone_card_and_a_note() -> None:
+    picture = build(leaf("w", 2, trained=True))
+    assert labels(picture) == ["w"]
+    assert picture.note == "nothing is computed: this is what a computation starts from"
+
+
+def test_gradients_are_drawn_without_a_warning_where_a_rule_divides_by_zero() -> None:
+    x = Tensor([0.0, 1.0], requires_grad=True, name="x")
+    result = np.sqrt(x).sum()
+    with np.errstate(all="ignore"):
+        retain_grads(result)
+        result.backward(retain_graph=True)
+    for zoom in ("op", "scalar"):
+        tables = [node.grad or () for node in build(result, zoom, values=True, grads=True).nodes]
+        assert [text for table in tables for row in table for text in row][:2] == ["∞", "0.5"]
+
+
+def test_a_matrix_that_was_transposed_outside_of_the_module_is_drawn() -> None:
+    class Square(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x @ leaf("w", 3, 2)
+
+    picture = build(Square()(leaf("x", 3, 2, trained=True).T))
+    assert labels(picture) == ["x", "transpose", "w", "matmul"]
+
+
+def test_a_transposed_parameter_is_said_once_and_still_counted() -> None:
+    class Times(nn.Module):
+        def __init__(self) -> None:
+            self.w = leaf("w", 3, 2, trained=True)
+
+        def forward(self, x: Any) -> Any:
+            return (x @ self.w.T).tanh()
+
+    result = Times()(leaf("x", 4, 2))
+    product = one(build(result), "matmul")
+    assert (product.detail, [row.name for row in product.rows]) == ("", ["wᵀ"])
+    assert one(build(result, "model"), "Times").size == "3 ops · 6 params"
+
+
+def test_the_name_of_a_result_is_that_of_its_definition_too() -> None:
+    result = mg.softmax(leaf("x", 2, trained=True))
+    result.name = "chances"
+    assert labels(build(result, "definition"))[-1] == "chances"
+
+
+def test_large_numbers_are_told_in_three_digits_and_means_do_not_overflow() -> None:
+    assert counted(999_999_999, "param") == "1 B params"
+    assert counted(1_049_600, "param") == "1.05 M params"
+    assert numbers(np.full((4, 5), 3e38, np.float32)) == (("mean 3e+38 · std 0",),)
+
+
 def test_what_was_not_recorded_is_a_lone_card_and_a_note() -> None:
     with mg.no_grad():
         result = leaf("w", 2, trained=True) * 2
@@ -592,6 +644,21 @@ def test_scalars_are_cards_with_operation_number_and_gradient() -> None:
     assert [node.value for node in picture.nodes[:3]] == [(("2",),), (("−3",),), (("−6",),)]
     assert picture.nodes[-1].grad == (("1",),)
     assert arrows(picture)[:2] == [("a", "×"), ("b", "×")]
+
+
+def test_scalars_without_a_backward_pass_have_no_gradient_yet_which_is_not_zero() -> None:
+    a, b = Value(2.0), Value(3.0)
+    result = (a - 2.0) * b
+    assert {node.grad for node in build(result).nodes} == {()}
+    result.backward()
+    picture = build(result, names={"a": a, "b": b})
+    assert [one(picture, name).grad for name in "ab"] == [(("3",),), (("0",),)]
+
+
+@pytest.mark.parametrize("asked", [{"open": "a"}, {"element": 0}])
+def test_what_is_for_tensors_is_an_error_with_scalars(asked: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="are for Tensors, not for Values"):
+        build(Value(2.0) * 3, "scalar", **asked)
 
 
 def test_a_named_scalar_result_says_its_operation_too() -> None:

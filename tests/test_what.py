@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def test_a_function_of_a_file_is_called(file: Path) -> None:
     assert isinstance(result, Tensor) and result.item() == 6
     number, _ = computation(f"{file}:number")
     assert isinstance(number, Value) and number.data == 6
+    assert str(file.parent) not in sys.path
 
 
 def test_what_goes_wrong_in_the_file_is_one_line_with_its_place(file: Path) -> None:
@@ -57,6 +59,8 @@ def test_what_goes_wrong_in_the_file_is_one_line_with_its_place(file: Path) -> N
         computation(f"{file}:missing")
     with pytest.raises(ValueError, match="no such file"):
         computation(f"{file.with_name('other.py')}:loss")
+    with pytest.raises(ValueError, match=r"name a function of the file too, as in .*mine\.py:"):
+        computation(str(file))
     file.write_text("def loss(:\n")
     with pytest.raises(ValueError, match=r"mine\.py:1: SyntaxError"):
         computation(f"{file}:loss")

@@ -269,7 +269,7 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 def counted(n: int, what: str) -> str:
     """So many of something, large numbers in three digits."""
-    size, unit = next((x for x in ((10**9, " B"), (10**6, " M")) if n >= x[0]), (1, ""))
+    size, unit = next((x for x in ((10**9, " B"), (10**6, " M")) if n >= 0.9995 * x[0]), (1, ""))
     return f"{n / size:.3g}{unit} {what}s" if unit else f"{n:,} {what}{'s' * (n != 1)}"
 
 
@@ -289,7 +289,7 @@ def numbers(array: Any) -> Table:
         return tuple(tuple(map(short, row)) for row in rows.tolist())
     if array.dtype.kind in "biu":
         return ((f"min {short(array.min().item())} · max {short(array.max().item())}",),)
-    finite = array[np.isfinite(array)]
+    finite = array[np.isfinite(array)].astype(float)  # of which a sum does not overflow
     told = []
     if finite.size:
         with np.errstate(over="ignore", invalid="ignore"):

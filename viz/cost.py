@@ -120,18 +120,18 @@ class Meter:
 
 
 def flops(step: Tensor) -> int:
-    """The floating-point operations of an op, as if it had no definition in smaller ones."""
+    """The floating-point operations of an op without a definition; of another, about as many."""
     assert step.op is not None
     if step.op.family == "shape":
         return 0
-    if step.op.name == "matmul":
-        return 2 * step.size * int(np.shape(step.inputs[0])[-1])
     if step.op.name == "einsum":
         terms = step.params["subscripts"].partition("->")[0].split(",")
         lengths: dict[str, int] = {}
         for term, x in zip(terms, step.inputs, strict=True):
             lengths |= zip(term, np.shape(x), strict=True)
         return len(terms) * prod(lengths.values())
+    if step.op.family == "matmul":
+        return 2 * step.size * int(np.shape(step.inputs[0])[-1])
     return max(step.size, *map(np.size, step.inputs))
 
 

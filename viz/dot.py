@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import math
 import os
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from viz.nodes import Graph, Node, Row
 FORMATS = (".svg", ".png", ".pdf", ".dot")
 TIME_LIMIT = 60.0  # seconds
 PNG_DPI = "144"
-LARGE = 500  # nodes, from which on Graphviz is told to look for good places less long
+LARGE = 100  # nodes, from which on Graphviz is told to look for good places less long
 LONGEST = 120  # characters of one text
 
 # Okabe and Ito's colours, told apart by colour-blind readers too, around pale tints of them.
@@ -244,7 +245,9 @@ def attributes(node: Node) -> dict[str, str]:
 
 def colours(node: Node) -> tuple[str, str]:
     """The border and the tint of a node: its family's, if no cost or difference says else."""
-    border, tint = CALM if node.difference == "" else COLOURS[node.family]
+    # A user's op may be of a family of its own.
+    usual = COLOURS.get(node.family, COLOURS["module"])
+    border, tint = CALM if node.difference == "" else usual
     if node.heat is not None:
         steps = ((hot - cold) * node.heat + cold for cold, hot in zip(COLD, HOT, strict=True))
         tint = "#" + "".join(f"{round(step):02X}" for step in steps)
@@ -254,7 +257,10 @@ def colours(node: Node) -> tuple[str, str]:
 def card(node: Node) -> str:
     """An HTML-like label: the op on a tint, what folds into it, its numbers, its shape."""
     border, tint = colours(node)
-    head = f"<B>{font(node.label, 'black', LARGE_TEXT)}</B>"
+    # Graphviz reckons with regular letters; bold ones need about a tenth more.
+    room = "\N{NO-BREAK SPACE}" * math.ceil(len(node.label) / (6 if node.detail else 12))
+    head = f"<B>{font(node.label, 'black', LARGE_TEXT)}</B>{room}"
+    head = head if node.detail else room + head
     if node.detail:
         head += f" <I>{font(node.detail, INK if node.heat else GREY)}</I>"
     cells = [cell(head, tint)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -111,19 +110,6 @@ EXAMPLES: dict[str, tuple[Callable[[], Tensor], dict[str, Any]]] = {
     "transformer": (transformer, {"zoom": "module"}),
 }
 """The examples by the names that the command knows, each with how it is best drawn."""
-
-
-def example(what: str) -> tuple[Tensor, dict[str, Any]]:
-    """(result, drawing options) of an example, or of the model in a run folder on held-out data.
-
-    ValueError when it is neither.
-    """
-    if what in EXAMPLES:
-        compute, options = EXAMPLES[what]
-        return compute(), options
-    if not Path(what).exists():
-        raise ValueError(f"{what!r} is neither a run folder nor one of {', '.join(EXAMPLES)}")
-    return of_run(what)
 
 
 def of_run(path: str) -> tuple[Tensor, dict[str, Any]]:

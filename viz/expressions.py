@@ -67,7 +67,10 @@ def evaluate(text: str, inputs: Mapping[str, Any]) -> Tensor:
     if unused:
         raise ValueError(f"{', '.join(sorted(unused))} does not occur in {text!r}")
     if not isinstance(result, Tensor):
-        raise ValueError(f'{text!r} holds no input; give it one, as in "sum(x**2)" x=2x3')
+        raise ValueError(
+            f"{text!r} holds nothing to differentiate by; give it an input of floats, as in x=2x3 "
+            "or x=[1.0, 2.0]"
+        )
     return result
 
 

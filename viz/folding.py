@@ -119,14 +119,16 @@ class Folding:
     def _structure(self, call: Path, keys: Sequence[Key]) -> list[Any]:
         """What there is to compare of two calls: classes, ops, shapes and the edges inside."""
         naming = self.trace.naming
-        number = {key: i for i, key in enumerate(keys)}
+        within = [tensor for key in keys for tensor in self.units[key]]
+        number = {tensor.order: i for i, tensor in enumerate(within)}
         found: list[Any] = [naming.kind(naming.scopes[call])]
         for key in keys:
             unit = self.units[key]
             path = key if isinstance(key, tuple) else self.paths[unit[0].order]
-            ops = [tensor.op and tensor.op.name for tensor in unit]
-            sources = {number.get(self.home[x.order]) for x in self._flowing(unit)}
-            found.append((path[len(call) :], ops, unit[-1].shape, sources - {None}))
+            found.append(path[len(call) :])
+            for tensor in unit:
+                sources = [number[x.order] for x in self._flowing([tensor]) if x.order in number]
+                found.append((tensor.op and tensor.op.name, tensor.shape, sources))
         return found
 
     def drawn(self, key: Key) -> Key:

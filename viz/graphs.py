@@ -8,7 +8,7 @@ here knows how a picture is made; `dot.py` does.
 Reading order: `nodes.py`, what a Graph is; `zoom.py`, how closely one looks; this file, how a graph
 is put together; `trace.py`, which tensors get a node and what they are called; `folding.py`, which
 of them share one; `scalars.py`, which become single numbers; `cards.py`, what the nodes say;
-`assembly.py`, the last step.
+`cost.py`, what they cost; `assembly.py`, the last step.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def build(
     each node, forward and backward, by the convention of `viz/cost.py`.
 
     TypeError for a result that is no Tensor or Value; ValueError for an unknown zoom or name to
-    open, an element that there is not, too many scalars, a negative depth, an empty limit, the
-    costs of Values.
+    open, an element that there is not, too many scalars, a negative depth, an empty limit, and for
+    costs, open or element with Values.
 
     >>> import numpy as np
     >>> x = Tensor([[1.0, 2.0]], name="x")
@@ -90,8 +90,8 @@ def build(
     given = {id(x): name for name, x in (names or {}).items()}
     few = READABLE if limit is None else limit
     if roots and all(isinstance(root, Value) for root in roots):
-        if costs:
-            raise ValueError("graph: costs are those of Tensors; a Value is a single operation")
+        if costs or zoomed.opened or element is not None:
+            raise ValueError("graph: costs, open and element are for Tensors, not for Values")
         return graph_of_values(roots, given, few)
     if not roots or not all(isinstance(root, Tensor) for root in roots):
         kinds = ", ".join(sorted({type(root).__name__ for root in roots})) or "nothing"
@@ -126,7 +126,7 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int
     }
     kept = newest(last_use, most)
     home: dict[Any, Any] = {order: folding.drawn(key) for order, key in folding.home.items()}
-    if cards.grads:
+    if cards.grads and scalars.steps:
         scalars.backward()
 
     labels = folding.labels(with_numbers=cards.values or cards.grads)
@@ -148,7 +148,7 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int
             node = replace(node, tensors=tuple(tensors), times=len(keys))
             drafts.append(Draft(key, relabelled(node, key, labels), sources))
             folded += trace.count_ops(unit) if len(unit) > 1 else 0
-        elif key not in needless:
+        else:
             older += trace.count_ops(unit)
 
     notes = trace.notes() + scalars.notes()
@@ -174,6 +174,7 @@ def graph_of_values(roots: Sequence[Value], given: Mapping[int, str], limit: int
     """The graph of single numbers: each card has the operation, the number and its gradient."""
     values = ancestors(roots, lambda value: [x for x, _ in value.inputs])
     results = {id(root) for root in roots}
+    has_grads = any(value.grad for value in values)  # a Value cannot tell 0 from none yet
     last_use: dict[int, int] = {}
     for now, value in enumerate(values):
         last_use[value._place] = now
@@ -197,7 +198,7 @@ def graph_of_values(roots: Sequence[Value], given: Mapping[int, str], limit: int
             family,
             op if name else "",
             value=((short(value.data),),),
-            grad=((short(value.grad),),),
+            grad=((short(value.grad),),) if has_grads else (),
             tensors=(value._place,),
         )
         drafts.append(Draft(value._place, node, [x._place for x, _ in value.inputs]))

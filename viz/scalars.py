@@ -20,7 +20,7 @@ from minigrad.op import Op
 from minigrad.ops.reduce import spread
 from minigrad.scalar import Value
 from minigrad.tensor import TABLE, Array, Tensor
-from viz.cards import display_name, numbers_text, operation_text, shape_text, short
+from viz.cards import display_name, numbers_text, operation_text, short
 from viz.nodes import Node, Path, Table
 from viz.trace import Definition, Trace, ancestors, common, is_freed
 from viz.zoom import check_scalars, too_many
@@ -67,7 +67,8 @@ class Scalars:
             if not self._is_word(value):
                 self.shown[self._step_of(value).order].append(value)
         if (number := sum(map(len, self.shown.values()))) > limit:
-            raise too_many(f"{number:,}", limit)
+            first = "" if self.element is not None else "choose one element, "
+            raise too_many(f"{number:,}", limit, first)
         self._paths: dict[int, Path] = {}
 
     def _enter(self, x: Tensor, array: Array) -> None:
@@ -113,7 +114,7 @@ class Scalars:
         if not isinstance(found, Value):
             raise ValueError(
                 f"graph: the result of {end.op and end.op.name}, of shape "
-                f"{shape_text(end.shape)}, has no element {list(self.element)}"
+                f"{end.shape}, has no element {list(self.element)}"
             )
         return [found]
 
@@ -139,7 +140,9 @@ class Scalars:
                     seeds += self._seeds(step, step.grad)
             for user in self._outside:
                 if user.grad is not None and not is_freed(user):
-                    for x, gx in contributions(user, user.grad, create_graph=False):
+                    with np.errstate(all="ignore"):
+                        sent = contributions(user, user.grad, create_graph=False)
+                    for x, gx in sent:
                         seeds += self._seeds(self.trace.result(x), sum_to(gx, x.shape))
         Value(0.0, "", *seeds).backward()
 

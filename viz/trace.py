@@ -69,7 +69,9 @@ class Definition:
             inside = {part.order for part in parts}
             for part in parts:
                 part.keeps_grad = part.op is not None
-            for part, g in propagate(result, self.step.grad, stop=inputs):
+            with np.errstate(all="ignore"):
+                sent = propagate(result, self.step.grad, stop=inputs)
+            for part, g in sent:
                 if part.order in inside:
                     part.grad = g
         return parts
@@ -335,6 +337,8 @@ class Trace:
     def notes(self) -> list[str]:
         """What to tell about the graph as a whole."""
         if all(tensor.op is None for tensor in self.drawn):
+            if all(tensor.requires_grad for tensor in self.drawn):
+                return ["nothing is computed: this is what a computation starts from"]
             return ["nothing is recorded: no input requires a gradient, or it was under no_grad()"]
         if self._freed:
             return ["backward() has freed the graph; backward(retain_graph=True) keeps it to draw"]

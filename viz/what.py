@@ -33,6 +33,8 @@ def computation(
     elif what in EXAMPLES:
         compute, options = EXAMPLES[what]
         found = compute()
+    elif what.endswith(".py") and os.path.isfile(what):
+        raise ValueError(f"name a function of the file too, as in {what}:loss")
     elif not inputs and os.path.exists(what):
         found, options = of_run(what)
     elif inputs or not what.replace("-", "").replace("_", "").isalnum():

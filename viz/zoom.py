@@ -5,11 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from dataclasses import dataclass
-from math import prod
-
-import numpy as np
 
 from minigrad.tensor import Tensor
+from viz.cost import flops
 
 ZOOMS = ("model", "module", "op", "definition", "scalar")
 """The rungs of the ladder:
@@ -85,32 +83,19 @@ def unknown(name: str, places: Collection[Place]) -> ValueError:
 
 def check_scalars(steps: Collection[Tensor]) -> None:
     """ValueError if these ops take more scalars than one would wait for, by their sizes alone."""
-    computed = {step.order: size_in_scalars(step) for step in steps}
+    computed = {step.order: flops(step) for step in steps}
     used = {x.order: x.size for step in steps for x in step.inputs if isinstance(x, Tensor)}
     number = sum((used | computed).values())
     if number > COMPUTED:
         raise too_many(f"about {number:,}", COMPUTED)
 
 
-def size_in_scalars(step: Tensor) -> int:
-    """About how many scalars an op computes."""
-    assert step.op is not None
-    if step.op.family == "shape":
-        return 0
-    if step.op.name == "einsum":
-        terms = step.params["subscripts"].partition("->")[0].split(",")
-        lengths: dict[str, int] = {}
-        for term, x in zip(terms, step.inputs, strict=True):
-            lengths |= zip(term, np.shape(x), strict=True)
-        return len(terms) * prod(lengths.values())
-    if step.op.family == "matmul":
-        return 2 * step.size * int(np.shape(step.inputs[0])[-1])
-    return max(step.size, *map(np.size, step.inputs))
+def too_many(number: str, limit: int, first: str = "") -> ValueError:
+    """The error for a graph of too many scalars, with what to do instead: `first`, where it helps.
 
-
-def too_many(number: str, limit: int) -> ValueError:
-    """The error for a graph of too many scalars, with what to do instead."""
+    A single element is no help where all must be computed before one can be drawn.
+    """
     return ValueError(
-        f"graph: {number} scalars are too many, the limit is {limit:,}; choose one element, open "
-        "a single op, or make the inputs smaller"
+        f"graph: {number} scalars are too many, the limit is {limit:,}; {first}open a single op, "
+        "or make the inputs smaller"
     )
