@@ -22,6 +22,7 @@ from minitransformer.config import TrainingConfig
 
 if TYPE_CHECKING:
     from minigrad.diagnosis import Diagnosis
+    from minigrad.scalar import Value
     from minigrad.why import Explanation
     from minitransformer.prediction import Predictor
     from minitransformer.runs import Run
@@ -376,7 +377,6 @@ def graph(
     from viz.comparison import compare
     from viz.dot import graph as drawn
     from viz.dot import render
-    from viz.graphs import retain_grads
     from viz.what import computation
 
     result, usual = computation(what, words, seed)
@@ -385,22 +385,31 @@ def graph(
         given["open"] = opened
     if element is not None:
         given["element"] = index(element)
+    other = None if against is None else computation(against, words, seed)[0]
     if grads:
         given["grads"] = True
-        if isinstance(result, Tensor):
-            retain_grads(result)
-            result.backward(np.ones(result.shape), retain_graph=True)
-        else:
-            result.backward()
+        run_backward(result)
+        if other is not None:
+            run_backward(other)
     chosen = given if {"zoom", "depth"} & given.keys() else usual | given
-    if against is None:
+    if other is None:
         picture = drawn(result, **chosen)
     else:
-        other, _ = computation(against, words, seed)
-        titles = what, against if against != what else f"{against}, again"
+        titles = what, f"{against}, again" if against == what else f"{against}"
         picture = compare(result, other, titles, **chosen)
     render(picture, out)
     click.echo(f"{out}{f'  ({picture.note})' if picture.note else ''}")
+
+
+def run_backward(result: Tensor | Value) -> None:
+    """Fill the gradients of a result and of all behind it; a result of several numbers sends 1s."""
+    from viz.graphs import retain_grads
+
+    if isinstance(result, Tensor):
+        retain_grads(result)
+        result.backward(np.ones(result.shape), retain_graph=True)
+    else:
+        result.backward()
 
 
 def index(text: str) -> tuple[int, ...]:
@@ -482,14 +491,17 @@ def why(what: str, words: tuple[str, ...], seed: int) -> None:
     names = [word for word in words if "=" not in word]
     if not isinstance(loss, Tensor):
         raise ValueError(f"{what} is a Value, not a Tensor; see it with minigrad explain")
+    if loss.size != 1:
+        raise ValueError(f"a loss is one number, and {what} has shape {loss.shape}; sum it, say")
+    rows, known = survey(loss), leaves(loss)
     if not names:
-        print_gradients(survey(loss))
-    known = leaves(loss)
+        print_gradients(rows)
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name, known, 4, 0.3)
             close = close or [full for full in known if name in full][:4] or list(known)[:4]
-            raise ValueError(f"no tensor is called {name!r}; there are {', '.join(close)}, …")
+            more = ", …" if len(close) < len(known) else ""
+            raise ValueError(f"no tensor is called {name!r}; there are {', '.join(close)}{more}")
         click.echo(explain_grad(known[name], loss))
 
 
@@ -504,8 +516,9 @@ def print_gradients(rows: Sequence[Explanation]) -> None:
         table.add_column(name, no_wrap=True)
     for row in rows:
         shape = "×".join(map(str, row.shape)) or "scalar"
-        zeros = f"{row.zeros:.0%}" if row.zeros else ""
-        table.add_row(row.name, shape, f"{row.size:.2e}", zeros, row.verdict, row.cause)
+        norm = "" if row.gradient is None else f"{row.size:.2e}"
+        zeros = f"{row.zeros:.0%}" if row.zeros > 0 else ""
+        table.add_row(row.name, shape, norm, zeros, row.verdict, row.cause)
     Console(highlight=False, markup=False).print(table)
 
 
