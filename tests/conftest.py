@@ -62,6 +62,11 @@ class Browser:
 
         ActionChains(self.driver).send_keys(*keys).perform()
 
+    def address(self) -> str:
+        """The fragment of the page's address, when what is shown has been written there."""
+        later = "return new Promise(done => setTimeout(() => done(location.hash), 250))"
+        return str(self.run(later))
+
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
         root = "document.documentElement"

@@ -245,7 +245,7 @@ def test_the_address_keeps_layer_head_and_cell(opened: Any, inspection: Inspecti
     assert number(told["weight"]) == layer_of(inspection, CROSS).weights[2, 1, 3]
     assert page.run("return [state.lines, state.off]") == [True, True]
     page.run("choose({ row: 3, lines: false })")
-    address = page.run("return location.hash")
+    address = page.address()
     assert address == f"#layer={CROSS}&head=3&cell=4%2C4&off="
     again = opened(address[1:])
     assert facts(again)["query"].startswith("4")

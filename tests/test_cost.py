@@ -369,7 +369,9 @@ def test_values_have_no_costs() -> None:
 
 def test_cards_tell_costs_and_their_heads_are_tinted_by_heat() -> None:
     source = graph((array(2, 3) @ array(3, 4)).exp(), costs=True).source
-    heads = re.findall(r'BGCOLOR="white"><TR><TD BGCOLOR="(#\w+)">.*?<B>.*?>([^<>]+)</FONT>', source)
+    heads = re.findall(
+        r'BGCOLOR="white"><TR><TD BGCOLOR="(#\w+)">.*?<B>.*?>([^<>]+)</FONT>', source
+    )
     tints = {label: tint for tint, label in heads}
     assert tints["matmul"] == "#9678CD"
     assert int(tints["exp"][1:3], 16) > 0xC0

@@ -13,7 +13,7 @@ import pytest
 from minigrad import Tensor, Value
 from minigrad.nn import Module, ModuleList, parameter
 from viz.dot import COLOURS
-from viz.examples import EXAMPLES, example
+from viz.examples import EXAMPLES
 from viz.pages.explain import BINS, described, explain
 from viz.pages.page import Page
 from viz.steps import record
@@ -162,7 +162,7 @@ def test_buttons_slider_keys_and_address_lead_to_a_step(show: Show, browser: Any
     assert counted(browser)[0] == 6
     browser.click("#last")
     assert counted(browser) == (last, last)
-    assert browser.run("return location.hash") == f"#step={last}"
+    assert browser.address() == f"#step={last}"
     browser.press(RIGHT)
     assert counted(browser)[0] == last
     browser.press(HOME)
@@ -244,12 +244,12 @@ def test_a_large_graph_opens_folded_and_modules_are_stepped_into(show: Show) -> 
     passing = numbers(browser, "sent")[0]
     browser.press(ENTER)
     assert "parts.19" in browser.text("#trail")
-    assert browser.run("return location.hash").startswith("#view=")
+    assert browser.address().startswith("#view=")
     assert numbers(browser, "gradient")[0] == arriving
     browser.press(ESCAPE)
     assert browser.text("#what") == "backward Block.parts.19"
     browser.click("#inside")
-    fragment = browser.run("return location.hash").lstrip("#")
+    fragment = browser.address().lstrip("#")
     browser = show(page, fragment=fragment)
     assert "parts.19" in browser.text("#trail")
     browser.click("#trail button")
@@ -352,7 +352,7 @@ def test_names_are_shown_and_not_run(show: Show) -> None:
 
 @pytest.mark.parametrize("what", EXAMPLES)
 def test_no_step_is_too_wide_for_a_phone(show: Show, what: str) -> None:
-    browser = show(explain(example(what)[0]), size=(390, 844))
+    browser = show(explain(EXAMPLES[what][0]()), size=(390, 844))
     _, last = counted(browser)
     for step in sorted({0, 1, last // 3, last // 2 + 1, 2 * last // 3, last - 1, last}):
         browser.run("go(arguments[0])", step)
@@ -360,6 +360,21 @@ def test_no_step_is_too_wide_for_a_phone(show: Show, what: str) -> None:
         ends = browser.run("return byId('step').scrollWidth - byId('step').clientWidth")
         assert ends == 0
         assert browser.run("return byId('step').clientHeight") > 200
+
+
+@pytest.mark.parametrize("what", ["expression", "encoder-layer"])
+def test_no_text_leaves_its_card(show: Show, what: str) -> None:
+    rooms = show(explain(EXAMPLES[what][0]())).run(
+        """return [...document.querySelectorAll("#graph .node.card")].flatMap((node) => {
+             const card = node.querySelector(".ring").getBBox(); // 3 points around the card
+             const [left, right] = [card.x + 3, card.x + card.width - 3];
+             const words = [...node.querySelectorAll("text:not(.badge)")];
+             return words.map((text) => text.getBBox()).flatMap(
+               ({ x, width }) => [x - left, right - x - width]);
+           });"""
+    )
+    assert len(rooms) > 20
+    assert min(rooms) > 0
 
 
 def test_the_picture_has_colours_of_its_own_in_the_dark(show: Show) -> None:

@@ -53,6 +53,73 @@ def test_packed_arrays_come_back_bit_for_bit(tmp_path: Path, browser: Any) -> No
     assert data["array"]["shape"] == [2, 3]
 
 
+def bare_page(path: Path, browser: Any, *, dark: bool = False) -> Any:
+    """The browser, showing a page with a header and nothing else."""
+    body = "<header class='bar'></header><p id='shown'></p>"
+    pages.page("bare", "t", body, {"text": ""}).save(path / "page.html")
+    browser.open(path / "page.html", dark=dark)
+    return browser
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_button_and_the_key_d_change_between_light_and_dark(tmp_path: Path, browser: Any) -> None:
+    page = bare_page(tmp_path, browser)
+    page.run("addTheme()")
+    paper = "return getComputedStyle(document.body).backgroundColor"
+    white = page.run(paper)
+    page.press("d")
+    black = page.run(paper)
+    assert page.run("return isDark()")
+    assert black != white
+    page.click("header button")
+    assert page.run(paper) == white
+    page.run("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'd', ctrlKey: true }))")
+    assert page.run(paper) == white
+
+
+@pytest.mark.usefixtures("bare")
+def test_the_address_follows_quick_changes_in_one_go(tmp_path: Path, browser: Any) -> None:
+    page = bare_page(tmp_path, browser)
+    before = page.run("return history.length")
+    page.run(
+        "window.changes = 0; const real = history.replaceState.bind(history);"
+        "history.replaceState = (...a) => { window.changes += 1; real(...a); };"
+        "for (let i = 0; i < 300; i++) remember(`step=${i}`)"
+    )
+    assert page.address() == "#step=299"
+    assert page.run("return [window.changes, history.length]") == [1, before]
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("dark", [False, True])
+def test_numbers_can_be_read_on_the_strongest_tints(
+    tmp_path: Path, browser: Any, dark: bool
+) -> None:
+    page = bare_page(tmp_path, browser, dark=dark)
+    page.run("byId('shown').append(heat([[1, -1, 0, 0.5, 'NaN']]))")
+    shades = page.run(
+        """const pen = document.createElement("canvas").getContext("2d");
+           const parts = (colour) => {
+             pen.fillStyle = colour;
+             pen.fillRect(0, 0, 1, 1);
+             return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+           };
+           return [...document.querySelectorAll("td")].map(getComputedStyle).map(
+             ({ color, backgroundColor }) => [parts(color), parts(backgroundColor)]);"""
+    )
+    assert len(shades) == 5
+    for ink, tint in shades:
+        dim, bright = sorted([luminance(ink), luminance(tint)])
+        assert (bright + 0.05) / (dim + 0.05) >= 4.5  # WCAG 2.2, 1.4.3
+
+
+def luminance(colour: list[int]) -> float:
+    """The relative luminance of an sRGB colour, as WCAG 2.2 defines it."""
+    x = np.array(colour) / 255
+    linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
 def test_numbers_that_json_cannot_say_become_strings_that_javascript_reads() -> None:
     assert plain(np.array([1.0, np.nan, np.inf, -np.inf])) == [1.0, "NaN", "Infinity", "-Infinity"]
     assert plain(np.float32(0.5)) == 0.5

@@ -77,7 +77,8 @@ class Item:
     @property
     def label(self) -> str:
         """What to call it in a sentence."""
-        return self.name or self.op or "input"
+        nameless = "value" if isinstance(self.origin, Value) else "input"
+        return self.name or self.op or nameless
 
 
 Items = dict[int, Item]
@@ -357,7 +358,8 @@ def chain(scope: Scope | None) -> list[Scope]:
 
 def homes_in(graph: Graph, items: Items, members: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """The nodes in which each Item is. What has none of its own, such as a transposed matrix, is
-    in those of its consumers, or in the stub for all that was left out."""
+    in those of its consumers, or in the stub for all that was left out: a result too, if newer
+    ones take all the room."""
     found: dict[int, tuple[str, ...]] = {}
     for node in graph.nodes:
         for order in (*node.tensors, *(row.tensor for row in node.rows)):
@@ -371,7 +373,7 @@ def homes_in(graph: Graph, items: Items, members: Sequence[int]) -> dict[int, tu
             if x.order in inside:
                 users.setdefault(x.order, []).append(order)
     for order in sorted(inside - set(found), reverse=True):  # consumers first
-        around = dict.fromkeys(home for user in users[order] for home in found[user])
+        around = dict.fromkeys(home for user in users.get(order, ()) for home in found[user])
         shown = tuple(home for home in around if home != stub)
         x = items[order].origin
         folds = not items[order].op or (isinstance(x, Tensor) and is_transposed(x))

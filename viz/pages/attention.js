@@ -15,7 +15,7 @@ async function start() {
       if (layer[name]) layer[name] = await unpacked(layer[name]);
     }
   }
-  document.querySelector("header.bar").append(themeButton());
+  addTheme();
   buildThumbnails();
   figures.push(buildFigure("weights", "weight"));
   if (layers[0].gradient) figures.push(buildFigure("gradient", "∂loss/∂weight"));
@@ -58,11 +58,6 @@ function choose(change) {
   state.column = within(state.column, columns);
   pointed = null;
   show();
-}
-
-/** The nearest of the places 0 to count − 1. */
-function within(place, count) {
-  return Math.max(0, Math.min(count - 1, place || 0));
 }
 
 function show() {
@@ -126,10 +121,10 @@ function buildThumbnails() {
           type: "button",
           class: "thumbnail",
           title: fullName(number, head),
+          style: `grid-column: ${head + 2}`,
           onclick: () => choose({ layer: number, head }),
-          onkeydown: (event) => stepThumbnails(event, number, head),
         }, element("canvas")));
-      layer.thumbnails.forEach((button, head) => { button.style.gridColumn = head + 2; });
+      layer.thumbnails.forEach((button, head) => onKey(button, ({ key }) => stepThumbnails(key, number, head)));
       grid.append(...layer.thumbnails);
     }
     byId("heads").append(...(group ? [element("h2", {}, group)] : []), grid);
@@ -156,13 +151,13 @@ function showThumbnails() {
     }));
 }
 
-function stepThumbnails(event, layer, head) {
+function stepThumbnails(key, layer, head) {
   const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-  if (!(event.key in moves)) return;
-  event.preventDefault();
-  const [down, right] = moves[event.key];
+  if (!(key in moves)) return false;
+  const [down, right] = moves[key];
   choose({ layer: within(layer + down, layers.length), head: head + right });
   layers[state.layer].thumbnails[state.head].focus();
+  return true;
 }
 
 // Figures: the weights of the chosen head, and beside them the gradient, each as a matrix or as
@@ -183,11 +178,11 @@ function buildFigure(name, caption) {
     role: "application",
     "aria-label": `${caption} of each query (row) by each key (column); arrow keys choose one`,
     "aria-describedby": "facts",
-    onkeydown: stepCells,
     onclick: (event) => choose(cellAt(event)),
     onpointermove: (event) => point(cellAt(event)),
     onpointerleave: () => point(null),
   });
+  onKey(figure.cells, stepCells);
   figure.cells.append(figure.canvas, figure.marks);
   figure.frame = part("div", "frame");
   figure.frame.append(figure.queries, figure.cells, figure.keys);
@@ -311,7 +306,7 @@ function point(cell) {
   showFacts();
 }
 
-function stepCells(event) {
+function stepCells({ key }) {
   const { row, column } = state;
   const moves = {
     ArrowLeft: { column: column - 1 },
@@ -323,9 +318,9 @@ function stepCells(event) {
     PageUp: { row: 0 },
     PageDown: { row: Infinity },
   };
-  if (!(event.key in moves)) return;
-  event.preventDefault();
-  choose(moves[event.key]);
+  if (!(key in moves)) return false;
+  choose(moves[key]);
+  return true;
 }
 
 // What the model answers, with all heads and without one.

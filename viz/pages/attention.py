@@ -83,6 +83,8 @@ BODY = """
     <section id="steps" aria-label="how this weight came about"></section>
   </div>
 </main>
+<p class="keys grey">Tab: to the heads and figures · arrows: another head or cell there ·
+  Home End PageUp PageDown: the ends of a figure · d: light or dark</p>
 """
 
 

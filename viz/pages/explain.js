@@ -55,7 +55,7 @@ function show(number, step) {
     showPicture();
     showTrail();
   }
-  at = Math.max(0, Math.min(view.steps.length - 1, step));
+  at = within(step, view.steps.length);
   remember(number ? `view=${number}&step=${at}` : `step=${at}`);
   showControls();
   showStep();
@@ -103,8 +103,7 @@ function listen() {
   byId("slider").oninput = () => go(Number(byId("slider").value));
   byId("smaller").onclick = () => zoom(scale / 1.2);
   byId("larger").onclick = () => zoom(scale * 1.2);
-  const theme = themeButton();
-  document.querySelector("header.bar").append(theme);
+  addTheme();
   addEventListener("hashchange", openFragment);
   const keys = {
     ArrowRight: () => go(at + 1),
@@ -114,17 +113,15 @@ function listen() {
     Enter: () => stepInside(),
     Escape: () => stepOut(),
     " ": play,
-    d: () => theme.click(),
     "+": () => zoom(scale * 1.2),
     "-": () => zoom(scale / 1.2),
   };
-  document.addEventListener("keydown", (event) => {
-    const act = keys[event.key];
-    const own = event.target.matches("input") ? ["ArrowRight", "ArrowLeft", "Home", "End"] : ["Enter", " "];
-    const isTaken = event.target.matches("input, button, summary") && own.includes(event.key);
-    if (!act || isTaken || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    act();
+  onKey(document, ({ key, target }) => {
+    const own = target.matches("input") ? ["ArrowRight", "ArrowLeft", "Home", "End"] : ["Enter", " "];
+    const isTaken = target.matches("input, button, summary") && own.includes(key);
+    if (!(key in keys) || isTaken) return false;
+    keys[key]();
+    return true;
   });
 }
 
@@ -148,16 +145,15 @@ function showControls() {
   byId("last").disabled = byId("forward").disabled = at === last;
 }
 
-/** The modules around this view, each a way out. */
+/** The views around this one, each a way out; of many, the outermost and the nearest. */
 function showTrail() {
-  const trail = [];
-  for (let outer = view.parent; outer !== null; outer = pages.views[outer].parent) {
-    const to = outer;
-    trail.unshift(element("button", { type: "button", onclick: () => stepOut(to) }, pages.views[to].title), "›");
-  }
-  byId("trail").replaceChildren(
-    ...(trail.length ? [element("button", { type: "button", title: "step out (Esc)", onclick: () => stepOut() }, "↑ step out"), ...trail, view.title] : []),
-  );
+  const around = [];
+  for (let outer = view.parent; outer !== null; outer = pages.views[outer].parent) around.unshift(outer);
+  const way = (to, words) => element("button", { type: "button", onclick: () => stepOut(to) }, words);
+  const trail = around.map((to) => way(to, pages.views[to].title));
+  if (trail.length > 4) trail.splice(1, trail.length - 4, element("span", {}, "…"));
+  const parts = [...trail.flatMap((part) => [part, "›"]), element("span", {}, view.title)];
+  byId("trail").replaceChildren(...(trail.length ? [way(view.parent, "↑ step out"), ...parts] : []));
 }
 
 /* The picture. */
@@ -165,34 +161,27 @@ function showTrail() {
 function showPicture() {
   const graph = byId("graph");
   graph.innerHTML = pages.pictures[view.picture];
-  const svg = graph.querySelector("svg");
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `graph of ${view.title}`);
+  const picture = graph.querySelector("svg");
+  picture.setAttribute("role", "img");
+  picture.setAttribute("aria-label", `graph of ${view.title}`);
   for (const node of graph.querySelectorAll(".node")) {
     const box = node.getBBox();
     const ring = { x: box.x - 3, y: box.y - 3, width: box.width + 6, height: box.height + 6 };
-    node.append(drawing("rect", { class: "ring", ...ring }));
-    node.append(drawing("text", { class: "badge", x: box.x + box.width - 4, y: box.y }));
+    node.append(svg("rect", { class: "ring", ...ring }));
+    node.append(svg("text", { class: "badge", x: box.x + box.width - 4, y: box.y - 3 }));
     node.onclick = () => jump(node.id);
     node.ondblclick = () => stepInside(view.units.find((unit) => unit.folded && unit.nodes[0] === node.id));
   }
-  const { width } = svg.viewBox.baseVal;
+  const { width } = picture.viewBox.baseVal;
   zoom(Math.max(0.95, Math.min(1.5, (graph.clientWidth - 24) / width)));
-}
-
-/** An SVG element. */
-function drawing(tag, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
 }
 
 function zoom(to) {
   scale = Math.max(0.2, Math.min(4, to));
-  const svg = byId("graph").querySelector("svg");
-  svg.setAttribute("width", svg.viewBox.baseVal.width * scale);
-  svg.setAttribute("height", svg.viewBox.baseVal.height * scale);
+  const picture = byId("graph").querySelector("svg");
+  const { width, height } = picture.viewBox.baseVal;
+  picture.setAttribute("width", width * scale);
+  picture.setAttribute("height", height * scale);
   keepInView();
 }
 
@@ -202,8 +191,8 @@ function keepInView() {
   const node = graph.querySelector(".current .ring");
   if (!node) return;
   const [pane, box] = [graph.getBoundingClientRect(), node.getBoundingClientRect()];
-  const inside = box.top > pane.top + 30 && box.bottom < pane.bottom - 30 && box.left > pane.left && box.right < pane.right;
-  if (inside) return;
+  const isHigh = box.top > pane.top + 30 && box.bottom < pane.bottom - 30;
+  if (isHigh && box.left > pane.left && box.right < pane.right) return;
   const left = (box.left + box.right - pane.left - pane.right) / 2;
   const top = (box.top + box.bottom - pane.top - pane.bottom) / 2;
   const near = Math.abs(top) < pane.height && !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -256,7 +245,9 @@ function highlight() {
       flowed: steps.some((step) => step < at),
     });
   }
-  byId("key").textContent = backwards ? "thick: gradient flows here · dashed: gradient has come, not gone on yet" : "pale: not computed yet";
+  byId("key").textContent = backwards
+    ? "thick: gradient flows here · dashed: gradient has come, not gone on yet"
+    : "pale: not computed yet";
   keepInView();
 }
 
@@ -291,7 +282,9 @@ function flowsBySteps() {
 
 function showStep() {
   const { kind, unit } = view.steps[at];
-  const parts = { start, forward: unit?.folded ? forwardFolded : forward, backward: unit?.folded ? backwardFolded : backward, end };
+  const parts = unit?.folded
+    ? { forward: forwardFolded, backward: backwardFolded }
+    : { start, forward, backward, end };
   byId("step").replaceChildren(...parts[kind](unit).filter((part) => part !== null));
   byId("step").scrollTop = 0;
 }
@@ -305,7 +298,7 @@ function heading(phase, label, item) {
   const { path = "", op = "", params = "" } = item ?? {};
   const place = [op !== label ? op : "", params, path ? `in ${path}` : ""].filter(Boolean).join(" · ");
   return [
-    element("h2", { id: "what" }, element("span", { class: `phase ${phase === "backward" ? "backwards" : ""}` }, phase), ` ${label}`),
+    element("h2", { id: "what" }, element("span", { class: `phase ${phase}` }, phase), ` ${label}`),
     place ? paragraph("grey", place) : null,
   ];
 }
@@ -318,7 +311,8 @@ function mention(item) {
   const inner = path.match(/[^.]*(\.\d+)*$/)[0]; // "layers.0" of "encoder.layers.0"
   const words = unit?.folded ? unit.label : op && inner ? `${label} in ${inner}` : label;
   if (to === undefined || to === at) return element("b", {}, unit ? words : op ? `${words} (outside)` : words);
-  return element("button", { type: "button", class: "mention", title: `to step ${to}`, onclick: () => go(to) }, `${words} #${to}`);
+  const link = { type: "button", class: "mention", title: `to step ${to}`, onclick: () => go(to) };
+  return element("button", link, `${words} #${to}`);
 }
 
 /** The same names joined: "a", "a and b", "a, b and c"; what comes twice is counted, and of many
@@ -326,7 +320,8 @@ function mention(item) {
 function mentions(items) {
   const counts = new Map();
   for (const item of items) {
-    const key = view.unitOf.get(item) ?? item;
+    const { path, label } = pages.items[item];
+    const key = view.unitOf.get(item) ?? `${path} ${label}`; // outside, alike ones are told as one
     counts.set(key, [item, (counts.get(key)?.[1] ?? 0) + 1]);
   }
   const shown = [...counts.values()].slice(0, MANY);
@@ -343,11 +338,15 @@ function start() {
   const leaves = leavesHere();
   const { steps, turn } = view;
   const root = pages.items[pages.items.length - 1];
+  const [there, back] = [turn - 1, steps.length - 1 - turn];
   return [
     ...heading("start", view.title),
-    paragraph("", `${turn - 1} steps forward compute the result; ${steps.length - 1 - turn} steps backward bring every gradient. All numbers are those of the engine.`),
-    paragraph("grey", "→ and ← walk, Home and End jump, space plays; a click on a node goes to its step."),
-    view.units.some((unit) => unit.folded) ? paragraph("grey", "Cards of whole modules are folded: Enter steps inside, Escape out again.") : null,
+    paragraph("", `${there} steps forward compute the result; ${back} steps backward bring every gradient. `,
+      "All numbers are those of the engine."),
+    paragraph("grey", "A click on a node goes to its step."),
+    view.units.some((unit) => unit.folded)
+      ? paragraph("grey", "Cards of many ops are folded: Enter steps inside, Escape out again.")
+      : null,
     view.parent === null ? seedNote(root) : null,
     leaves.length ? element("h3", {}, "Given") : null,
     ...leaves.map((item) => valueBox(item)),
@@ -359,7 +358,8 @@ function seedNote(root) {
   const { shape } = pages.arrays[root.value];
   const size = shape.reduce((a, b) => a * b, 1);
   if (size === 1) return null;
-  return paragraph("because", `The result has ${size.toLocaleString("en")} elements. The backward pass starts from a gradient of ones: it is that of their sum.`);
+  return paragraph("because", `The result has ${size.toLocaleString("en")} elements. `,
+    "The backward pass starts from a gradient of ones: it is that of their sum.");
 }
 
 /** The leaves in this view, and what comes into it from outside. */
@@ -371,8 +371,8 @@ function leavesHere() {
 }
 
 function valueBox(item) {
-  const { value, op } = pages.items[item];
-  return box("", element("h3", {}, op ? `from ${pages.items[item].label}` : pages.items[item].label), numbers(value, "value", item));
+  const { label, value, op } = pages.items[item];
+  return box("", element("h3", {}, op ? `from ${label}` : label), numbers(value, "value", item));
 }
 
 function end() {
@@ -382,11 +382,12 @@ function end() {
     paragraph("", "Every contribution has been sent and added. In these directions, and this fast, the result changes:"),
     ...leaves.map((item) => {
       const { label, value, gradient, op } = pages.items[item];
-      const complete = pages.items[item].received.every(([source]) => sentAt(source) < Infinity);
+      const isComplete = pages.items[item].received.every(([source]) => sentAt(source) < Infinity);
+      const whole = op ? "gradient" : "gradient: what backward() adds to .grad";
       return box("arrives",
         element("h3", {}, op ? `from ${label}` : label),
         caption("value"), numbers(value, "value", item),
-        complete ? caption(op ? "gradient" : "gradient: what backward() adds to .grad") : caption("gradient, with what others have yet to send"),
+        caption(isComplete ? whole : "gradient, with what others have yet to send"),
         numbers(gradient, "gradient", item));
     }),
   ];
@@ -404,7 +405,7 @@ function forward(unit) {
     formula(pages.formulas[formulas].computed),
     ...inputs.map(([name, from, array]) =>
       box("", element("h3", {}, `${name}: `, from === null ? "constant" : mention(from)), numbers(array, "input", item))),
-    box("arrives", element("h3", {}, "y: the result"), numbers(value, "value", item)),
+    box("result", element("h3", {}, "y: the result"), numbers(value, "value", item)),
   ];
 }
 
@@ -416,13 +417,14 @@ function forwardFolded(unit) {
     ...heading("forward", unit.label, { path: "" }),
     insideButton(unit),
     ...inputs.map((item) => box("", element("h3", {}, "in: ", mention(item)), numbers(pages.items[item].value, "input", item))),
-    ...unit.results.map((item) => box("arrives", element("h3", {}, "out"), numbers(pages.items[item].value, "value", item))),
+    ...unit.results.map((item) => box("result", element("h3", {}, "out"), numbers(pages.items[item].value, "value", item))),
   ];
 }
 
 function insideButton(unit) {
   const ops = unit.members.filter((item) => pages.items[item].op).length;
-  return paragraph("", element("button", { type: "button", id: "inside", onclick: () => stepInside(unit) }, `⤵ step inside: ${ops} ops (Enter)`));
+  const button = { type: "button", id: "inside", onclick: () => stepInside(unit) };
+  return paragraph("", element("button", button, `⤵ step inside: ${ops} ops (Enter)`));
 }
 
 function backward(unit) {
@@ -449,7 +451,9 @@ function backward(unit) {
       if (slopes) how.push(caption(`slope ${short(slopes[place])}`));
       return sends(input, sending, how);
     }),
-    idle.length ? paragraph("grey", "Nothing is sent to ", ...idle.flatMap(([name], i) => [i ? ", " : "", element("b", {}, name)]), ": no gradient is required there.") : null,
+    idle.length
+      ? paragraph("grey", `Nothing is sent to ${idle.map(([name]) => name).join(", ")}: no gradient is required there.`)
+      : null,
     element("details", {}, element("summary", {}, "the values that the rule reads"),
       ...inputs.map(([name, , array]) => element("div", {}, caption(name), numbers(array, "input", item))),
       caption("y: the result"), numbers(value, "value", item)),
@@ -470,12 +474,14 @@ function arrives(item, more = "") {
   const words =
     received.length === 0 ? "The start: the derivative of the result by itself." :
     received.length === 1 ? "Its one consumer has been visited, so this is all of it." :
-    `All ${received.length} contributions of its consumers have arrived; nothing newer can still send one: that is why the order is from newest to oldest.`;
+    `All ${received.length} contributions of its consumers have arrived; nothing newer can still send one: ` +
+      "that is why the order is from newest to oldest.";
   return box("arrives",
     element("h3", {}, "g: the gradient that arrives"),
     received.length ? paragraph("", "from ", ...mentions(sources)) : null,
     received.length > 1 && received.length <= MANY
-      ? equation(...received.flatMap(([, , summed], i) => [i ? "+" : "", numbers(summed, "term", item)]), "=", numbers(gradient, "gradient", item))
+      ? equation(...received.flatMap(([, , summed]) => ["+", numbers(summed, "term", item)]).slice(1),
+        "=", numbers(gradient, "gradient", item))
       : numbers(gradient, "gradient", item),
     paragraph(received.length > 1 ? "because" : "grey", words, more ? ` ${more}` : ""));
 }
@@ -504,20 +510,23 @@ function sends([name, target], index, how) {
 /** How broadcasting is undone. */
 function undone(ruled, summed, axes) {
   const [from, to] = [ruled, summed].map((array) => shapeText(pages.arrays[array].shape));
+  const along = `${axes.length > 1 ? "axes" : "axis"} ${axes.join(", ")}, along which the input was repeated`;
   return paragraph("because", `Broadcasting is undone: ${from} → ${to}, `,
-    axes.length ? `summed over ${axes.length > 1 ? "axes" : "axis"} ${axes.join(", ")}, along which the input was repeated.` : "reshaped.");
+    axes.length ? `summed over ${along}.` : "reshaped.");
 }
 
 /** What has come to an item with this contribution, and what it still waits for. */
 function added(target, index, total, rest) {
   const { received } = pages.items[target];
   if (received.length === 1) return [paragraph("grey", "The only contribution: its gradient is complete.")];
+  const number = element("b", { class: "awaited", "data-value": rest.length }, String(rest.length));
   const waits = rest.length
-    ? ["still awaited: ", element("b", { class: "awaited", "data-value": rest.length }, String(rest.length)), ", from ", ...mentions(rest.map(([source]) => source))]
+    ? ["still awaited: ", number, ", from ", ...mentions(rest.map(([source]) => source))]
     : ["the last one: nothing more is awaited ", element("b", { class: "awaited", "data-value": 0 }, "(0 left)")];
   if (index === 0) return [paragraph("", `The first of ${received.length} contributions; `, ...waits, ".")];
   return [
-    paragraph("", `It is added to what has come from `, ...mentions(received.slice(0, index).map(([source]) => source)), ":"),
+    paragraph("", "It is added to what has come from ",
+      ...mentions(received.slice(0, index).map(([source]) => source)), ":"),
     equation(numbers(received[index - 1][3], "before", target), "+ this =", numbers(total, "total", target)),
     paragraph("", `${index + 1} of ${received.length} contributions; `, ...waits, "."),
   ];
@@ -526,14 +535,18 @@ function added(target, index, total, rest) {
 function backwardFolded(unit) {
   const inside = new Set(unit.members);
   const leaves = unit.members.filter((item) => !pages.items[item].op && pages.items[item].gradient !== undefined);
-  const gradients = leaves.map((item) => element("div", {}, caption(pages.items[item].label), numbers(pages.items[item].gradient, "gradient", item)));
+  const gradients = leaves.map((item) => {
+    const { label, gradient } = pages.items[item];
+    return element("div", {}, caption(label), numbers(gradient, "gradient", item));
+  });
   return [
     ...heading("backward", unit.label, { path: "" }),
     insideButton(unit),
     ...unit.results.map((item) => {
       const from = pages.items[item].received.map(([source]) => source).filter((source) => !inside.has(source));
       return box("arrives", element("h3", {}, "in: the gradient of its result"),
-        from.length ? paragraph("", "from ", ...mentions(from)) : null, numbers(pages.items[item].gradient, "gradient", item));
+        from.length ? paragraph("", "from ", ...mentions(from)) : null,
+        numbers(pages.items[item].gradient, "gradient", item));
     }),
     ...unit.passed.map(([target, summed, number]) => {
       const { received } = pages.items[target];
@@ -544,11 +557,17 @@ function backwardFolded(unit) {
         number > 1 ? caption(`${number} contributions of its ops, summed`) : null,
         numbers(summed, "sent", target),
         ...(number === received.length ? [paragraph("grey", "All that it receives.")] : [
-          caption(`with what came before: ${index + 1} of ${received.length} contributions`), numbers(received[index][3], "total", target),
-          paragraph("", ...(rest.length ? [`still awaited: ${rest.length}, from `, ...mentions(rest.map(([source]) => source))] : ["nothing more is awaited"]), "."),
+          caption(`with what came before: ${index + 1} of ${received.length} contributions`),
+          numbers(received[index][3], "total", target),
+          rest.length
+            ? paragraph("", `still awaited: ${rest.length}, from `, ...mentions(rest.map(([source]) => source)), ".")
+            : paragraph("", "nothing more is awaited."),
         ]));
     }),
-    leaves.length ? element("details", leaves.length < 4 ? { open: "" } : {}, element("summary", {}, `gradients of ${leaves.length} leaves inside`), ...gradients) : null,
+    leaves.length
+      ? element("details", leaves.length < 4 ? { open: "" } : {},
+        element("summary", {}, `gradients of ${leaves.length} leaves inside`), ...gradients)
+      : null,
   ];
 }
 
@@ -556,9 +575,10 @@ function backwardFolded(unit) {
 function ruleParts({ mathml, file, line, source, note }) {
   const [first, ...more] = source.split("\n");
   const place = file ? `${file}:${line}` : "no source";
+  const block = (text) => element("pre", {}, element("code", {}, text));
   const code = more.length
-    ? element("details", {}, element("summary", {}, element("code", {}, first)), element("pre", {}, element("code", {}, more.join("\n"))))
-    : element("pre", {}, element("code", {}, first));
+    ? element("details", {}, element("summary", {}, element("code", {}, first)), block(more.join("\n")))
+    : block(first);
   return [
     formula(mathml),
     note ? caption(note) : null,
@@ -614,9 +634,12 @@ function indexOf(n, shape) {
 }
 
 function summary({ shape, min, mean, max, bins, notFinite }) {
-  const facts = min === undefined ? ["no finite element"] : [`min ${short(min)}`, `mean ${short(mean)}`, `max ${short(max)}`];
+  const facts = min === undefined
+    ? ["no finite element"]
+    : [`min ${short(min)}`, `mean ${short(mean)}`, `max ${short(max)}`];
   if (notFinite) facts.push(`${notFinite.toLocaleString("en")} not finite`);
-  const text = element("div", { class: "facts number", "data-min": min, "data-mean": mean, "data-max": max }, `${shapeText(shape)} · ${facts.join(" · ")}`);
+  const exact = { "data-min": min, "data-mean": mean, "data-max": max };
+  const text = element("div", { class: "facts number", ...exact }, `${shapeText(shape)} · ${facts.join(" · ")}`);
   return bins ? [text, bars(bins, min, max)] : [text];
 }
 
@@ -626,13 +649,14 @@ function bars(bins, low, high) {
   const most = Math.max(...bins);
   const wide = width / bins.length;
   const edge = (i) => low + ((high - low) * i) / bins.length;
-  const svg = drawing("svg", { class: "bars", viewBox: `0 -1 ${width} ${height + 2}`, preserveAspectRatio: "none", role: "img", "aria-label": "histogram" });
+  const viewBox = `0 -1 ${width} ${height + 2}`;
+  const picture = svg("svg", { class: "bars", viewBox, preserveAspectRatio: "none", role: "img", "aria-label": "histogram" });
   for (const [i, count] of bins.entries()) {
     const tall = count ? Math.max(1, (height * count) / most) : 0;
-    const tip = drawing("title", {}, `${short(edge(i))} to ${short(edge(i + 1))}: ${count.toLocaleString("en")}`);
+    const tip = svg("title", {}, `${short(edge(i))} to ${short(edge(i + 1))}: ${count.toLocaleString("en")}`);
     const sign = edge(i) + edge(i + 1) < 0 ? "below" : "above";
-    svg.append(drawing("rect", { class: sign, x: i * wide + 0.5, y: height - tall, width: wide - 1, height: tall }, tip));
+    picture.append(svg("rect", { class: sign, x: i * wide + 0.5, y: height - tall, width: wide - 1, height: tall }, tip));
   }
-  svg.append(drawing("line", { x1: 0, x2: width, y1: height, y2: height }));
-  return svg;
+  picture.append(svg("line", { x1: 0, x2: width, y1: height, y2: height }));
+  return picture;
 }

@@ -65,25 +65,27 @@ BODY = """
     orient="auto-start-reverse"><path d="M0,0 L8,4 L0,8 z"/></marker>
 </defs></svg>
 <main>
-  <section class="picture" aria-label="the graph">
-    <div id="graph" tabindex="0"></div>
+  <section class="picture">
+    <div id="graph" tabindex="0" role="region" aria-label="the graph"></div>
     <div class="under">
       <p id="key" class="grey"></p>
-      <button type="button" id="smaller" title="smaller (−)">−</button>
-      <button type="button" id="larger" title="larger (+)">+</button>
+      <button type="button" id="smaller" title="smaller (−)" aria-label="smaller">−</button>
+      <button type="button" id="larger" title="larger (+)" aria-label="larger">+</button>
     </div>
   </section>
   <section class="side">
     <div class="controls">
-      <button type="button" id="first" title="to the start (Home)">|◀</button>
-      <button type="button" id="back" title="one step back (←)">◀</button>
-      <button type="button" id="forward" title="one step on (→)">▶</button>
-      <button type="button" id="last" title="to the end (End)">▶|</button>
+      <button type="button" id="first" title="to the start (Home)" aria-label="start">|◀</button>
+      <button type="button" id="back" title="one step back (←)" aria-label="back">◀</button>
+      <button type="button" id="forward" title="one step on (→)" aria-label="forward">▶</button>
+      <button type="button" id="last" title="to the end (End)" aria-label="end">▶|</button>
       <button type="button" id="play" title="play or pause (space)">play</button>
       <span id="count" class="grey" role="status"></span>
       <input type="range" id="slider" min="0" value="0" aria-label="step">
     </div>
-    <article id="step" aria-labelledby="what"></article>
+    <article id="step" aria-labelledby="what" tabindex="0"></article>
+    <p class="keys grey">← → Home End: steps · space: play · Enter, Esc: into a card, out ·
+      + −: size · d: light or dark</p>
   </section>
 </main>
 """
@@ -299,7 +301,7 @@ def dark_colours() -> str:
     fills |= {
         "white": "var(--panel)",
         dot.INK: "var(--ink)",
-        dot.GREY: "var(--grey)",
+        dot.GREY: mixed("var(--grey)", 70, "white"),
         dot.PALE: "var(--grey)",
         dot.GRADIENT: "var(--gradient)",
         dot.CLUSTER_NAME: mixed(dot.CLUSTER_NAME, 35, "white"),

@@ -1,12 +1,10 @@
 // The film's page: one frame and one head are chosen; `show` draws all that depends on them.
 
 const { frames, layers, tokens, right, losses } = DATA;
-const SVG = "http://www.w3.org/2000/svg";
 const PAUSE = 180; // milliseconds from one frame to the next
 const chosen = { frame: 0, layer: null, head: 0, cell: null };
 const plots = [];
 let playing = 0; // the timer of the next frame, while it plays
-let keeping = 0; // the timer of the next change of the fragment
 
 /** Unpacks the weights, builds what never changes, and shows what the fragment asks for. */
 async function start() {
@@ -14,7 +12,7 @@ async function start() {
     [, layer.heads, layer.queries, layer.keys] = layer.weights.shape;
     layer.values = await unpacked(layer.weights);
   }
-  document.querySelector("header.bar").append(themeButton());
+  addTheme();
   chosen.layer = layers.at(-1);
   chosen.head = mostOnLine(chosen.layer);
   buildThumbnails();
@@ -22,7 +20,7 @@ async function start() {
   readFragment();
   byId("frame").addEventListener("input", (event) => choose({ frame: Number(event.target.value) }));
   byId("play").addEventListener("click", play);
-  addEventListener("keydown", press);
+  onKey(document, press);
   addEventListener("hashchange", () => { readFragment(); chooseHead(); });
   addEventListener("resize", buildPlots);
   onTheme(show);
@@ -45,13 +43,8 @@ function weightsOf(layer, head) {
 /** Chooses another frame or cell, and shows it. */
 function choose(change) {
   Object.assign(chosen, change);
-  chosen.frame = clamp(chosen.frame, frames.length);
+  chosen.frame = within(chosen.frame, frames.length);
   show();
-}
-
-/** The nearest of 0, …, count − 1. */
-function clamp(place, count) {
-  return Math.max(0, Math.min(count - 1, place));
 }
 
 /** Builds what depends on the head, and shows it. */
@@ -77,14 +70,7 @@ function show() {
   showAnswer(frame.answer);
   byId("birth").textContent = short(chosen.layer.lines[chosen.head].weight[chosen.frame]);
   for (const plot of plots) plot.mark();
-  clearTimeout(keeping);
-  keeping = setTimeout(keep, 200); // browsers refuse a hundred changes in a row
-}
-
-/** Keeps the frame and the head in the URL's fragment. */
-function keep() {
-  const { frame, layer, head } = chosen;
-  remember(new URLSearchParams({ step: frames[frame].step, layer: layer.path, head: head + 1 }));
+  remember(new URLSearchParams({ step: frame.step, layer: chosen.layer.path, head: chosen.head + 1 }));
 }
 
 /** A share in percent, where only 1 is "100 %". */
@@ -112,8 +98,7 @@ function play() {
   if (playing) clearInterval(playing);
   else if (chosen.frame === frames.length - 1) choose({ frame: 0 });
   playing = playing ? 0 : setInterval(advance, PAUSE);
-  byId("play").textContent = playing ? "❚❚" : "▶";
-  byId("play").setAttribute("aria-label", playing ? "pause" : "play");
+  byId("play").textContent = playing ? "pause" : "play";
 }
 
 /** The next frame, until the last. */
@@ -124,18 +109,17 @@ function advance() {
 
 /** Space plays, arrows go through the frames, and with Shift through the cells. */
 function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
   const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
   const goes = { ArrowLeft: chosen.frame - 1, ArrowRight: chosen.frame + 1, Home: 0, End: frames.length - 1 };
   if (event.shiftKey && event.key in moves) {
     const { layer, cell } = chosen;
     const [i, j] = cell ?? largestCell();
     const [down, across] = cell ? moves[event.key] : [0, 0];
-    choose({ cell: [clamp(i + down, layer.queries), clamp(j + across, layer.keys)] });
+    choose({ cell: [within(i + down, layer.queries), within(j + across, layer.keys)] });
   } else if (event.key in goes) choose({ frame: goes[event.key] });
   else if (event.key === " " && !event.target.closest("button")) play();
-  else return;
-  event.preventDefault();
+  else return false;
+  return true;
 }
 
 /** A grid of thumbnails for each kind of attention: a row per layer, a column per head. */
@@ -205,7 +189,7 @@ function onLine({ lines, queries, keys }, head) {
 function point({ target, clientX, clientY }) {
   const { left, top, width, height } = target.getBoundingClientRect();
   const { queries, keys } = chosen.layer;
-  const place = (share, count) => clamp(Math.floor(share * count), count);
+  const place = (share, count) => within(Math.floor(share * count), count);
   choose({ cell: [place((clientY - top) / height, queries), place((clientX - left) / width, keys)] });
 }
 
@@ -290,14 +274,6 @@ function buildPlots() {
     `Rings: key's place = ${place}, of all diagonals and anti-diagonals the one with the most ` +
     "weight in the last frame. The curve is their mean weight; thin, the layer's other heads on theirs.";
   show();
-}
-
-/** An SVG element. */
-function svg(tag, attributes, ...children) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
 }
 
 /** A plot over the steps, on the scale of the frames: their square root. Values go from 0, or with

@@ -42,7 +42,7 @@ BODY = """
   <h1>Learning, frame by frame: {task}</h1>
 </header>
 <div class="reel">
-  <button type="button" id="play" title="play or pause (space)">▶</button>
+  <button type="button" id="play" title="play or pause (space)">play</button>
   <input type="range" id="frame" min="0" max="{last}" value="0" aria-label="frame">
   <p id="moment"><b id="step"></b> <span>loss <b id="loss"></b></span>
     <span>exact match <b id="score"></b></span></p>
@@ -71,8 +71,8 @@ BODY = """
     </section>
   </div>
 </main>
-<p class="keys grey">Space plays; ← → Home End go through the frames, as a click on a curve does;
-  Shift and arrows point at a cell.</p>
+<p class="keys grey">← → Home End: frames, as a click on a curve · space: play ·
+  Shift and arrows: a cell · d: light or dark</p>
 """
 
 

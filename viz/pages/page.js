@@ -42,9 +42,28 @@ function readable(token) {
   return token.replaceAll(" ", "␣").replaceAll("\t", "⇥").replaceAll("\n", "⏎");
 }
 
-/** Keep what the reader looks at in the page's address; a frame in a notebook has none of its own. */
+/** The nearest of the places 0 to count − 1; 0 for what is no number. */
+function within(place, count) {
+  return Math.max(0, Math.min(count - 1, place || 0));
+}
+
+let remembering = 0; // the timer of the next change of the address
+
+/** Keep what the reader looks at in the page's address, once it stays for a moment: browsers refuse
+ * a hundred changes in a row. A frame in a notebook has no address of its own. */
 function remember(fragment) {
-  if (location.protocol !== "about:") history.replaceState(null, "", `#${fragment}`);
+  if (location.protocol === "about:") return;
+  clearTimeout(remembering);
+  remembering = setTimeout(() => history.replaceState(null, "", `#${fragment}`), 200);
+}
+
+/** Call `act` for each key that is pressed in `target` and is no command of the browser. It says
+ * whether it has used the key, which then does nothing else. */
+function onKey(target, act) {
+  target.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (act(event)) event.preventDefault();
+  });
 }
 
 /** The tint of a value in a heat map whose largest value has size `most`: its sign by the colour,
@@ -53,7 +72,7 @@ function tint(value, most) {
   if (!Number.isFinite(value)) return "var(--mark)";
   const strength = most > 0 ? Math.sqrt(Math.min(1, Math.abs(value) / most)) : 0;
   const colour = value < 0 ? "var(--negative)" : "var(--positive)";
-  return `color-mix(in srgb, ${colour} ${Math.round(70 * strength)}%, var(--paper))`;
+  return `color-mix(in srgb, ${colour} ${Math.round(60 * strength)}%, var(--paper))`;
 }
 
 /** A matrix (an array of rows) as a table of tinted cells; pointing at one tells all its digits. */
@@ -160,11 +179,17 @@ function onTheme(paint) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 }
 
-/** A button that changes between light and dark; the reader's system chooses the first. */
-function themeButton() {
+/** Put into the header what changes between light and dark, a button and the key d; the reader's
+ * system chooses the first. */
+function addTheme() {
   const change = () => {
     document.documentElement.style.colorScheme = isDark() ? "light" : "dark";
     document.dispatchEvent(new Event("theme"));
   };
-  return element("button", { type: "button", title: "light or dark", onclick: change }, "◐");
+  const name = { title: "light or dark (d)", "aria-label": "light or dark" };
+  document.querySelector("header.bar").append(element("button", { type: "button", ...name, onclick: change }, "◐"));
+  onKey(document, ({ key }) => {
+    if (key === "d") change();
+    return key === "d";
+  });
 }
