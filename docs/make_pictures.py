@@ -1,6 +1,7 @@
 """Make the README's pictures: `python docs/make_pictures.py` (half a minute).
 
-Trains the default `reverse` run and draws what the README shows of it, with the command itself.
+Trains the default `reverse` run, filmed, and draws what the README shows of it, with the command
+itself. Pictures of pages need Chromium; without it they stay as they are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 PICTURES = Path(__file__).parent / "pictures"
+EXPRESSION = ("mean((tanh(x @ w + b) - y)**2)", "x=4x3", "w=3x2", "b=2", "y=4x2")
 
 
 def minigrad(*arguments: str | Path) -> None:
@@ -19,17 +21,38 @@ def minigrad(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "cli", *map(str, arguments)], check=True)
 
 
+def photograph(page: Path, fragment: str, picture: Path) -> None:
+    """Write what a browser shows of a page at some step."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        print(f"{picture}: left as it is, for want of Chromium")
+        return
+    window = ["--window-size=1280,800", "--virtual-time-budget=2000", f"--screenshot={picture}"]
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *window]
+    subprocess.run(
+        [browser, *flags, f"{page.as_uri()}#{fragment}"],
+        check=True,
+        timeout=60,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 def main() -> None:
-    """Train, copy the run's pictures, draw the graphs."""
+    """Train, copy the run's pictures, draw the graphs, photograph the pages."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "reverse"
-        minigrad("train", "reverse", "--out", run)
+        run, page = Path(folder) / "reverse", Path(folder) / "page.html"
+        minigrad("train", "reverse", "--film", "--out", run)
         shutil.copy(run / "curve.png", PICTURES / "curve.png")
         minigrad("predict", run, "3 1 4 1 5", "--attention", PICTURES / "attention.png")
-    minigrad("graph", "expression", "--values", "--grads", "-o", PICTURES / "expression.svg")
+        minigrad("film", run, "-o", page)
+        photograph(page, "step=160", PICTURES / "film.png")
+        minigrad("explain", *EXPRESSION, "-o", page)
+        photograph(page, "step=12", PICTURES / "explain.png")
     minigrad("graph", "attention", "-o", PICTURES / "attention-graph.svg")
     minigrad("graph", "transformer", "-o", PICTURES / "transformer.svg")
+    norms = ("encoder-layer", "--against", "encoder-layer-pre")
+    minigrad("graph", *norms, "--zoom", "module", "-o", PICTURES / "norms.svg")
 
 
 if __name__ == "__main__":
