@@ -1,7 +1,7 @@
 // A backward pass, step by step: a view is a picture with its steps, and a folded card has a view of
 // its own. What is shown follows from the view and the number of the step alone.
 
-let pages; // what viz/pages/explain.py gathered: items, arrays, rules, pictures, views
+let record; // what viz/pages/explain.py gathered: items, arrays, formulas, pictures, views
 let view; // the one shown, with what `prepared` adds
 let at = 0; // the number of the step
 let scale = 1; // pixels per point of the picture
@@ -9,8 +9,8 @@ let playing = null;
 
 const MANY = 6; // of more contributions, the first are named and only the sum is shown
 
-inflated(DATA.packed).then((bytes) => {
-  pages = JSON.parse(new TextDecoder().decode(bytes));
+inflated(DATA).then((bytes) => {
+  record = JSON.parse(new TextDecoder().decode(bytes));
   listen();
   openFragment();
   document.body.dataset.ready = "yes";
@@ -20,7 +20,7 @@ inflated(DATA.packed).then((bytes) => {
 
 /** The view of this number, with its steps and the places of its items in them. */
 function prepared(number) {
-  const found = pages.views[number];
+  const found = record.views[number];
   if (found.steps) return found;
   const step = (kind) => (unit) => ({ kind, unit: found.units[unit] });
   found.number = number;
@@ -48,6 +48,11 @@ function sentAt(item) {
   return view.visited.get(item) ?? (item > view.newest ? 0 : Infinity);
 }
 
+/** Whether the present step belongs to the way back. */
+function isBackward() {
+  return at >= view.turn;
+}
+
 /** Show a step of a view. */
 function show(number, step) {
   if (view?.number !== number) {
@@ -66,7 +71,7 @@ function show(number, step) {
 function openFragment() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const number = Number(asked.get("view"));
-  show(number in pages.views ? number : 0, Math.trunc(Number(asked.get("step"))) || 0);
+  show(number in record.views ? number : 0, Math.trunc(Number(asked.get("step"))) || 0);
 }
 
 function go(step) {
@@ -76,20 +81,18 @@ function go(step) {
 /** Into the view of the folded unit at this step. */
 function stepInside(unit = view.steps[at].unit) {
   if (!unit?.folded) return;
-  const backwards = at >= view.turn;
-  const inner = prepared(unit.view);
-  show(unit.view, backwards ? inner.turn : 1);
+  show(unit.view, isBackward() ? prepared(unit.view).turn : 1);
 }
 
 /** Back to the card that has this view folded in it. */
 function stepOut(to = view.parent) {
   if (to === null) return;
-  const backwards = at >= view.turn;
   let inner = view;
-  while (inner.parent !== to) inner = pages.views[inner.parent];
+  while (inner.parent !== to) inner = record.views[inner.parent];
   const outer = prepared(to);
   const unit = outer.units.find((unit) => unit.view === inner.number);
-  show(to, outer.steps.findIndex((step) => step.unit === unit && (step.kind === "backward") === backwards));
+  const kind = isBackward() ? "backward" : "forward";
+  show(to, outer.steps.findIndex((step) => step.unit === unit && step.kind === kind));
 }
 
 /* Controls. */
@@ -148,9 +151,9 @@ function showControls() {
 /** The views around this one, each a way out; of many, the outermost and the nearest. */
 function showTrail() {
   const around = [];
-  for (let outer = view.parent; outer !== null; outer = pages.views[outer].parent) around.unshift(outer);
+  for (let outer = view.parent; outer !== null; outer = record.views[outer].parent) around.unshift(outer);
   const way = (to, words) => element("button", { type: "button", onclick: () => stepOut(to) }, words);
-  const trail = around.map((to) => way(to, pages.views[to].title));
+  const trail = around.map((to) => way(to, record.views[to].title));
   if (trail.length > 4) trail.splice(1, trail.length - 4, element("span", {}, "…"));
   const parts = [...trail.flatMap((part) => [part, "›"]), element("span", {}, view.title)];
   byId("trail").replaceChildren(...(trail.length ? [way(view.parent, "↑ step out"), ...parts] : []));
@@ -160,7 +163,7 @@ function showTrail() {
 
 function showPicture() {
   const graph = byId("graph");
-  graph.innerHTML = pages.pictures[view.picture];
+  graph.innerHTML = record.pictures[view.picture];
   const picture = graph.querySelector("svg");
   picture.setAttribute("role", "img");
   picture.setAttribute("aria-label", `graph of ${view.title}`);
@@ -191,8 +194,9 @@ function keepInView() {
   const node = graph.querySelector(".current .ring");
   if (!node) return;
   const [pane, box] = [graph.getBoundingClientRect(), node.getBoundingClientRect()];
-  const isHigh = box.top > pane.top + 30 && box.bottom < pane.bottom - 30;
-  if (isHigh && box.left > pane.left && box.right < pane.right) return;
+  const fitsDown = box.top > pane.top + 30 && box.bottom < pane.bottom - 30;
+  const fitsAcross = box.left > pane.left && box.right < pane.right;
+  if (fitsDown && fitsAcross) return;
   const left = (box.left + box.right - pane.left - pane.right) / 2;
   const top = (box.top + box.bottom - pane.top - pane.bottom) / 2;
   const near = Math.abs(top) < pane.height && !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -201,9 +205,10 @@ function keepInView() {
 
 /** Go to a step of a node: in this half of the walk first, then in the other, then round again. */
 function jump(node) {
-  const backwards = at >= view.turn;
   const half = (kind) => view.steps.flatMap((step, i) => (step.kind === kind && step.unit.nodes.includes(node) ? [i] : []));
-  const steps = backwards ? [...half("backward"), ...half("forward")] : [...half("forward"), ...half("backward")];
+  const steps = isBackward()
+    ? [...half("backward"), ...half("forward")]
+    : [...half("forward"), ...half("backward")];
   if (steps.length) go(steps[(steps.indexOf(at) + 1) % steps.length]);
 }
 
@@ -211,14 +216,14 @@ function jump(node) {
 function itemsOf(node) {
   const units = view.units.filter((unit) => unit.nodes.includes(node));
   const items = units.flatMap((unit) => unit.members);
-  const ops = items.filter((item) => pages.items[item].op);
+  const ops = items.filter((item) => record.items[item].op);
   return ops.length ? ops : items;
 }
 
 /** Mark what has been done, what is going on, and what waits with a part of its gradient. */
 function highlight() {
   const graph = byId("graph");
-  const backwards = at >= view.turn;
+  const backwards = isBackward();
   const current = view.steps[at].unit?.nodes ?? [];
   graph.firstElementChild.classList.toggle("forward", !backwards);
   graph.firstElementChild.classList.toggle("backwards", backwards);
@@ -258,7 +263,7 @@ function mark(element, classes) {
 
 /** What an item has received from others than the items beside it. */
 function contributionsFromOutside(item, beside) {
-  return (pages.items[item].received ?? []).filter(([source]) => !beside.includes(source));
+  return (record.items[item].received ?? []).filter(([source]) => !beside.includes(source));
 }
 
 /** For each edge "n0-n1", the steps at which a gradient flows along it, against its direction. */
@@ -266,7 +271,7 @@ function flowsBySteps() {
   if (view.flows) return view.flows;
   view.flows = new Map();
   for (const [item, homes] of Object.entries(view.homes)) {
-    for (const [source] of pages.items[item].received ?? []) {
+    for (const [source] of record.items[item].received ?? []) {
       for (const from of homes) {
         for (const to of view.homes[source] ?? []) {
           const key = `${from}-${to}`;
@@ -305,9 +310,9 @@ function heading(phase, label, item) {
 
 /** The name of an item, which leads to its step; the card's, where it is folded in one. */
 function mention(item) {
-  const { label, op, path } = pages.items[item];
+  const { label, op, path } = record.items[item];
   const unit = view.unitOf.get(item);
-  const to = (at >= view.turn ? view.visited : view.computed).get(item);
+  const to = (isBackward() ? view.visited : view.computed).get(item);
   const inner = path.match(/[^.]*(\.\d+)*$/)[0]; // "layers.0" of "encoder.layers.0"
   const words = unit?.folded ? unit.label : op && inner ? `${label} in ${inner}` : label;
   if (to === undefined || to === at) return element("b", {}, unit ? words : op ? `${words} (outside)` : words);
@@ -320,7 +325,7 @@ function mention(item) {
 function mentions(items) {
   const counts = new Map();
   for (const item of items) {
-    const { path, label } = pages.items[item];
+    const { path, label } = record.items[item];
     const key = view.unitOf.get(item) ?? `${path} ${label}`; // outside, alike ones are told as one
     counts.set(key, [item, (counts.get(key)?.[1] ?? 0) + 1]);
   }
@@ -337,7 +342,7 @@ function box(className, ...parts) {
 function start() {
   const leaves = leavesHere();
   const { steps, turn } = view;
-  const root = pages.items[pages.items.length - 1];
+  const root = record.items[record.items.length - 1];
   const [there, back] = [turn - 1, steps.length - 1 - turn];
   return [
     ...heading("start", view.title),
@@ -355,7 +360,7 @@ function start() {
 
 /** What the backward pass starts from, where that is not the plain 1. */
 function seedNote(root) {
-  const { shape } = pages.arrays[root.value];
+  const { shape } = record.arrays[root.value];
   const size = shape.reduce((a, b) => a * b, 1);
   if (size === 1) return null;
   return paragraph("because", `The result has ${size.toLocaleString("en")} elements. `,
@@ -366,23 +371,23 @@ function seedNote(root) {
 function leavesHere() {
   return Object.keys(view.homes).map(Number).filter((item) => {
     const unit = view.unitOf.get(item);
-    return unit ? !unit.folded && !pages.items[item].op : true;
+    return unit ? !unit.folded && !record.items[item].op : true;
   });
 }
 
 function valueBox(item) {
-  const { label, value, op } = pages.items[item];
+  const { label, value, op } = record.items[item];
   return box("", element("h3", {}, op ? `from ${label}` : label), numbers(value, "value", item));
 }
 
 function end() {
-  const leaves = leavesHere().filter((item) => pages.items[item].gradient !== undefined);
+  const leaves = leavesHere().filter((item) => record.items[item].gradient !== undefined);
   return [
     ...heading("end", "What has arrived"),
     paragraph("", "Every contribution has been sent and added. In these directions, and this fast, the result changes:"),
     ...leaves.map((item) => {
-      const { label, value, gradient, op } = pages.items[item];
-      const isComplete = pages.items[item].received.every(([source]) => sentAt(source) < Infinity);
+      const { label, value, gradient, op } = record.items[item];
+      const isComplete = record.items[item].received.every(([source]) => sentAt(source) < Infinity);
       const whole = op ? "gradient" : "gradient: what backward() adds to .grad";
       return box("arrives",
         element("h3", {}, op ? `from ${label}` : label),
@@ -399,10 +404,10 @@ function caption(...words) {
 
 function forward(unit) {
   const [item] = unit.members;
-  const { inputs, value, formulas } = pages.items[item];
+  const { inputs, value, formulas } = record.items[item];
   return [
-    ...heading("forward", unit.label, pages.items[item]),
-    formula(pages.formulas[formulas].computed),
+    ...heading("forward", unit.label, record.items[item]),
+    formula(record.formulas[formulas].computed),
     ...inputs.map(([name, from, array]) =>
       box("", element("h3", {}, `${name}: `, from === null ? "constant" : mention(from)), numbers(array, "input", item))),
     box("result", element("h3", {}, "y: the result"), numbers(value, "value", item)),
@@ -411,37 +416,37 @@ function forward(unit) {
 
 function forwardFolded(unit) {
   const inside = new Set(unit.members);
-  const used = unit.members.flatMap((item) => (pages.items[item].inputs ?? []).map(([, from]) => from));
+  const used = unit.members.flatMap((item) => (record.items[item].inputs ?? []).map(([, from]) => from));
   const inputs = [...new Set(used)].filter((from) => from !== null && !inside.has(from));
   return [
     ...heading("forward", unit.label, { path: "" }),
     insideButton(unit),
-    ...inputs.map((item) => box("", element("h3", {}, "in: ", mention(item)), numbers(pages.items[item].value, "input", item))),
-    ...unit.results.map((item) => box("result", element("h3", {}, "out"), numbers(pages.items[item].value, "value", item))),
+    ...inputs.map((item) => box("", element("h3", {}, "in: ", mention(item)), numbers(record.items[item].value, "input", item))),
+    ...unit.results.map((item) => box("result", element("h3", {}, "out"), numbers(record.items[item].value, "value", item))),
   ];
 }
 
 function insideButton(unit) {
-  const ops = unit.members.filter((item) => pages.items[item].op).length;
+  const ops = unit.members.filter((item) => record.items[item].op).length;
   const button = { type: "button", id: "inside", onclick: () => stepInside(unit) };
   return paragraph("", element("button", button, `⤵ step inside: ${ops} ops (Enter)`));
 }
 
 function backward(unit) {
   const [item] = unit.members;
-  const { op, inputs, formulas, slopes, value } = pages.items[item];
+  const { op, inputs, formulas, slopes, value } = record.items[item];
   if (!op) {
     return [
-      ...heading("backward", unit.label, pages.items[item]),
+      ...heading("backward", unit.label, record.items[item]),
       arrives(item, "Its gradient is complete: a leaf sends nothing on."),
       box("", element("h3", {}, "its value"), numbers(value, "value", item)),
     ];
   }
-  const { rules } = pages.formulas[formulas];
+  const { rules } = record.formulas[formulas];
   const shared = rules.length > 1 && rules.every((rule) => rule.mathml === rules[0].mathml && rule.line === rules[0].line);
   const idle = inputs.filter((input, place) => sendingOf(item, input, place) === null);
   return [
-    ...heading("backward", unit.label, pages.items[item]),
+    ...heading("backward", unit.label, record.items[item]),
     arrives(item),
     shared ? box("", element("h3", {}, "The rule"), ...ruleParts(rules[0])) : null,
     ...inputs.map((input, place) => {
@@ -463,13 +468,13 @@ function backward(unit) {
 /** Where in the list of what an input received the contribution of this op by this place is. */
 function sendingOf(item, [, target], place) {
   if (target === null) return null;
-  const found = (pages.items[target].received ?? []).findIndex(([source, by]) => source === item && by === place);
+  const found = (record.items[target].received ?? []).findIndex(([source, by]) => source === item && by === place);
   return found < 0 ? null : found;
 }
 
 /** The gradient that arrives at an item: from whom, and why it is complete now. */
 function arrives(item, more = "") {
-  const { received, gradient } = pages.items[item];
+  const { received, gradient } = record.items[item];
   const sources = received.map(([source]) => source);
   const words =
     received.length === 0 ? "The start: the derivative of the result by itself." :
@@ -494,7 +499,7 @@ function equation(...parts) {
 
 /** What an op sends to one input: how, the numbers, and what they are added to. */
 function sends([name, target], index, how) {
-  const { received } = pages.items[target];
+  const { received } = record.items[target];
   const [, , summed, total, ruled, axes] = received[index];
   const rest = received.slice(index + 1);
   return box(rest.length ? "sends" : "sends full",
@@ -509,7 +514,7 @@ function sends([name, target], index, how) {
 
 /** How broadcasting is undone. */
 function undone(ruled, summed, axes) {
-  const [from, to] = [ruled, summed].map((array) => shapeText(pages.arrays[array].shape));
+  const [from, to] = [ruled, summed].map((array) => shapeText(record.arrays[array].shape));
   const along = `${axes.length > 1 ? "axes" : "axis"} ${axes.join(", ")}, along which the input was repeated`;
   return paragraph("because", `Broadcasting is undone: ${from} → ${to}, `,
     axes.length ? `summed over ${along}.` : "reshaped.");
@@ -517,7 +522,7 @@ function undone(ruled, summed, axes) {
 
 /** What has come to an item with this contribution, and what it still waits for. */
 function added(target, index, total, rest) {
-  const { received } = pages.items[target];
+  const { received } = record.items[target];
   if (received.length === 1) return [paragraph("grey", "The only contribution: its gradient is complete.")];
   const number = element("b", { class: "awaited", "data-value": rest.length }, String(rest.length));
   const waits = rest.length
@@ -534,22 +539,22 @@ function added(target, index, total, rest) {
 
 function backwardFolded(unit) {
   const inside = new Set(unit.members);
-  const leaves = unit.members.filter((item) => !pages.items[item].op && pages.items[item].gradient !== undefined);
+  const leaves = unit.members.filter((item) => !record.items[item].op && record.items[item].gradient !== undefined);
   const gradients = leaves.map((item) => {
-    const { label, gradient } = pages.items[item];
+    const { label, gradient } = record.items[item];
     return element("div", {}, caption(label), numbers(gradient, "gradient", item));
   });
   return [
     ...heading("backward", unit.label, { path: "" }),
     insideButton(unit),
     ...unit.results.map((item) => {
-      const from = pages.items[item].received.map(([source]) => source).filter((source) => !inside.has(source));
+      const from = record.items[item].received.map(([source]) => source).filter((source) => !inside.has(source));
       return box("arrives", element("h3", {}, "in: the gradient of its result"),
         from.length ? paragraph("", "from ", ...mentions(from)) : null,
-        numbers(pages.items[item].gradient, "gradient", item));
+        numbers(record.items[item].gradient, "gradient", item));
     }),
     ...unit.passed.map(([target, summed, number]) => {
-      const { received } = pages.items[target];
+      const { received } = record.items[target];
       const index = received.findLastIndex(([source]) => inside.has(source));
       const rest = received.slice(index + 1);
       return box(rest.length ? "sends" : "sends full",
@@ -601,7 +606,7 @@ function shapeText(shape) {
 
 /** An array as tables of tinted numbers, or, if it is large, as what it is like. */
 function numbers(number, role, item) {
-  const array = pages.arrays[number];
+  const array = record.arrays[number];
   const about = `${shapeText(array.shape)} ${array.dtype}`;
   const content = array.values ? tables(array) : summary(array);
   return element("div", { class: "array", "data-role": role, "data-item": item, title: about }, ...content);

@@ -6,12 +6,10 @@ script reads: each array, rule and picture once, in tables, and numbers that poi
 
 from __future__ import annotations
 
-import base64
 import html
 import inspect
 import json
 import re
-import zlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +21,7 @@ from minigrad.tensor import Array, Tensor
 from viz import dot
 from viz.formulas import rules_at
 from viz.mathml import mathml
-from viz.pages.page import Page, page, plain
+from viz.pages.page import Page, as_json, deflated, page, plain
 from viz.steps import Item, Items, Sent, Unit, View, passed, record, results, views
 
 FULL = 64  # elements: larger arrays are summarised
@@ -50,9 +48,8 @@ def explain(
     last = items[max(items)]
     title = title or f"The backward pass of {last.label}"
     gathered = Gathered(items, views(items, last.label, names)).data
-    text = json.dumps(gathered, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     body = f"<style>{dark_colours()}</style>\n" + BODY.format(title=html.escape(title))
-    return page("explain", title, body, {"packed": deflated(text)}, height=800)
+    return page("explain", title, body, deflated(as_json(gathered).encode()), height=800)
 
 
 BODY = """
@@ -318,8 +315,3 @@ def dark_colours() -> str:
         for what, colours in (("fill", fills), ("stroke", strokes))
         for light, dark in colours.items()
     )
-
-
-def deflated(text: str) -> str:
-    """A text for `inflated` in page.js: deflated, as base64."""
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
