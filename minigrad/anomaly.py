@@ -113,8 +113,6 @@ class Detector(Watcher):
         self.births = Births()
         self.checksums: dict[int, list[int]] = {}
         self.going_back: Tensor | None = None  # the node whose rule runs
-        self.g: Array = np.zeros(0)  # what arrived there
-        self.turns: Iterator[int] = iter(())  # which input is sent to next
 
     def recorded(self, result: Tensor) -> None:
         """Look at the result, and remember what its rule is to find in the arrays."""
@@ -126,32 +124,32 @@ class Detector(Watcher):
 
     def arrived(self, node: Tensor, g: Any) -> None:
         """Look whether the arrays are what they were, and the incoming gradient finite."""
-        self.going_back, self.g, self.turns = node, unwrap(g), iter(tracked_inputs(node))
+        self.going_back, g = node, unwrap(g)
         before = self.checksums.get(node.order, [])
         for (name, array), mark in zip(held(node), before, strict=False):
-            if checksum(array) != mark and matters(node, self.g, array):
+            if checksum(array) != mark and matters(node, g, array):
                 raise AnomalyError(
                     f"{name} {array.shape} was changed in place after {called(node)} had used it, "
                     "so its gradient would be that of other numbers: change it after backward(), "
                     "as in optimizer.step(), or give the op a copy"
                 )
-        if not np.isfinite(self.g).all():
+        if not np.isfinite(g).all():
             raise AnomalyError(
-                f"{non_finite(self.g)} of the gradient that arrives at {called(node)}, whose "
+                f"{non_finite(g)} of the gradient that arrives at {called(node)}, whose "
                 "contributions are finite: their sum overflows, or backward() was given it"
             )
 
-    def sent(self, node: Tensor, x: Tensor, gx: Any, summed: Any) -> None:
+    def sent(self, node: Tensor, i: int, g: Any, ruled: Any, summed: Any) -> None:
         """Look at what a rule made of a finite gradient."""
-        self.going_back, i = None, next(self.turns)
+        self.going_back = None
         if not np.isfinite(unwrap(summed)).all():
-            raise AnomalyError(born_backward(node, i, self.g, unwrap(gx), unwrap(summed)))
+            raise AnomalyError(born_backward(node, i, unwrap(g), unwrap(ruled), unwrap(summed)))
 
 
-def born_backward(node: Tensor, i: int, g: Array, gx: Array, summed: Array) -> str:
+def born_backward(node: Tensor, i: int, g: Array, ruled: Array, summed: Array) -> str:
     """How the rule of `node` for its input `i` made a NaN or an infinity of a finite gradient."""
     assert node.op is not None
-    sent = gx if not np.isfinite(gx).all() else summed  # or the sum over a broadcast axis did
+    sent = ruled if not np.isfinite(ruled).all() else summed  # or the sum over a broadcast axis did
     with watching(Watcher()):  # the rule runs once more, to be written down
         written = [line for line in formula(node.op) if line.startswith(f"∂/∂{argument(node, i)} ")]
     rule = f" by {written[0]}" if written else ""
@@ -186,11 +184,6 @@ SUSPICIONS = {
 OTHERWISE = (
     "{dtype} ends at {largest:.2g}: what is larger is inf, and inf − inf and 0 × inf are NaN"
 )
-
-
-def tracked_inputs(node: Tensor) -> list[int]:
-    """The numbers of the inputs that an op sends gradients to, in this order."""
-    return [i for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked]
 
 
 def suspicion(node: Tensor, made: Array) -> str:

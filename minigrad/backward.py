@@ -67,14 +67,14 @@ def propagate(
             )
         if watcher is not None:
             watcher.arrived(node, g)
-        for x, ruled in contributions(node, g, create_graph):
-            gx = ruled
+        for i, ruled in contributions(node, g, create_graph):
+            x, gx = inputs[i], ruled
             if gx.shape != x.data.shape:
                 gx = sum_to(gx, x.data.shape)
             if gx.dtype != x.data.dtype:
                 gx = gx.astype(x.data.dtype)
             if watcher is not None:
-                watcher.sent(node, x, ruled, gx)
+                watcher.sent(node, i, g, ruled, gx)
             at = x.order
             if at in gradients:
                 gradients[at] = gradients[at] + gx
@@ -88,8 +88,8 @@ def propagate(
     return finished
 
 
-def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[Tensor, Any]]:
-    """What `node` sends to each of its inputs when the gradient `g` arrives: its rules, applied."""
+def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[int, Any]]:
+    """What `node` sends to its inputs, by their numbers, when `g` arrives: its rules, applied."""
     op, inputs, params = node.op, node.inputs, node.params
     assert op is not None
     y: Any
@@ -103,8 +103,8 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[Tensor
         if op.joint is not None:
             gradients = op.joint(g, y, node.saved, *arguments, **params)
             return [
-                (x, gx)
-                for x, gx in zip(inputs, gradients, strict=True)
+                (i, gx)
+                for i, (x, gx) in enumerate(zip(inputs, gradients, strict=True))
                 if isinstance(x, Tensor) and x.tracked
             ]
     rules = op.rules if len(op.rules) == len(inputs) else op.rules * len(inputs)
@@ -115,19 +115,24 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[Tensor
             if rule is None:
                 raise TypeError(f"{op.name} has no derivative by its input {i}")
             if op.unpack is None:
-                found.append((x, rule(g, y, *arguments, **params)))
+                found.append((i, rule(g, y, *arguments, **params)))
             else:
-                found.append((x, rule(g, y, i, *arguments, **params)))
+                found.append((i, rule(g, y, i, *arguments, **params)))
     return found
 
 
-def expanded(node: Tensor, g: Any) -> list[tuple[Tensor, Any]]:
-    """The contributions of a fused op by way of its definition, so that they are recorded."""
+def expanded(node: Tensor, g: Any) -> list[tuple[int, Any]]:
+    """The contributions of a fused op by way of its definition, so that they are recorded.
+
+    An input that the op was given twice gets one, by the place where it comes last.
+    """
     assert node.op is not None and node.op.definition is not None
-    inputs = [x for x in node.inputs if isinstance(x, Tensor) and x.tracked]
+    inputs = [(i, x) for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked]
+    places = {x.order: i for i, x in inputs}
     with recording(True):
         y = node.op.definition(*node.inputs, **node.params)
-    return propagate(y, g, stop=inputs, create_graph=True)
+    sent = propagate(y, g, stop=[x for _, x in inputs], create_graph=True)
+    return [(places[x.order], gx) for x, gx in sent]
 
 
 def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> None:

@@ -62,11 +62,10 @@ class Call:
     def of(cls, node: Tensor) -> Call:
         """The call that gave this tensor."""
         assert node.op is not None
-        inputs = tuple(x.data if isinstance(x, Tensor) else x for x in node.inputs)
         places = [
             i for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked and x.size
         ]
-        return cls(node.op, inputs, node.params, tuple(places))
+        return cls(node.op, unwrap(node.inputs), node.params, tuple(places))
 
     @property
     def points(self) -> list[Array]:
@@ -112,12 +111,14 @@ class Call:
 
 def pulled(node: Tensor, g: Any) -> list[Array]:
     """What the rule of `node` gives for the incoming gradient `g`, by each tracked input."""
-    found = {}
-    for x, gx in contributions(node, g, create_graph=isinstance(g, Tensor)):
-        array = sum_to(np.asarray(unwrap(gx)), x.shape)
-        found[x.order] = array.astype(np.float64, copy=False)
-    tracked = [x for x in node.inputs if isinstance(x, Tensor) and x.tracked]
-    return [found.get(x.order, np.zeros(x.shape)) for x in tracked]
+    found = dict(contributions(node, g, create_graph=isinstance(g, Tensor)))
+    return [
+        sum_to(np.asarray(unwrap(found.get(i, np.zeros(x.shape)))), x.shape).astype(
+            float, copy=False
+        )
+        for i, x in enumerate(node.inputs)
+        if isinstance(x, Tensor) and x.tracked
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -468,10 +469,10 @@ def divided(case: Case, i: int, where: Array, ratio: float) -> Claim:
     text = f"{ratio:.6g} times what it should be {at}"
     if ratio < 0 and case.is_near(ratio, 1):
         kind, text = "sign", f"the wrong sign {at}"
-    elif names := [
-        name for name in (constant(case, ratio), length(case, ratio)) if name not in text
-    ]:
-        text += f" ({' or '.join(names)})"
+    else:
+        names = [constant(case, ratio), length(case, ratio)]
+        if named := " or ".join(name for name in names if name and name not in text):
+            text += f" ({named})"
     got = np.where(where, case.rules[i] / ratio, case.rules[i])
     return Claim(kind, text, got, factor=ratio)
 

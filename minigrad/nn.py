@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
-from minigrad.tensor import Array, Scope, Tensor, mode, unwrap
+from minigrad.tensor import Array, Scope, Tensor, mode, outward, unwrap
 
 Seed = np.random.Generator | int | np.integer[Any] | None
 
@@ -182,23 +182,20 @@ def module_path(scope: Scope | None) -> str:
 
 def below_outermost(scope: Scope) -> str:
     """The dotted name within the outermost module; "" where nothing around has this one."""
-    around = scope.parent
-    while around is not None:
+    for around in outward(scope.parent):
         for name, module in around.module.named_modules():
             if name and module is scope.module:
                 outer = below_outermost(around)
                 return f"{outer}.{name}" if outer else name
-        around = around.parent
     return ""
 
 
 def parameter_path(x: Tensor, scope: Scope | None) -> str:
     """What the outermost module around a call names this parameter; "" if none there has it."""
     found = ""
-    while scope is not None:
-        named = scope.module.named_parameters()
+    for call in outward(scope):
+        named = call.module.named_parameters()
         found = next((name for name, own in named if own is x), found)
-        scope = scope.parent
     return found
 
 

@@ -40,6 +40,13 @@ class Scope(NamedTuple):
     parent: Scope | None
 
 
+def outward(scope: Scope | None) -> Iterator[Scope]:
+    """A call and those around it, innermost first; nothing outside of calls."""
+    while scope is not None:
+        yield scope
+        scope = scope.parent
+
+
 class Watcher:
     """What is told of each step that the engine takes; a subclass listens to what it cares for."""
 
@@ -49,8 +56,9 @@ class Watcher:
     def arrived(self, node: Tensor, g: Any) -> None:
         """The gradient `g` of `node` is complete; its op's rules come next."""
 
-    def sent(self, node: Tensor, x: Tensor, gx: Any, summed: Any) -> None:
-        """A rule of `node` gave `gx` for its input `x`: `summed`, where broadcasting is undone."""
+    def sent(self, node: Tensor, i: int, g: Any, ruled: Any, summed: Any) -> None:
+        """The rule of `node` for its input number `i` made `ruled` of `g`; `summed`, the same with
+        broadcasting undone, goes on to that input."""
 
 
 class Mode(threading.local):
@@ -128,6 +136,18 @@ def compared(function: Callable[[Any, Any], Array]) -> Callable[[Tensor, Any], A
         return function(self.data, unwrap(other))
 
     return call
+
+
+def behind(root: Tensor) -> list[Tensor]:
+    """The tensor and all that it was computed from, oldest first."""
+    found = {root.order: root}
+    waiting = [root]
+    while waiting:
+        for x in waiting.pop().inputs:
+            if isinstance(x, Tensor) and x.order not in found:
+                found[x.order] = x
+                waiting.append(x)
+    return [found[order] for order in sorted(found)]
 
 
 def unwrap(x: Any) -> Any:

@@ -8,7 +8,7 @@ gradient is no longer as it should be names the culprit.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf, nan
@@ -25,12 +25,11 @@ from minigrad.anomaly import (
     extremes,
     non_finite,
     silent,
-    tracked_inputs,
 )
 from minigrad.backward import propagate, seed
 from minigrad.culprits import Hop, Reason, cancels, reason_for_zeros
 from minigrad.nn import Module, module_path
-from minigrad.tensor import Array, Tensor, Watcher, unwrap, watching
+from minigrad.tensor import Array, Tensor, Watcher, behind, outward, unwrap, watching
 
 NONE, ZERO, PARTLY_ZERO, NOT_FINITE = "none", "zero", "partly zero", "not finite"
 HUGE, TINY, FINE = "huge", "tiny", "fine"
@@ -121,7 +120,8 @@ class Explanation:
         shown = [i for i in range(n) if i < 2 or i >= n - 3 or abs(i - at) <= 1]
         texts = []
         for before, i in zip([-1, *shown], shown, strict=False):
-            texts += [f"({i - before - 1} more)"] if i - before > 1 else []
+            if i - before > 1:
+                texts.append(f"({i - before - 1} more)")
             texts.append(str(self.path[i]))
         return texts
 
@@ -191,24 +191,12 @@ def leaves(loss: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def behind(loss: Tensor) -> list[Tensor]:
-    """The tensor and all that it was computed from, oldest first."""
-    found = {loss.order: loss}
-    waiting = [loss]
-    while waiting:
-        for x in waiting.pop().inputs:
-            if isinstance(x, Tensor) and x.order not in found:
-                found[x.order] = x
-                waiting.append(x)
-    return [found[order] for order in sorted(found)]
-
-
 def outermost(node: Tensor) -> Module | None:
     """The module whose call all the calls around this op were made in."""
-    scope = node.scope
-    while scope is not None and scope.parent is not None:
-        scope = scope.parent
-    return scope.module if scope else None
+    module = None
+    for scope in outward(node.scope):
+        module = scope.module
+    return module
 
 
 class Pass(Watcher):
@@ -219,7 +207,6 @@ class Pass(Watcher):
         self.loss = loss
         self.gradients: dict[int, Array] = {}
         self.hops: dict[int, list[Hop]] = defaultdict(list)
-        self._turns: Iterator[int] = iter(())
         self._steps: dict[int, Step] = {}
         self.obstacle = obstacle(loss, self.nodes)
         if self.obstacle is None:
@@ -232,14 +219,12 @@ class Pass(Watcher):
         return first_birth(self.nodes)
 
     def arrived(self, node: Tensor, g: Array) -> None:
-        """Keep the gradient; `sent` comes next for each tracked input in turn."""
+        """Keep the gradient."""
         self.gradients[node.order] = g
-        self._turns = iter(tracked_inputs(node))
 
-    def sent(self, node: Tensor, x: Tensor, gx: Array, summed: Array) -> None:
+    def sent(self, node: Tensor, i: int, g: Array, ruled: Array, summed: Array) -> None:
         """Keep what was sent, with where it came from."""
-        hop = Hop(node, next(self._turns), self.gradients[node.order], gx, summed)
-        self.hops[x.order].append(hop)
+        self.hops[node.inputs[i].order].append(Hop(node, i, g, ruled, summed))
 
     def step(self, node: Tensor) -> Step:
         """An op as a step of a path; most are on the paths of many leaves."""
@@ -375,7 +360,8 @@ def explained(tensor: Tensor, name: str, run: Pass) -> Explanation:
         if verdict == FINE:
             verdict, reason = NONE, Reason("not-retained", "", RETAIN)
     elif tensor.grad is None:
-        notes += [".grad is None so far: backward() has not come here."] * (verdict == FINE)
+        if verdict == FINE:
+            notes.append(".grad is None so far: backward() has not come here.")
     elif verdict != NOT_FINITE and not np.allclose(tensor.grad, g, atol=0):
         notes.append(
             f".grad holds something else, of norm {norm(tensor.grad):.3g}: backward() adds to what "
@@ -429,7 +415,7 @@ def constants(node: Tensor) -> list[int]:
     return [
         i
         for i, x in enumerate(node.inputs)
-        if isinstance(unwrap(x), np.ndarray) and i not in tracked_inputs(node)
+        if isinstance(unwrap(x), np.ndarray) and not (isinstance(x, Tensor) and x.tracked)
     ]
 
 

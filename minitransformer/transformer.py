@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import nn
-from minigrad.tensor import Array, Tensor, recording
+from minigrad.tensor import Array, Tensor, behind, recording
 from minitransformer.attention import Cache, causal_mask, padding_mask
 from minitransformer.blocks import Decoder, Encoder
 from minitransformer.config import TransformerConfig
@@ -114,14 +114,8 @@ def attention_steps(result: Tensor, model: nn.Module) -> dict[str, Tensor]:
     """Every attention op behind `result`, by the path of the module that ran it, in its order."""
     names = {id(module): name for name, module in model.named_modules()}
     found: dict[str, Tensor] = {}
-    seen, waiting = {result.order}, [result]
-    while waiting:
-        node = waiting.pop()
+    for node in behind(result):
         if node.op is not None and node.op.name == "scaled_dot_product_attention":
             assert node.scope is not None
             found[names[id(node.scope.module)]] = node
-        for x in node.inputs:
-            if isinstance(x, Tensor) and x.order not in seen:
-                seen.add(x.order)
-                waiting.append(x)
     return {name: found[name] for name in names.values() if name in found}

@@ -249,6 +249,24 @@ def test_function_transforms_are_watched():
     )
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: mg.layer_norm(x, np.ones(3), np.zeros(3)),
+        lambda x: mg.scaled_dot_product_attention(x, x, x),
+    ],
+)
+def test_a_second_derivative_through_a_fused_op_is_watched(f: Callable[[Any], Any]):
+    def slope(x: Any) -> Any:
+        return (mg.grad(lambda x: (f(x) ** 3).sum())(x) ** 2).sum()
+
+    x = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]])
+    expected = mg.grad(slope)(x)
+    with detect_anomaly():
+        assert np.array_equal(mg.grad(slope)(x), expected)
+    assert found(lambda: mg.grad(lambda x: slope(np.sqrt(x)))(np.abs(x))).startswith("sqrt (√)")
+
+
 def test_only_the_block_is_watched():
     x = leaf([1.0, 0.0])
     with detect_anomaly():

@@ -264,7 +264,7 @@ def test_steps_inside_a_module_show_the_numbers_of_backward(show: Show) -> None:
     result.backward()
     seen = browser.run(
         """const seen = {};
-           for (const number of pages.views.keys()) {
+           for (const number of record.views.keys()) {
              show(number, 0);
              for (let step = view.turn; step < view.steps.length - 1; step++) {
                go(step);

@@ -84,7 +84,8 @@ def at_zoom(loss: Tensor, leaves: list[Tensor], rung: str) -> tuple[Any, list[An
         return arrays[0].item().data, found[1:]
     gradients: dict[int, Any] = {end.order: np.ones_like(end.data)}
     for step in reversed(trace.steps):
-        for x, gx in contributions(step, gradients[step.order], create_graph=False):
+        for i, gx in contributions(step, gradients[step.order], create_graph=False):
+            x = step.inputs[i]
             order = trace.result(x).order
             gradients[order] = gradients.get(order, 0) + sum_to(gx, x.shape)
     return end.data, [gradients[leaf.order] for leaf in leaves]

@@ -158,9 +158,10 @@ def ruled(step: Tensor) -> list[Tensor]:
     g = Tensor.wrap(np.ones_like(step.data)).requires_grad_()
 
     def send() -> None:
-        for x, gx in contributions(step, g, create_graph=True):
-            if gx.shape != x.shape:
-                sum_to(gx, x.shape)
+        for i, gx in contributions(step, g, create_graph=True):
+            shape = step.inputs[i].shape
+            if gx.shape != shape:
+                sum_to(gx, shape)
 
     return recorded(send)
 

@@ -142,7 +142,8 @@ class Scalars:
                 if user.grad is not None and not is_freed(user):
                     with np.errstate(all="ignore"):
                         sent = contributions(user, user.grad, create_graph=False)
-                    for x, gx in sent:
+                    for i, gx in sent:
+                        x = user.inputs[i]
                         seeds += self._seeds(self.trace.result(x), sum_to(gx, x.shape))
         Value(0.0, "", *seeds).backward()
 

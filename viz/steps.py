@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.backward import propagate, seed
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Array, Scope, Tensor, Watcher, watching
+from minigrad.tensor import Array, Scope, Tensor, Watcher, outward, watching
 from viz.cards import display_name, index_text, operation_text, param_text, short
 from viz.graphs import READABLE, build
 from viz.nodes import Graph, Path
@@ -121,22 +121,17 @@ class Recorder(Watcher):
 
     def __init__(self, items: Items) -> None:
         self.items = items
-        self.places: Iterator[int] = iter(())
 
     def arrived(self, node: Tensor, g: Any) -> None:
-        """Note the finished gradient; the inputs it will be sent on to are those that require one.
-
-        The engine asks for their contributions in the order of the inputs.
-        """
+        """Note the finished gradient."""
         self.items[node.order].gradient = g
-        inputs = enumerate(node.inputs)
-        self.places = iter([i for i, x in inputs if isinstance(x, Tensor) and x.tracked])
 
-    def sent(self, node: Tensor, x: Tensor, gx: Any, summed: Any) -> None:
+    def sent(self, node: Tensor, i: int, g: Any, ruled: Any, summed: Any) -> None:
         """Note a contribution, and what it adds up to with those before."""
-        received = self.items[x.order].received
+        target = node.inputs[i].order
+        received = self.items[target].received
         total = received[-1].total + summed if received else summed
-        received.append(Sent(node.order, next(self.places), x.order, gx, summed, total))
+        received.append(Sent(node.order, i, target, ruled, summed, total))
 
 
 def items_of_tensors(result: Tensor, naming: Naming) -> Items:
@@ -333,7 +328,7 @@ def cut_off(
 def rerooted(results: Iterable[Tensor | Value]) -> dict[int, Scope]:
     """The scopes of these results by the identity of the original ones, without the modules that
     are around all of them but for the innermost."""
-    chains = [chain(x.scope) for x in results if isinstance(x, Tensor)]
+    chains = [[*outward(x.scope)][::-1] for x in results if isinstance(x, Tensor)]
     shared = 0
     for together in zip(*chains, strict=False):
         if any(scope is not together[0] for scope in together):
@@ -345,15 +340,6 @@ def rerooted(results: Iterable[Tensor | Value]) -> dict[int, Scope]:
         for scope in line[max(shared - 1, 0) :]:
             parent = made.setdefault(id(scope), Scope(scope.module, parent))
     return made
-
-
-def chain(scope: Scope | None) -> list[Scope]:
-    """A scope and those around it, outermost first."""
-    found = []
-    while scope is not None:
-        found.append(scope)
-        scope = scope.parent
-    return found[::-1]
 
 
 def homes_in(graph: Graph, items: Items, members: Sequence[int]) -> dict[int, tuple[str, ...]]:

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.backward import propagate
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Scope, Tensor, mode, recording
+from minigrad.tensor import Scope, Tensor, mode, outward, recording
 from viz.nodes import Path
 from viz.zoom import Place, Zoom, check_scalars, unknown
 
@@ -132,12 +132,13 @@ class Naming:
     def owned(self, x: Any, scope: Scope | None, outermost: bool = False) -> str | None:
         """What the nearest module around (or the outermost) calls a part of it, if one has it."""
         found = None
-        while scope is not None and (found is None or outermost):
-            if not isinstance(scope.module, Definition):
-                members = self._members_of(scope.module)
+        for call in outward(scope):
+            if not isinstance(call.module, Definition):
+                members = self._members_of(call.module)
                 # A slice of a buffer is known by the buffer's name.
                 found = members.get(id(x)) or members.get(id(getattr(x, "base", x))) or found
-            scope = scope.parent
+            if found and not outermost:
+                break
         return found
 
     def _members_of(self, module: Any) -> dict[int, str]:
@@ -352,11 +353,12 @@ def is_freed(tensor: Tensor) -> bool:
 
 def made_by(x: Tensor, scope: Scope | None) -> Op | None:
     """The op that a tensor is the result of, as seen from a call: that whose definition made it."""
-    op, inner = x.op, x.scope
-    while inner is not None and inner is not scope:
+    op = x.op
+    for inner in outward(x.scope):
+        if inner is scope:
+            break
         if isinstance(inner.module, Definition):
             op = inner.module.op
-        inner = inner.parent
     return op
 
 
