@@ -56,7 +56,8 @@ def run(chapter: Path, folder: Path) -> list[str]:
 
 def run_examples(text: str, names: dict[str, Any], chapter: Path, line: int) -> list[str]:
     """Run the examples of one block, which share `names` with the blocks before it."""
-    parsed = doctest.DocTestParser().get_doctest(text, names, chapter.name, str(chapter), line - 1)
+    name = f"{chapter.stem}-{line}"  # of its own, or doctest takes its lines for another block's
+    parsed = doctest.DocTestParser().get_doctest(text, names, name, str(chapter), line - 1)
     parsed.globs = names  # and no copy: a function may use what a later block defines
     said: list[str] = []
     doctest.DocTestRunner(optionflags=FLAGS).run(parsed, out=said.append, clear_globs=False)
