@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 GRAPHS = ("expression", "softmax", "layernorm", "attention", "attention-unmasked", "encoder-layer",
           "encoder-layer-pre", "decoder-layer", "transformer")  # fmt: skip
-PAGES = (".html", ".htm")
+PAGES, PICTURES = (".html", ".htm"), (".png", ".svg", ".pdf")
 ZOOMS = ("model", "module", "op", "definition", "scalar")
 
 
@@ -45,6 +45,9 @@ class Commands(click.Group):
                 return super().invoke(ctx)
         except (BrokenPipeError, click.exceptions.Exit, click.Abort):
             raise
+        except click.UsageError as error:
+            command = (error.ctx or ctx).command_path
+            raise ForeseeableError(f"{error.format_message()} See `{command} --help`.") from error
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             raise one_line(error) from error
 
@@ -325,6 +328,11 @@ def note_unknown(predictor: Predictor, text: str) -> None:
         click.echo(f"note: {token!r} is not in the vocabulary; it is read as <unk>", err=True)
 
 
+SEED = click.option(
+    "--seed", type=click.IntRange(0), default=0, help="of random inputs  [default: 0]"
+)
+
+
 def of_computation(
     metavar: str = "[NAME=SHAPE]...",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -332,7 +340,7 @@ def of_computation(
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for decorate in (
-            click.option("--seed", type=int, default=0, help="seed of random inputs  [default: 0]"),
+            SEED,
             click.argument("words", nargs=-1, metavar=metavar),
             click.argument("what"),
         ):
@@ -461,6 +469,8 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
     if out.suffix.lower() in PAGES:
         save(explored(inspected, title=title), out)
         return
+    if out.suffix.lower() not in PICTURES:
+        raise ValueError(f"{out}: write a page (.html) or a picture ({', '.join(PICTURES)})")
     maps = {layer.path: layer.weights for layer in inspected.layers}
     with trying_to("write", out):
         draw_attention(maps, inspected.source, inspected.read, out, title)
@@ -524,7 +534,7 @@ def print_gradients(rows: Sequence[Explanation]) -> None:
 
 @main.command()
 @click.argument("what", nargs=-1, metavar="[OP]... | FILE.py:FUNCTION|EXPRESSION NAME=SHAPE...")
-@click.option("--seed", type=int, default=0, help="seed of the inputs  [default: 0]")
+@SEED
 @click.option("--diagnose", is_flag=True, help="show the evidence, and what is wrong if it fails")
 def check(what: tuple[str, ...], seed: int, diagnose: bool) -> None:
     """Compare derivative rules, first and second order, with finite differences.

@@ -62,7 +62,7 @@ def run_here(*args: object) -> Said:
     """Run the command here, in this process."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-        main([str(arg) for arg in args])
+        main([str(arg) for arg in args], prog_name="minigrad")
     assert isinstance(end.value.code, int)
     return Said(end.value.code, out.getvalue(), err.getvalue())
 
@@ -471,9 +471,8 @@ def test_wrong_settings_in_a_file_are_named(content: str, message: str, tmp_path
 
 
 def test_a_value_of_the_wrong_kind_on_the_command_line_is_named() -> None:
-    said = minigrad("train", "copy", "--steps", "many")
-    assert said.code == 2
-    assert said.err.endswith("Error: Invalid value for '--steps': 'many' is not a valid integer.\n")
+    said = fails("train", "copy", "--steps", "many")
+    assert "Invalid value for '--steps': 'many' is not a valid integer. See `" in said
 
 
 def test_a_learning_rate_that_is_far_too_high_is_named() -> None:
@@ -615,6 +614,19 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     assert said == succeeds(*command, "-h")
     assert said.startswith("Usage: ")
     assert "None" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["grph"], "No such command 'grph'"),
+        (["graph", "softmax"], "Missing option '-o' / '--out'"),
+        (["check", "--seed", "-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
+        (["ops", "--al"], "No such option"),
+    ],
+)
+def test_a_command_line_that_is_none_is_one_line(words: list[str], said: str) -> None:
+    assert re.search(rf"^Error: {re.escape(said)}.* See `.*--help`\.$", fails(*words))
 
 
 def test_every_setting_is_an_option_with_its_default() -> None:
