@@ -187,9 +187,8 @@ def test_the_loss_of_another_target_is_asked_for(filmed: Path) -> None:
     expected = inspect(predictor.model, source, vocabularies, target, predictor.max_target)
     assert np.isclose(float(data("page.html")["normal"]["loss"]), expected.normal.loss)
     assert "unknown token '9'" in fails("attention", filmed, "1", "--target", "9", "-o", "x.html")
-    assert "write a page (.html) or a picture (.png, " in fails(
-        "attention", filmed, "1", "-o", "x.gif"
-    )
+    said = fails("attention", filmed, "1", "-o", "x.gif")
+    assert "write a page (.html) or a picture (.png, .svg, .pdf)" in said
 
 
 def test_a_film_is_shown_where_there_is_one(filmed: Path, tmp_path: Path) -> None:
