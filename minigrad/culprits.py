@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.anomaly import argument, extremes, name_of
 from minigrad.backward import contributions, sum_to
 from minigrad.tensor import Array, Tensor, unwrap
+from minigrad.wording import argument, extremes, name_of
 
 
-class Hop(NamedTuple):
+def norm(g: Array) -> float:
+    """The root of the sum of squares, without overflow; NaN or inf only where an element is."""
+    largest = float(np.abs(g).max(initial=0))
+    if not np.isfinite(largest):
+        return largest
+    size = largest * float(np.linalg.norm((g / (largest or 1)).astype(np.float64)))
+    return min(size, sys.float_info.max)
+
+
+@dataclass(frozen=True, eq=False)
+class Hop:
     """One step of the gradient: it arrived at `node` as `g`, the rule for input number `i` made
     `ruled` of it, and `sent`, with broadcasting undone, went on."""
 
@@ -21,6 +34,16 @@ class Hop(NamedTuple):
     g: Array
     ruled: Array
     sent: Array
+
+    @cached_property
+    def arrived(self) -> float:
+        """The norm of what arrived."""
+        return norm(self.g)
+
+    @cached_property
+    def size(self) -> float:
+        """The norm of what went on."""
+        return norm(self.sent)
 
     @property
     def name(self) -> str:
@@ -32,21 +55,28 @@ class Hop(NamedTuple):
     def is_elementwise(self) -> bool:
         """Whether each element of the gradient meets one element of the input."""
         assert self.node.op is not None
-        return self.node.op.family in ("elementwise", "activation")
+        in_place = self.node.op.family in ("elementwise", "activation")
+        return in_place and self.g.shape == self.ruled.shape
 
     @property
-    def input(self) -> Array:
-        """The values of the input."""
-        array: Array = self.node.inputs[self.i].data
-        return array
+    def input(self) -> Tensor:
+        """The input that it went on to."""
+        x: Tensor = self.node.inputs[self.i]
+        return x
 
 
 class Reason(NamedTuple):
-    """Why a gradient is what it is: a code word, a sentence without its subject, what to do."""
+    """Why a gradient is what it is: a code word, a sentence without its subject, what to do.
+
+    at: where it holds, of what the op's rule gives; everywhere if it is None.
+    whole: whether the op makes no other zeros.
+    """
 
     cause: str
     text: str
     hint: str = ""
+    at: Array | None = None
+    whole: bool = True
 
 
 Test = Callable[[Hop, float], Reason | None]
@@ -60,11 +90,10 @@ def reason_for_zeros(hop: Hop, flat: float = 0.0) -> Reason | None:
     return TESTS.get(hop.name, at_no_slope)(hop, flat)
 
 
-def cancels(hop: Hop, rounding: float = 0.0) -> bool:
-    """Whether what the op sends is zero, or but rounding, only because it adds up numbers of both
-    signs."""
-    whole = sum_to(rule_on(hop, np.abs(hop.g)), hop.sent.shape)
-    return bool(whole.any() and np.abs(hop.sent).max() <= rounding * whole.max())
+def left_over(hop: Hop) -> float:
+    """The share of what the op adds up that is not lost as numbers of both signs cancel."""
+    whole = sum_to(rule_on(hop, np.abs(hop.g)), hop.sent.shape).astype(hop.sent.dtype)
+    return float(np.abs(hop.sent).max() / whole.max()) if whole.any() else 1.0
 
 
 def rule_on(hop: Hop, g: Array) -> Array:
@@ -112,22 +141,29 @@ def blocking(cause: str, text: str, hint: str = "") -> Test:
             "high": np.inf if high is None else high,
             "places": quantity(stuck, arrives),
             "slope": f"{slopes[stuck].max():.2g}",
-            "others": " or ".join(
-                made_by(node, i)
-                for i in range(len(node.inputs))
-                if i != hop.i and argument(node, i) != "bias"  # which is added
-            ),
+            "others": factors(hop),
             "rows": throughout(stuck, arrives, 0, "rows"),
             "units": throughout(stuck, arrives, -1, "units"),
         }
         if hop.is_elementwise:
-            values = np.broadcast_to(hop.input, slopes.shape)[stuck]
+            values = np.broadcast_to(hop.input.data, slopes.shape)[stuck]
             facts |= {"range": extremes(values), "largest": f"{values.max():.4g}"}
         else:
-            facts["range"] = extremes(hop.input)
-        return Reason(cause, text.format(**facts), hint)
+            facts["range"] = extremes(hop.input.data)
+        whole = not ((hop.ruled == 0) & arrives & ~stuck).any()
+        return Reason(cause, text.format(**facts), hint, stuck, whole)
 
     return test
+
+
+def factors(hop: Hop) -> str:
+    """The inputs that this one is multiplied by."""
+    others = [i for i in range(len(hop.node.inputs)) if i != hop.i]
+    return " or ".join(
+        made_by(hop.node, i)
+        for i in others
+        if argument(hop.node, i) != "bias"  # which is added
+    )
 
 
 def made_by(node: Tensor, i: int) -> str:
@@ -165,27 +201,53 @@ def dead_rows(hop: Hop, axis: int, flat: float) -> tuple[Array, Array]:
     return arrives > 0, (arrives > 0) & (leaves <= flat * arrives)
 
 
-def softmax_rows(hop: Hop, flat: float) -> Reason | None:
-    """Rows of a softmax, or of its logarithm, through which no gradient comes."""
-    axis = hop.node.params.get("axis", -1)
-    y = hop.node.data if hop.name == "softmax" else np.exp(hop.node.data)
-    arrives, dead = dead_rows(hop, axis, flat)
-    if not dead.any():
+def together(dead: Array, *findings: tuple[Array, Reason], axis: int = -1) -> Reason | None:
+    """One reason for dead rows along `axis`, of several with the rows where each holds: the first
+    that holds in all of them, else all reasons, by the name of the most frequent."""
+    found = [(rows, reason) for rows, reason in findings if rows.any()]
+    if not found:
         return None
-    top = y.max(axis)
-    if (masked := dead & (top == 0)).any():
-        return Reason("masked", f"{quantity(masked, arrives)} rows are masked throughout")
-    if (sure := dead & (top > SURE)).any() and y.shape[axis] > 1:
-        return saturated_rows(sure, arrives)
+    everywhere = [pair for pair in found if not (dead & ~pair[0]).any()]
+    found = everywhere[:1] or found
+    most = max(found, key=lambda pair: pair[0].sum())[1]
+    rows = np.logical_or.reduce([rows for rows, _ in found])
     return Reason(
-        "cancelled",
-        f"in {quantity(dead, arrives)} rows every element gets the same gradient, and a row sums "
-        "to 1 whatever its inputs are",
+        most.cause,
+        ", and ".join(reason.text for _, reason in found),
+        "; ".join(reason.hint for _, reason in found if reason.hint),
+        np.expand_dims(rows, axis),
+        not (dead & ~rows).any(),
     )
 
 
 SURE = 0.999
 """A weight, or a probability, that leaves next to nothing to the others."""
+
+
+def softmax_rows(hop: Hop, flat: float) -> Reason | None:
+    """Rows of a softmax, or of its logarithm, through which no gradient comes."""
+    axis = hop.node.params.get("axis", -1)
+    is_log = hop.name == "log_softmax"
+    y = np.exp(hop.node.data) if is_log else hop.node.data
+    arrives, dead = dead_rows(hop, axis, flat)
+    top = y.max(axis, initial=0)
+    masked, sure = dead & (top == 0), dead & (top > SURE) & (y.shape[axis] > 1)
+    left = dead & ~masked & ~sure
+    if not is_log:  # where each probability is small, so is what leaves
+        leaves = np.abs(hop.ruled).max(axis, initial=0)
+        left &= leaves <= flat * np.abs(hop.g * y).max(axis, initial=0)
+    same = (
+        "the gradient that arrives is as large as each probability, which asks for no change"
+        if is_log
+        else "every element gets the same gradient, and a row sums to 1 whatever its inputs are"
+    )
+    return together(
+        dead,
+        (masked, Reason("masked", f"{quantity(masked, arrives)} rows are masked throughout")),
+        (sure, saturated_rows(sure, arrives)),
+        (left, Reason("cancelled", f"in {quantity(left, arrives)} rows {same}")),
+        axis=axis,
+    )
 
 
 def saturated_rows(sure: Array, arrives: Array) -> Reason:
@@ -198,52 +260,95 @@ def attention_rows(hop: Hop, flat: float) -> Reason | None:
     """Queries that may attend to nothing or are sure of one key, keys that no query attends to."""
     (weights,) = hop.node.saved  # (..., T, S)
     mask = hop.node.params.get("mask")
-    may: Array = np.broadcast_to(True if mask is None else mask, weights.shape)
-    if hop.i == 0 and (masked := ~np.asarray(may.any(-1))).any():
-        text = f"{quantity(masked)} queries may attend to nothing: their rows are masked"
-        hint = "let each query attend to one key at least; in a mask, True means may attend"
-        return Reason("masked", text, hint)
-    if hop.i > 0 and (masked := ~np.asarray(may.any(-2))).any():
-        return Reason("masked", f"{quantity(masked)} keys are masked for every query")
-    if hop.i == 2:
-        unattended = ~(weights > 0).any(-2)
-        text = f"{quantity(unattended)} keys have a weight of 0 in every query's softmax"
-        return Reason("saturated", text, CALMER) if unattended.any() else None
-    if weights.shape[-1] == 1:
-        return Reason("saturated", "there is a single key: its weight is 1 whatever the query is")
-    arrives = np.abs(hop.g).max(-1, initial=0) > 0
-    sure = arrives & (weights.max(-1) > SURE)
-    if hop.i == 0:
-        sure &= dead_rows(hop, -1, flat)[1]
-    elif not np.array_equal(sure, arrives):  # a key has some query that is not sure
-        return None
-    return saturated_rows(sure, arrives) if sure.any() else None
+    may = np.broadcast_to(True if mask is None else mask, weights.shape)
+    return (attending if hop.i == 0 else attended)(hop, flat, weights, may)
+
+
+def attending(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | None:
+    """Why nothing comes to some queries."""
+    arrives, dead = dead_rows(hop, -1, flat)
+    masked, one = dead & (may.sum(-1) == 0), dead & (may.sum(-1) == 1)
+    sure = dead & ~one & (weights.max(-1, initial=0) > SURE)
+    left = dead & ~masked & ~one & ~sure & (flat == 0)
+    nowhere = f"{quantity(masked, arrives)} queries may attend to nothing: their rows are masked"
+    hint = "let each query attend to one key at least; in a mask, True means may attend"
+    forced = f"{quantity(one, arrives)} queries may attend to one key only, whatever they are"
+    alike = "what the keys send back cancels, as where all keys, or all values, are alike"
+    return together(
+        dead,
+        (masked, Reason("masked", nowhere, hint)),
+        (one, Reason("masked", forced)),
+        (sure, saturated_rows(sure, arrives)),
+        (left, Reason("cancelled", f"for {quantity(left, arrives)} queries {alike}")),
+    )
+
+
+def attended(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | None:
+    """Why nothing comes to some keys, or to their values."""
+    asks = (np.abs(hop.g).max(-1, initial=0) > 0)[..., None]  # (..., T, 1)
+    arrives = np.broadcast_to(asks.any(-2), (*weights.shape[:-2], weights.shape[-1]))
+    dead = arrives & (np.abs(hop.ruled).max(-1) <= flat * np.abs(hop.g).max())
+    those, weight, idle = " that gets a gradient", "0", weights <= flat
+    if hop.i == 1:  # all that a key is for is to be preferred to another one
+        asks = asks & (may.sum(-1, keepdims=True) > 1)
+        if not asks.any():
+            return Reason("masked", "no query has a choice between keys")
+        those, weight = " that gets a gradient and has a choice", "0 or 1"
+        idle = (weights <= 1 - SURE) | (weights > SURE)
+    masked = dead & ~(asks & may).any(-2)
+    sure = dead & ~masked & (idle | ~asks).all(-2)
+    left = dead & ~masked & ~sure & (flat == 0)
+    hidden = f"{quantity(masked, arrives)} keys are masked for every query"
+    settled = f"{quantity(sure, arrives)} keys have a weight of {weight} for every query"
+    unsettled = f"for {quantity(left, arrives)} keys what the queries send back cancels"
+    return together(
+        dead,
+        (masked, Reason("masked", hidden + those * bool((masked & may.any(-2)).any()))),
+        (sure, Reason("saturated", settled + those * (not asks.all()), CALMER)),
+        (left, Reason("cancelled", unsettled)),
+    )
 
 
 def cross_entropy_rows(hop: Hop, flat: float) -> Reason | None:
-    """Targets that do not count, and those that are predicted with certainty."""
-    ignore, target = hop.node.params.get("ignore_index"), unwrap(hop.node.inputs[1])
-    if ignore is not None and (ignored := target == ignore).any():
-        text = f"{quantity(ignored)} targets are ignore_index={ignore}, and count for nothing"
-        return Reason("ignored", text)
+    """Targets that do not count, and those that are predicted as they should be."""
+    params, target = hop.node.params, np.asarray(unwrap(hop.node.inputs[1]))
+    ignored = np.asarray(target == params.get("ignore_index"))  # nothing is equal to None
     weight = hop.node.saved[2].reshape(target.shape) * np.abs(hop.g)
-    if (sure := np.abs(hop.ruled).max(-1) <= flat * weight).any():
-        text = f"{quantity(sure)} targets are predicted with certainty: nothing is left to learn"
-        return Reason("saturated", text)
-    return None
+    dead = np.abs(hop.ruled).max(-1) <= flat * weight
+    sure = dead & ~ignored
+    wanted = "just as label smoothing asks" if params.get("label_smoothing") else "with certainty"
+    no_say = f"{quantity(ignored)} targets are ignore_index={params.get('ignore_index')}"
+    learnt = f"{quantity(sure)} targets are predicted {wanted}: nothing is left to learn"
+    return together(
+        dead,
+        (ignored, Reason("ignored", f"{no_say}, and count for nothing")),
+        (sure, Reason("saturated", learnt)),
+    )
 
 
 def layer_norm_rows(hop: Hop, flat: float) -> Reason | None:
     """Rows whose incoming gradient would only shift or scale them, which layer norm undoes."""
+    normal, inverse = hop.node.saved
     if hop.i > 0:
-        return None
+        constant = Reason("zero-factor", "each row is constant: nothing is left of it to scale")
+        return constant if hop.i == 1 and not normal.any() else None
+    largest = np.abs(hop.g * unwrap(hop.node.inputs[1])).max(-1, initial=0)
     arrives, dead = dead_rows(hop, -1, flat)
-    if not dead.any():
-        return None
-    return Reason(
-        "cancelled",
-        f"in {quantity(dead, arrives)} rows the incoming gradient would only shift or scale the "
-        "row, and layer norm takes both out",
+    unweighted = arrives & (largest == 0)
+    leaves = np.abs(hop.ruled).max(-1, initial=0)
+    left = arrives & ~unweighted & (leaves <= flat * largest * inverse.reshape(largest.shape))
+    undone = (
+        f"in {quantity(left, arrives)} rows the incoming gradient would only shift or scale the "
+        "row, and layer norm takes both out"
+    )
+    weightless = (
+        f"in {quantity(unweighted, arrives)} rows {name_of(hop.node, 1)} is 0 wherever a gradient "
+        "arrives"
+    )
+    return together(
+        dead,
+        (unweighted, Reason("zero-factor", weightless)),
+        (left, Reason("cancelled", undone)),
     )
 
 

@@ -110,13 +110,16 @@ class Op:
             return self.forward(*args, **params)
         arrays = []
         any_tensor = tracked = False
-        for x in args:
+        for i, x in enumerate(args):
             if isinstance(x, Tensor):
                 arrays.append(x.data)
                 any_tensor = True
                 if x.tracked:
                     tracked = True
             else:
+                if isinstance(x, list | tuple):  # an array of our own, as the rules read it later
+                    x = np.asarray(x)
+                    args = (*args[:i], x, *args[i + 1 :])
                 arrays.append(x)
         try:
             result = self.forward(*arrays, **params)
@@ -138,6 +141,13 @@ class Op:
             if result.dtype.kind == "c":
                 raise TypeError(f"{self.name}: complex numbers have no derivative rules")
         return Tensor.wrap(result)  # integers are constant wherever they have a derivative
+
+    def names(self, inputs: Sequence[Any]) -> tuple[str, ...]:
+        """What these inputs are called in its rules: a, b, c … where there may be any number."""
+        if len(inputs) <= self.arity:
+            return self.input_names[: len(inputs)]
+        many = [f"x{i + 1}" for i in range(len(inputs))]
+        return tuple("abcdef"[: len(many)] if len(many) <= 6 else many)  # g is the gradient
 
     def called_as(
         self, function: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]

@@ -263,11 +263,7 @@ def named_call(op: Op, node: Tensor | None = None) -> tuple[dict[str, Any], dict
             inputs, params = op.unpack(*inputs, **params)
     else:
         raise ValueError(f"{op.name}: the row has no example to run its rules on")
-    names = op.input_names
-    if len(names) < len(inputs):  # any number of them, as in np.stack
-        few = len(inputs) <= 6  # g is the gradient
-        names = tuple("abcdef") if few else tuple(f"x{i + 1}" for i in range(len(inputs)))
-    return dict(zip(names, inputs, strict=False)), params
+    return dict(zip(op.names(inputs), inputs, strict=True)), params
 
 
 def variable(x: Any, name: str) -> Any:
@@ -299,17 +295,18 @@ def derivatives(op: Op, node: Tensor | None = None) -> dict[str, Any]:
     return found
 
 
-def formula(op: Op) -> list[str]:
+def formula(op: Op, node: Tensor | None = None) -> list[str]:
     """The op's derivative rules, a line for each input; without any, its definition.
 
-    Numbers that a rule computes from shapes are those of the op's first example. The engine sums
-    over broadcast axes afterwards, so no rule does. ValueError if the row has no example.
+    Numbers that a rule computes from shapes are those of the op's first example, or of `node`,
+    which the op gave. The engine sums over broadcast axes afterwards, so no rule does. ValueError
+    if the row has no example.
     """
     if not op.rules:
-        return definition(op)
+        return definition(op, node)
     return [
         f"∂/∂{name} = {'none' if found is None else Writer(found).result}"
-        for name, found in derivatives(op).items()
+        for name, found in derivatives(op, node).items()
     ]
 
 

@@ -1,58 +1,31 @@
-"""Why a gradient is None, zero, NaN, huge or tiny: the way it took from the loss, and the culprit.
-
-A backward pass is run and every gradient on the way is kept. From the tensor up to the loss, always
-to where the largest contribution came from, leads a path; along it the first place where the
-gradient is no longer as it should be names the culprit.
-"""
+"""Why a gradient is None, zero, NaN, huge or tiny: an explanation, of one tensor's or of all."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from math import inf, nan
-from typing import NamedTuple
+from math import nan
 
 import numpy as np
 
-from minigrad.anomaly import (
-    Birth,
-    Births,
-    argument,
-    born_backward,
-    called,
-    extremes,
-    non_finite,
-    silent,
+from minigrad.births import silent
+from minigrad.blame import (
+    BLAME,
+    FINE,
+    HUGE,
+    NONE,
+    NOT_FINITE,
+    PARTLY_ZERO,
+    TINY,
+    ZERO,
+    Pass,
+    Step,
+    judged,
+    was_changed,
 )
-from minigrad.backward import propagate, seed
-from minigrad.culprits import Hop, Reason, cancels, reason_for_zeros
-from minigrad.nn import Module, module_path
-from minigrad.tensor import Array, Tensor, Watcher, behind, outward, unwrap, watching
-
-NONE, ZERO, PARTLY_ZERO, NOT_FINITE = "none", "zero", "partly zero", "not finite"
-HUGE, TINY, FINE = "huge", "tiny", "fine"
-
-LARGEST, SMALLEST = 1e4, 1e-7
-"""Norms beyond which a gradient is called huge or tiny: an ordinary one is far from both."""
-
-FLAT = 1e-3
-"""The slope up to which a curve such as that of tanh is called flat."""
-
-ROUNDING = 1e-5
-"""The share of what is added up that may be left over where, without rounding, nothing would be."""
-
-
-class Step(NamedTuple):
-    """An op on the way from the loss: the module that called it, and the norm of what arrived."""
-
-    op: str
-    module: str
-    size: float
-
-    def __str__(self) -> str:
-        return f"{self.op}{f' ({self.module})' if self.module else ''} {self.size:.3g}"
+from minigrad.culprits import Reason, norm
+from minigrad.nn import Module
+from minigrad.tensor import Array, Tensor, behind, outward, unwrap
+from minigrad.wording import argument, called, extremes
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,92 +172,6 @@ def outermost(node: Tensor) -> Module | None:
     return module
 
 
-class Pass(Watcher):
-    """A backward pass from `loss` with all gradients kept, or the `obstacle` that it meets."""
-
-    def __init__(self, loss: Tensor) -> None:
-        self.nodes = behind(loss)
-        self.loss = loss
-        self.gradients: dict[int, Array] = {}
-        self.hops: dict[int, list[Hop]] = defaultdict(list)
-        self._steps: dict[int, Step] = {}
-        self.obstacle = obstacle(loss, self.nodes)
-        if self.obstacle is None:
-            with silent(), watching(self):
-                self.gradients |= {x.order: g for x, g in propagate(loss, seed(loss))}
-
-    @cached_property
-    def birth(self) -> tuple[Birth, Tensor] | None:
-        """Where the first NaN or infinity of the forward pass was born."""
-        return first_birth(self.nodes)
-
-    def arrived(self, node: Tensor, g: Array) -> None:
-        """Keep the gradient."""
-        self.gradients[node.order] = g
-
-    def sent(self, node: Tensor, i: int, g: Array, ruled: Array, summed: Array) -> None:
-        """Keep what was sent, with where it came from."""
-        self.hops[node.inputs[i].order].append(Hop(node, i, g, ruled, summed))
-
-    def step(self, node: Tensor) -> Step:
-        """An op as a step of a path; most are on the paths of many leaves."""
-        if node.order not in self._steps:
-            assert node.op is not None
-            g = self.gradients.get(node.order)
-            size = nan if g is None else norm(g)
-            self._steps[node.order] = Step(node.op.name, module_path(node.scope), size)
-        return self._steps[node.order]
-
-    def path(self, tensor: Tensor) -> list[Hop]:
-        """From the loss to a tensor, each time by the largest contribution."""
-        hops = []
-        while tensor.order in self.hops:
-            hops.append(max(self.hops[tensor.order], key=rank))
-            tensor = hops[-1].node
-        return hops[::-1]
-
-
-def first_birth(nodes: Sequence[Tensor]) -> tuple[Birth, Tensor] | None:
-    """The first of these results, oldest first, in which a NaN or an infinity is born."""
-    births = Births()
-    for node in nodes:
-        if node.op is not None and (birth := births.report(node)):
-            return birth, node
-    return None
-
-
-def rank(hop: Hop) -> float:
-    """How much a contribution matters: by its norm, and one that is not finite the most."""
-    size = norm(hop.sent)
-    return size if np.isfinite(size) else inf
-
-
-def norm(g: Array) -> float:
-    """The root of the sum of squares, without overflow; NaN or inf where an element is."""
-    largest = float(np.abs(g).max(initial=0))
-    if not np.isfinite(largest):
-        return largest
-    return largest * float(np.linalg.norm((g / (largest or 1)).astype(np.float64)))
-
-
-def obstacle(loss: Tensor, nodes: Sequence[Tensor]) -> Reason | None:
-    """Why no backward pass from `loss` is possible, if none is."""
-    if not loss.tracked:
-        return Reason(
-            "no-graph",
-            "The loss has no graph: nothing that it was computed from requires a gradient, or it "
-            "was computed under no_grad() or cut off by .detach(), .data or an integer result.",
-        )
-    freed = next((x for x in nodes if x.op is not None and not x.inputs), None)
-    if freed is not None:
-        return Reason(
-            "freed",
-            f"An earlier backward pass has freed the graph behind {called(freed)}.",
-            "compute the loss again and ask before backward(), or pass retain_graph=True to it",
-        )
-    return None
-
-
 def alone(tensor: Tensor, name: str) -> Explanation:
     """What a tensor shows without its loss."""
     g = tensor.grad
@@ -303,7 +190,12 @@ def alone(tensor: Tensor, name: str) -> Explanation:
         verdict = judged(g)
         hint = "" if verdict == FINE else "pass the loss as well, to know why"
         return Explanation(name, tensor.shape, verdict, "", "", hint, gradient=g)
-    return Explanation(name, tensor.shape, NONE, *reason)
+    return without_gradient(tensor, name, reason)
+
+
+def without_gradient(tensor: Tensor, name: str, reason: Reason) -> Explanation:
+    """The explanation of a tensor that has no gradient."""
+    return Explanation(name, tensor.shape, NONE, reason.cause, reason.text, reason.hint)
 
 
 NOT_RETAINED = "It is a result, not a leaf: .grad stays None unless retain_grad() was called."
@@ -326,31 +218,19 @@ def not_required(tensor: Tensor) -> Reason:
     )
 
 
-def judged(g: Array) -> str:
-    """What a gradient is, by its numbers."""
-    if not np.isfinite(g).all():
-        return NOT_FINITE
-    if not g.size:
-        return FINE
-    if not g.any():
-        return ZERO
-    size = norm(g)
-    if size > LARGEST or size < SMALLEST:
-        return HUGE if size > LARGEST else TINY
-    return FINE if g.all() else PARTLY_ZERO
-
-
 def explained(tensor: Tensor, name: str, run: Pass) -> Explanation:
     """Why the gradient of a tensor is what a backward pass has found."""
     if not tensor.tracked:
         return alone(tensor, name)
     g = run.gradients.get(tensor.order)
     if g is None:
-        return Explanation(name, tensor.shape, NONE, *(run.obstacle or unreached(tensor, run)))
+        return without_gradient(tensor, name, run.obstacle or unreached(tensor, run))
     path = run.path(tensor)
     verdict = judged(g)
     with silent():
         reason, culprit = BLAME[verdict](tensor, path, run)
+        if culprit is not None and was_changed(culprit):
+            reason = changed_in_place(culprit)
     steps = (*(run.step(hop.node) for hop in path), Step(name, "", norm(g)))
     if verdict == PARTLY_ZERO and not reason.cause:
         verdict = FINE  # a few zeros by chance
@@ -367,14 +247,22 @@ def explained(tensor: Tensor, name: str, run: Pass) -> Explanation:
             f".grad holds something else, of norm {norm(tensor.grad):.3g}: backward() adds to what "
             "is there, so call zero_grad() before it."
         )
-    if verdict != NOT_FINITE and not np.isfinite(run.loss.data).all():
-        notes.append(f"The loss itself is {run.loss.item()}.")
-        if run.birth is not None:
-            notes.append(f"{run.birth[0].text}.")
+    if verdict != NOT_FINITE:
+        notes.append(run.trouble)
     return Explanation(
         name, tensor.shape, verdict, reason.cause, " ".join(filter(None, notes)), reason.hint,
         None if culprit is None else run.step(culprit), steps, g,
     )  # fmt: skip
+
+
+def changed_in_place(node: Tensor) -> Reason:
+    """That the gradient is not that of the numbers which the forward pass saw."""
+    return Reason(
+        "changed-in-place",
+        f"The result of {called(node)} is not what the op makes of its inputs: since the forward "
+        "pass one of these arrays was changed in place, so this is the gradient of other numbers.",
+        "change arrays only after backward(); detect_anomaly() tells which it is",
+    )
 
 
 def unreached(tensor: Tensor, run: Pass) -> Reason:
@@ -382,8 +270,8 @@ def unreached(tensor: Tensor, run: Pass) -> Reason:
     entries = [(node, i) for node in run.nodes for i in constants(node)]
     for node, i in entries:
         x = unwrap(node.inputs[i])
-        shared = np.may_share_memory(x, tensor.data)
-        is_told_apart = (x != x.flat[:1]).any()  # from other zeros, or other ones
+        shared = shares_memory(x, tensor.data)
+        is_told_apart = (x.ravel() != x.flat[:1]).any()  # from other zeros, or other ones
         if shared or (is_told_apart and np.array_equal(x, tensor.data)):
             how = "The values of this tensor enter" if shared else "A copy of its values enters"
             return Reason(
@@ -419,124 +307,9 @@ def constants(node: Tensor) -> list[int]:
     ]
 
 
-Blame = tuple[Reason, Tensor | None]
-"""The reason, and the op that is to blame."""
-
-
-def blame_non_finite(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
-    """The op that made the first NaN or infinity of a finite gradient, or found one in its data."""
-    for hop in path:
-        if not np.isfinite(hop.g).all():
-            return overflow(hop.node, f"arrives at {called(hop.node)}", hop.g)
-        if not np.isfinite(hop.sent).all():
-            if found := first_birth(behind(hop.node)):
-                birth, node = found
-                return Reason(birth.cause, f"Already in the forward pass {birth.text}."), node
-            text = born_backward(hop.node, hop.i, hop.g, hop.ruled, hop.sent)
-            return Reason("born-backward", f"In the backward pass {text}."), hop.node
-    return overflow(None, "arrives here", run.gradients[tensor.order])
-
-
-def overflow(node: Tensor | None, where: str, g: Array) -> Blame:
-    """A sum that is not finite though its terms are."""
-    text = f"What {where} holds {non_finite(g)}: contributions that are finite add up to it."
-    return Reason("overflow", text), node
-
-
-def blame_zero(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
-    """The op that sends nothing on, or those whose contributions cancel."""
-    for k, hop in enumerate(path):
-        if not hop.g.any():
-            return cancelled(hop.node, run), hop.node
-        if hop.sent.any():
-            continue
-        if reason := reason_for_zeros(hop):
-            return told(reason, hop, "lets nothing through"), hop.node
-        if cancels(hop):
-            text = f"{called(hop.node)} adds up contributions that cancel exactly."
-            return Reason("cancelled", text), hop.node
-        # What moves elements may hand on just the zeros among those that arrive.
-        found = None if hop.is_elementwise else first_reason(path[:k])
-        if found is not None:
-            return told(found[0], found[1], "leaves this part out"), found[1].node
-        text = f"What {called(hop.node)} sends here is zero: too small a number to be told from 0."
-        return Reason("underflow", text), hop.node
-    return cancelled(tensor, run), None
-
-
-def cancelled(x: Tensor, run: Pass) -> Reason:
-    """The contributions that add up to zero."""
-    parts = [f"{called(hop.node)} ({norm(hop.sent):.3g})" for hop in run.hops[x.order]]
-    text = (
-        f"The contributions of {', '.join(parts[:4])}{', …' if parts[4:] else ''} cancel exactly."
-    )
-    return Reason("cancelled", text)
-
-
-def first_reason(path: Sequence[Hop]) -> tuple[Reason, Hop] | None:
-    """The op nearest to the end that makes zeros, among those behind which there are any."""
-    for hop in reversed(path):
-        if reason := reason_for_zeros(hop):
-            return reason, hop
-        if hop.g.all():
-            break
-    return None
-
-
-def blame_nothing(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
-    """Nothing is wrong."""
-    return Reason("", ""), None
-
-
-def blame_partly_zero(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
-    """The op that made a part of the gradient zero."""
-    found = first_reason(path)
-    if found is None:
-        return blame_nothing(tensor, path, run)
-    reason, hop = found
-    return told(reason, hop, "lets only a part through"), hop.node
-
-
-def told(reason: Reason, hop: Hop, verb: str) -> Reason:
-    """The reason as a sentence about the op."""
-    return reason._replace(text=f"{called(hop.node)} {verb}: {reason.text}.")
-
-
-def blame_size(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
-    """The ops along which the gradient grows, or shrinks, the most."""
-    grew = norm(run.gradients[tensor.order]) > 1
-    factors: dict[Step, list[tuple[float, Hop]]] = defaultdict(list)
-    for hop in path:
-        factor = norm(hop.sent) / norm(hop.g)
-        factors[run.step(hop.node)._replace(size=0)].append((factor, hop))
-    logs = {key: sum(np.log(f) for f, _ in found) for key, found in factors.items()}
-    worst = sorted(logs, key=lambda key: logs[key], reverse=grew)
-    verb = "grows" if grew else "shrinks"
-    texts = []
-    for key in worst[:1] + [key for key in worst[1:2] if (logs[key] > 0) == grew]:
-        times = f" over {len(factors[key])} calls" if len(factors[key]) > 1 else ""
-        module = f" in {key.module}" if key.module else ""
-        texts.append(f"×{np.exp(logs[key]):.2g} at {key.op}{module}{times}")
-    text = f"Along the path it {verb} most {', then '.join(texts)}."
-    extreme = max if grew else min
-    hop = extreme(factors[worst[0]], key=lambda pair: pair[0])[1]
-    if grew:
-        return Reason("exploding", text), hop.node
-    reason = reason_for_zeros(hop, FLAT)
-    if reason is not None and reason.cause in ("saturated", "cancelled"):
-        return reason._replace(text=f"{text} There {reason.text}."), hop.node
-    if cancels(hop, ROUNDING):
-        text += " What it adds up there cancels but for rounding: the loss hardly depends on it."
-        return Reason("cancelled", text), hop.node
-    return Reason("vanishing", text), hop.node
-
-
-BLAME = {
-    NOT_FINITE: blame_non_finite,
-    ZERO: blame_zero,
-    PARTLY_ZERO: blame_partly_zero,
-    HUGE: blame_size,
-    TINY: blame_size,
-    FINE: blame_nothing,
-}
-"""Who finds the culprit, by the verdict."""
+def shares_memory(x: Array, y: Array) -> bool:
+    """Whether arrays have an element in common, as far as a short search can tell."""
+    try:
+        return np.shares_memory(x, y, max_work=10_000)  # type: ignore[arg-type] # any number will do
+    except np.exceptions.TooHardError:
+        return False

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import AnomalyError, Tensor, detect_anomaly, nn
+from minigrad.op import Op
 from minigrad.tensor import Watcher, mode, watching
 from minitransformer import Transformer, TransformerConfig
 
@@ -96,6 +97,20 @@ def test_the_square_root_of_zero_is_found_in_the_backward_pass():
     assert "by ∂/∂x = g / (2 · y)" in text
     assert "x (2,) is 0 to 4, there 0" in text
     assert x.grad is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "written"),
+    [
+        (lambda g, y, x: g / (x - x), " by ∂/∂x = g / (x - x)"),
+        (lambda g, y, x: np.sort(g) / (x - x), ""),
+    ],
+)
+def test_the_rule_of_ones_own_op_is_printed_if_it_can_be(rule: Any, written: str):
+    spoilt = Op("spoilt", "spoilt", "demo", lambda x: x**3, (rule,))
+    text = found(spoilt(leaf([1.0])).sum().backward)
+    sent = "spoilt made inf at element (0,) of the gradient (1,) that it sends to x"
+    assert text.startswith(f"{sent}{written}; x (1,) is 1 to 1.")
 
 
 def test_what_np_where_leaves_out_is_recognised():
@@ -228,6 +243,49 @@ def test_new_data_in_the_place_of_the_old_is_a_change_too():
         x.data = x.data * 0.9
         with pytest.raises(AnomalyError, match=r"x \(2,\) was changed"):
             loss.backward()
+
+
+def test_data_of_another_shape_is_a_change_too():
+    x = leaf([1.0, 2.0])
+    with detect_anomaly():
+        loss = (x * x).sum()
+        x.data = np.ones(3)
+        with pytest.raises(AnomalyError, match=r"x \(2,\) was changed"):
+            loss.backward()
+
+
+@pytest.mark.parametrize(
+    "op", [np.abs, mg.relu, mg.leaky_relu, lambda h: np.maximum(h, 0), lambda h: np.clip(h, 0, 9)]
+)
+def test_a_change_that_only_turns_a_sign_is_caught(op: Callable[[Tensor], Tensor]):
+    with detect_anomaly():
+        h = leaf([3.0]) * 1.0
+        loss = op(h).sum()
+        h.data[:] = -0.5
+        with pytest.raises(AnomalyError, match="the result of multiply"):
+            loss.backward()
+
+
+def test_a_change_that_turns_no_sign_is_none_for_a_rule_that_looks_at_the_sign():
+    x = leaf([3.0])
+    with detect_anomaly():
+        loss = np.abs(x).sum()
+        x.data[:] = 0.5
+        loss.backward()
+    assert x.grad.tolist() == [1.0]
+
+
+def test_a_list_is_kept_as_it_was():
+    x, factors = leaf([1.0, 1.0]), [3.0, 1.0]
+    loss = (x * factors).sum()
+    factors[0] = 100.0
+    loss.backward()
+    assert x.grad.tolist() == [3.0, 1.0]
+
+
+def test_a_nan_in_a_list_was_there_before():
+    text = found(lambda: leaf([1.0, 1.0]) * [np.nan, 1.0])
+    assert "was given nan at element (0,) of b (2,), an input that was so before" in text
 
 
 def test_what_was_recorded_before_the_block_is_checked_for_nan_alone():

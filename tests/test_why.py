@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, explain_grad, nn, no_grad
+from minigrad.blame import FINE, HUGE, NONE, NOT_FINITE, PARTLY_ZERO, TINY, ZERO
 from minigrad.nn import module_path, parameter_path
-from minigrad.why import FINE, HUGE, NONE, NOT_FINITE, PARTLY_ZERO, TINY, ZERO, leaves, survey
+from minigrad.why import leaves, survey
 from minitransformer import MultiHeadAttention, Transformer, TransformerConfig
 
 RNG = np.random.default_rng(0)
@@ -37,7 +38,8 @@ def found(tensor: Tensor, loss: Tensor | None = None) -> tuple[str, str]:
 
 
 def test_importing_minigrad_loads_nothing_that_only_answers_questions():
-    answers = ["anomaly", "check", "diagnosis", "evidence", "mistakes", "why"]
+    answers = ["anomaly", "births", "blame", "check", "culprits", "diagnosis", "evidence"]
+    answers += ["mistakes", "why", "wording"]
     code = f"""
 import sys, minigrad
 assert not {{f"minigrad.{{name}}" for name in {answers}}} & sys.modules.keys()
@@ -179,6 +181,19 @@ def test_data_used_in_the_place_of_the_tensor_is_found_and_the_op_named(cut: Cal
     assert "multiply (×) as b, but without history" in explanation.reason
 
 
+def test_disjoint_views_of_one_array_are_not_taken_for_the_same():
+    columns = np.arange(8.0).reshape(4, 2)
+    left, right = (Tensor.wrap(columns[:, i]) for i in range(2))
+    left.requires_grad_()
+    assert found(left, (leaf(np.ones(4)) * right).sum()) == (NONE, "unreached")
+    assert found(left, (leaf(np.ones(2)) * columns[0]).sum()) == (NONE, "detached")
+
+
+def test_an_empty_constant_says_nothing_of_where_the_way_was_cut():
+    x, w = leaf(np.ones(3)), leaf(np.ones(3), "w")
+    assert found(w, (x * np.ones((0, 3))).sum()) == (NONE, "unreached")
+
+
 def test_equal_zeros_are_not_taken_for_a_copy():
     x, bias = leaf(np.ones(4)), leaf(np.zeros(4), "bias")
     assert found(bias, (x + np.zeros(4)).sum()) == (NONE, "unreached")
@@ -306,6 +321,95 @@ def test_an_attention_that_may_look_nowhere_and_one_that_is_saturated():
     assert "keys have a weight of 0" in explanation.reason
 
 
+def test_a_reason_for_some_rows_is_not_told_as_that_for_all():
+    logits = leaf([[1e4, 0.0], [1e4, 0.0], [0.0, 0.0]])
+    explanation = explain_grad(
+        logits, mg.cross_entropy(logits, np.array([0, 0, 2]), ignore_index=2)
+    )
+    assert (explanation.verdict, explanation.cause) == (ZERO, "saturated")
+    assert "1 of 3 targets are ignore_index=2, and count for nothing, and 2 of 3 targets are " in (
+        explanation.reason
+    )
+    scores = leaf([[1e4, 0.0], [-np.inf, -np.inf], [1e4, 0.0]])
+    explanation = explain_grad(scores, (mg.softmax(scores) * np.arange(2.0)).sum())
+    assert (explanation.verdict, explanation.cause) == (ZERO, "saturated")
+    assert "1 of 3 rows are masked throughout, and 2 of 3 rows are saturated" in explanation.reason
+    only_masked = leaf([[-np.inf, -np.inf]])
+    loss = (mg.softmax(only_masked) * np.arange(2.0)).sum()
+    assert "saturated" not in explain_grad(only_masked, loss).reason
+
+
+def test_a_saturated_attention_with_a_masked_key_tells_both():
+    key = leaf(1e3 * np.array([[1.0], [2.0], [3.0]]) * np.ones((1, 3, 4)))
+    query, value = leaf(np.ones((1, 3, 4))), np.arange(12.0).reshape(1, 3, 4)
+    mask = np.array([True, False, True])
+    loss = (mg.scaled_dot_product_attention(query, key, value, mask) * np.arange(4.0)).sum()
+    explanation = explain_grad(key, loss)
+    assert (explanation.verdict, explanation.cause) == (ZERO, "saturated")
+    assert "1 of 3 keys are masked for every query, and 2 of 3 keys have a weight of 0 or 1" in (
+        explanation.reason
+    )
+    assert "all 3 rows are saturated" in explain_grad(query, loss).reason
+
+
+def test_a_query_with_a_single_key_to_attend_to_is_masked_and_not_saturated():
+    (query, key, value), _ = attended(None)
+    first = mg.scaled_dot_product_attention(query, key, value, np.tri(3, dtype=bool))[:, 0]
+    explanation = explain_grad(query, first.sum())
+    assert (explanation.verdict, explanation.cause) == (ZERO, "masked")
+    assert "1 of 1 queries may attend to one key only" in explanation.reason
+    assert "no query has a choice between keys" in explain_grad(key, first.sum()).reason
+    assert "2 of 3 keys are masked for every query that gets a gradient" in (
+        explain_grad(value, first.sum()).reason
+    )
+
+
+def test_attention_to_keys_that_are_all_alike_has_nothing_to_ask_for():
+    (query, _, value), _ = attended(None)
+    y = mg.scaled_dot_product_attention(query, np.ones((1, 3, 4)), value)
+    explanation = explain_grad(query, (y * np.arange(4.0)).sum())
+    assert explanation.cause == "cancelled"
+    assert explanation.size < 1e-12
+
+
+def test_the_logarithm_of_a_softmax_has_reasons_of_its_own():
+    x = leaf([[0.0, 0.0, 0.0, 0.0]])
+    explanation = explain_grad(x, mg.log_softmax(x).sum())
+    assert (explanation.verdict, explanation.cause) == (ZERO, "cancelled")
+    assert "as large as each probability" in explanation.reason
+
+
+def test_a_wide_softmax_is_not_taken_for_one_that_cancels():
+    x = leaf(np.zeros((1, 20_000)))
+    explanation = explain_grad(x, (mg.softmax(x)[0, :2] * [1e-4, -1e-4]).sum())
+    assert (explanation.verdict, explanation.cause) == (TINY, "vanishing")
+
+
+@pytest.mark.parametrize(
+    ("weight", "x", "cause", "text"),
+    [
+        (0.0, 1.0, "zero-factor", "in all 2 rows weight is 0 wherever a gradient arrives"),
+        (1.0, 1e9, "vanishing", "shrinks most"),
+    ],
+)
+def test_a_layer_norm_that_blocks_otherwise_is_not_said_to_shift_or_scale(
+    weight: float, x: float, cause: str, text: str
+):
+    rows = leaf(x * np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 1.0]]))
+    y = mg.layer_norm(rows, np.full(3, weight), np.zeros(3)) * np.arange(3.0)
+    explanation = explain_grad(rows, y.sum())
+    assert explanation.cause == cause
+    assert text in explanation.reason
+
+
+def test_constant_rows_leave_the_weight_of_a_layer_norm_nothing_to_scale():
+    weight = leaf(np.ones(3))
+    loss = (mg.layer_norm(np.ones((2, 3)), weight, np.zeros(3)) * np.arange(3.0)).sum()
+    explanation = explain_grad(weight, loss)
+    assert (explanation.verdict, explanation.cause) == (ZERO, "zero-factor")
+    assert "each row is constant" in explanation.reason
+
+
 @pytest.mark.parametrize(
     ("compute", "cause"),
     [
@@ -327,6 +431,8 @@ def test_an_attention_that_may_look_nowhere_and_one_that_is_saturated():
         (lambda x: (x - x.mean()) * 1.0, "cancelled"),
         (lambda x: mg.layer_norm(np.stack([x, x]), np.ones(3), np.zeros(3)) * 1.0, "cancelled"),
         (lambda x: x * 1e-200 * 1e-200, "underflow"),
+        (lambda x: x[0:0], "empty"),
+        (lambda x: x * np.ones((0, 3)), "empty"),
     ],
 )
 def test_what_else_makes_a_gradient_zero(compute: Callable[[Tensor], Any], cause: str):
@@ -344,6 +450,61 @@ def test_contributions_that_cancel_are_named_with_their_sizes():
     x = leaf([3.0])
     explanation = explain_grad(x, (x * 2 + x * -2).sum())
     assert "The contributions of multiply (×) (2), multiply (×) (2) cancel" in explanation.reason
+
+
+def test_an_op_that_gives_no_elements_is_named():
+    x = leaf([1.0, 2.0])
+    explanation = explain_grad(x, (x[0:0] * 3.0).sum())
+    assert explanation.culprit is not None and explanation.culprit.op == "getitem"
+    assert "getitem gives no elements: its result has shape (0,)." in explanation.reason
+
+
+def test_a_weight_that_is_zero_where_a_gradient_arrives_and_only_there_is_named():
+    x = leaf(np.ones((1, 2)))
+    weight = np.array([[1.0, 0.0], [2.0, 0.0]])
+    explanation = explain_grad(x, ((x @ weight) * np.array([0.0, 1.0])).sum())
+    assert explanation.culprit is not None and explanation.culprit.op == "matmul"
+    assert "b (0 to 2) is 0 wherever a gradient arrives" in explanation.reason
+
+
+def test_what_is_too_small_for_the_inputs_dtype_is_not_said_to_cancel():
+    x = leaf([1.0], dtype=np.float32)
+    assert found(x, (x * np.array([1e-300])).sum()) == (ZERO, "underflow")
+
+
+def test_a_factor_of_zero_beside_others_that_cancel_is_not_told_as_the_whole():
+    x = leaf(1.0)
+    explanation = explain_grad(x, (x * np.array([0.0, 1.0, -1.0])).sum())
+    assert (explanation.verdict, explanation.cause) == (ZERO, "cancelled")
+    assert "makes 1 of 3 elements 0, and elsewhere what it adds up cancels" in explanation.reason
+
+
+def test_what_is_used_twice_and_blocked_on_both_ways_is_said_to_be_so():
+    w, b = leaf(np.eye(3), "w"), np.full(3, -100.0)
+    x = np.ones((1, 3))
+    once = mg.relu(x @ w + b)
+    assert "any other way" not in explain_grad(w, once.sum()).reason
+    explanation = explain_grad(w, mg.relu(once @ w + b).sum())
+    assert (explanation.verdict, explanation.cause) == (ZERO, "dead-relu")
+    assert explanation.reason.endswith("Nothing comes by any other way either.")
+
+
+def test_two_ops_that_make_different_zeros_are_both_named():
+    data = np.array([[1.0, 0.0, 1.0], [2.0, 0.0, 1.0]])
+    w = leaf(np.ones((3, 2)), "w")
+    explanation = explain_grad(w, mg.relu(data @ w - np.array([0.0, 100.0])).sum())
+    assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "zero-factor")
+    few = "matmul (@) lets only a part through (a gradient arrives at 2 of 4 elements): "
+    assert f"{few}a (0 to 2) makes 2 of 6" in explanation.reason
+    assert "relu lets only a part through: 2 of 4 of its inputs" in explanation.reason
+
+
+def test_a_zero_that_comes_about_by_chance_is_not_blamed_on_a_relu_further_on():
+    w = leaf(np.ones((2, 2)), "w")
+    h = mg.relu(np.array([[1.0, 1.0], [2.0, -1.5]]) @ w - np.array([0.0, 0.6]))
+    explanation = explain_grad(w, (h * np.array([[1.0, 1.0], [-0.5, 1.0]])).sum())
+    assert explanation.zeros > 0 and not (h.data > 0).all()
+    assert (explanation.verdict, explanation.cause) == (FINE, "")
 
 
 def test_a_broadcast_bias_whose_sum_cancels():
@@ -375,6 +536,27 @@ def test_a_batch_whose_targets_are_all_padding():
     assert explanation.name == "encoder.layers.0.self_attention.query.weight"
 
 
+def test_a_row_that_only_an_ignored_target_would_reach_is_told_beside_those_not_looked_up():
+    table, projection = nn.Embedding(6, 4, rng=0), nn.Linear(4, 6, rng=1)
+    tokens, wanted = np.array([1, 2, 5]), np.array([2, 5, 0])
+    logits = projection(mg.layer_norm(table(tokens), np.ones(4), np.zeros(4)))
+    explanation = explain_grad(table.weight, mg.cross_entropy(logits, wanted, ignore_index=0))
+    assert explanation.zeros == 4 / 6
+    assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "unselected")
+    assert "its indices leave out 12 of 24 elements; 3 of 6 rows" in explanation.reason
+    assert "cross_entropy lets only a part through: 1 of 3 targets are ignore_index=0" in (
+        explanation.reason
+    )
+
+
+def test_a_dropout_that_does_not_make_the_zeros_is_not_named():
+    layer = nn.Linear(4, 2, bias=False, rng=0)
+    x = np.ones((8, 4)) * np.array([1.0, 1.0, 0.0, 1.0])
+    explanation = explain_grad(layer.weight, (mg.dropout(layer(x), 0.5, 0) ** 2).sum())
+    assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "zero-factor")
+    assert "dropout" not in explanation.reason
+
+
 def test_a_loss_that_has_nothing_left_to_learn():
     x = leaf([[1e4, 0.0]])
     assert found(x, mg.cross_entropy(x, np.array([0]))) == (ZERO, "saturated")
@@ -403,6 +585,53 @@ def test_a_number_born_in_the_forward_pass():
     assert (explanation.verdict, explanation.cause) == (NOT_FINITE, "born-forward")
     assert explanation.culprit is not None and explanation.culprit.op == "log"
     assert "Already in the forward pass log made -inf at element (1,)" in explanation.reason
+
+
+def test_a_birth_that_np_where_hid_is_not_to_blame():
+    a, c = leaf([0.0, 1.0], "a"), leaf([0.0, 0.0], "c")
+    with np.errstate(all="ignore"):
+        chosen = np.where(a.data > 0, np.log(a), 1.0)
+        loss = np.sqrt(chosen * c).sum()
+    explanation = explain_grad(c, loss)
+    assert (explanation.verdict, explanation.cause) == (NOT_FINITE, "born-backward")
+    assert explanation.culprit is not None and explanation.culprit.op == "sqrt"
+    explanation = explain_grad(a, chosen.sum())
+    assert (explanation.verdict, explanation.cause) == (NOT_FINITE, "born-forward")
+    assert "What arrives at log is 0 there, as where np.where" in explanation.reason
+
+
+def test_of_two_births_the_one_that_np_where_chose_is_to_blame():
+    x, w = leaf([-1.0, 1.0]), leaf([1.0, 1.0], "w")
+    with np.errstate(all="ignore"):
+        loss = (np.where(x.data > 0, np.log(x), np.sqrt(x)) * w).sum()
+    explanation = explain_grad(w, loss)
+    assert (explanation.verdict, explanation.cause) == (NOT_FINITE, "born-forward")
+    assert explanation.culprit is not None and explanation.culprit.op == "sqrt"
+    with np.errstate(all="ignore"):
+        loss = w.sum() + np.where(x.data > 0, np.log(x), np.sqrt(x)).sum()
+    assert "The loss itself is nan. sqrt (√) made nan" in str(explain_grad(w, loss))
+
+
+def test_a_birth_at_another_element_is_not_to_blame():
+    x = leaf([0.0, 1.0])
+    with np.errstate(all="ignore"):
+        root = np.sqrt(np.expm1(x * np.array([0.0, 1e4])))  # 0 and an infinity
+        loss = np.where(np.array([True, False]), root, 0.0).sum()
+    explanation = explain_grad(x, loss)
+    assert (explanation.verdict, explanation.cause) == (NOT_FINITE, "born-backward")
+    assert explanation.culprit is not None and explanation.culprit.op == "sqrt"
+
+
+def test_a_nan_in_the_data_that_the_result_hides_is_found_by_the_rule():
+    logits = leaf([[np.nan, 0.0], [0.0, 1.0]], "logits")
+    target = np.array([1, 0])
+    explanation = explain_grad(logits, mg.cross_entropy(logits, target, ignore_index=1))
+    assert (explanation.verdict, explanation.cause) == (NOT_FINITE, "in-the-data")
+    assert "cross_entropy was given nan at element (0, 0) of logits (2, 2)" in explanation.reason
+    with np.errstate(all="ignore"):
+        made = np.log(logits * 0.0 - np.array([[1.0], [0.0]])) * 0.0 + np.array([[0.0], [1.0]])
+        loss = mg.cross_entropy(made, target, ignore_index=1)
+    assert explain_grad(logits, loss).cause == "in-the-data"
 
 
 def test_exp_that_overflows():
@@ -479,6 +708,44 @@ def test_growth_in_many_calls_of_a_module_is_one_culprit():
     assert (explanation.verdict, explanation.cause) == (HUGE, "exploding")
     assert f"×{2.0**30:.2g} at matmul in Linear over 30 calls" in explanation.reason
     assert explanation.culprit is not None and explanation.culprit.op == "matmul"
+
+
+def test_growth_by_adding_up_contributions_is_told_with_their_number():
+    x = s = y = leaf([1.0, 2.0])
+    for _ in range(20_000):
+        s = s + x
+    explanation = explain_grad(x, s.sum())
+    assert (explanation.verdict, explanation.cause) == (HUGE, "exploding")
+    assert explanation.culprit is None
+    assert explanation.reason == (
+        "Along the path it grows most ×2e+04 by adding up 20,001 contributions to this tensor."
+    )
+    for _ in range(40):
+        y = y + y
+    explanation = explain_grad(x, y.sum())
+    assert explanation.culprit is not None and explanation.culprit.op == "add"
+    assert f"×{2.0**39:.2g} by adding up 78 contributions to 39 results of add." in (
+        explanation.reason
+    )
+
+
+def test_contributions_that_nearly_cancel_are_told_with_what_is_left():
+    x = leaf([1.0, 2.0])
+    explanation = explain_grad(x, (x * 1.0 - x * (1 - 1e-9)).sum())
+    assert (explanation.verdict, explanation.cause) == (TINY, "cancelled")
+    assert explanation.reason == (
+        "Along the path it shrinks most ×1e-09 as 2 contributions to this tensor cancel but for a "
+        "share of 1e-09."
+    )
+    b = leaf(1.0)
+    explanation = explain_grad(b, (b * np.array([1.0, -(1 - 1e-9)])).sum())
+    assert (explanation.verdict, explanation.cause) == (TINY, "cancelled")
+    assert "What multiply adds up cancels but for a share of 5e-10." in explanation.reason
+
+
+def test_a_factor_of_one_is_not_worth_a_word():
+    x = leaf([1.0])
+    assert "then" not in explain_grad(x, (x * 1e-9 * 1.0).sum()).reason
 
 
 def test_the_op_at_which_it_shrinks_most_is_named():
@@ -601,3 +868,20 @@ def test_random_graphs_are_explained_and_the_gradient_is_that_of_backward(
         assert (explanation.verdict == ZERO) == (not x.grad.any())
         assert (explanation.verdict == NOT_FINITE) == (not np.isfinite(x.grad).all())
         assert (explanation.verdict == FINE) == (explanation.cause == "")
+
+
+def test_a_result_that_was_changed_in_place_is_named():
+    x = leaf([1.0, 2.0, 3.0])
+    y = np.exp(x)
+    loss = (y * 2).sum()
+    y.data[:] = 0
+    found = explain_grad(x, loss)
+    assert (found.verdict, found.cause) == ("zero", "changed-in-place")
+    assert "The result of exp is not what the op makes of its inputs" in found.reason
+
+
+def test_where_no_gradient_arrives_is_not_counted_and_the_text_says_so():
+    x = leaf(np.ones((2, 3)))
+    mask = np.array([[True, True, True], [False, False, True]])
+    found = explain_grad(x, (mg.softmax(x.masked_fill(mask, -np.inf)) ** 2).sum())
+    assert "softmax lets nothing through (a gradient arrives at 2 of 6 elements): " in found.reason
