@@ -10,17 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from minitransformer.config import TransformerConfig
 from minitransformer.data import SPECIAL_TOKENS, Vocabulary
 from minitransformer.inspection import Inspection, Layer, inspect
 from minitransformer.transformer import Transformer
 from viz.maps import draw_attention
-from viz.pages import attention as module
-from viz.pages.attention import attention, rounded
+from viz.pages.attention import attention
 
 ENCODER, DECODER, CROSS = (
     "encoder.layers.0.self_attention",
@@ -144,19 +140,22 @@ def test_the_sums_behind_a_weight_can_be_added_up_again(
     conclusions = page.run(
         "return [...document.querySelectorAll('#steps p')].map(p => p.lastElementChild.title)"
     )
-    assert float(conclusions[0]) == pytest.approx(layer.scores[1, 2, 1], rel=1e-5)
-    assert float(conclusions[1]) == pytest.approx(layer.weights[1, 2, 1], rel=1e-5)
+    assert float(conclusions[0]) == layer.scores[1, 2, 1]
+    assert float(conclusions[1]) == layer.weights[1, 2, 1]
 
 
-def test_large_scores_are_taken_down_before_their_powers(
-    inspection: Inspection, tmp_path: Path, browser: Any
+@pytest.mark.parametrize(
+    ("shift", "words"), [(1000, "e^(score − 100"), (-1000, "e^(score + 99"), (-50, "e^score")]
+)
+def test_scores_far_from_0_are_moved_there_before_their_powers(
+    inspection: Inspection, tmp_path: Path, browser: Any, shift: int, words: str
 ) -> None:
     layer = layer_of(inspection, ENCODER)
-    large = replace(layer, scores=layer.scores + np.float32(1000))
-    attention(replace(inspection, layers=[large])).save(tmp_path / "page.html")
+    far = replace(layer, scores=layer.scores + np.float32(shift))
+    attention(replace(inspection, layers=[far])).save(tmp_path / "page.html")
     ready(browser, tmp_path / "page.html")
     head, *rows, sums = table(browser, 1)
-    assert head[3].startswith("e^(score − 100")
+    assert head[3].startswith(words)
     powers = np.array([row[3] for row in rows], float)
     np.testing.assert_allclose(powers / float(sums[3]), layer.weights[0, 0], rtol=1e-3)
 
@@ -462,24 +461,29 @@ def test_an_inspection_has_its_own_tokens(inspection: Inspection) -> None:
         attention(inspection, ["a"])
 
 
-def test_a_very_large_page_rounds_its_numbers_and_says_so(
-    inspection: Inspection, tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_page_of_two_million_numbers_is_exact_and_does_not_contradict_itself(
+    inspection: Inspection, tmp_path: Path, browser: Any
 ) -> None:
-    monkeypatch.setattr(module, "EXACT", 100)
-    attention(inspection).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html", "cell=2,3")
-    assert "rounded to four digits" in browser.text("#heads")
-    told = number(facts(browser)["weight"])
-    exact = layer_of(inspection, ENCODER).weights[0, 1, 2]
-    assert told != exact
-    assert told == pytest.approx(exact, rel=2**-14)
-
-
-@given(arrays(np.float32, 5, elements=st.floats(-(2.0**100), 2.0**100, width=32)))
-def test_rounding_keeps_fourteen_binary_digits(x: Any) -> None:
-    x[np.abs(x) < 2.0**-120] = 0  # but of numbers that have fewer themselves
-    np.testing.assert_allclose(rounded(x), x, rtol=2**-14)
-    assert not (rounded(x).view(np.uint32) & 0x3FF).any()
+    rng = np.random.default_rng(0)
+    query, key = rng.normal(scale=5, size=(2, 2, 590, 4)).astype(np.float32)
+    scores = query @ np.swapaxes(key, 1, 2) / np.float32(2)
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    large = replace(
+        layer_of(inspection, ENCODER),
+        queries=["?"] * 590, keys=["!"] * 590, query=query, key=key, value=key,
+        scores=scores, weights=powers / powers.sum(-1, keepdims=True),
+        mask=np.ones((590, 590), bool), gradient=scores,
+    )  # fmt: skip
+    row, column = 3, int(scores[0, 3].argsort()[-3])
+    attention(replace(inspection, layers=[large])).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html", f"cell={row + 1},{column + 1}")
+    assert number(facts(browser)["score"]) == scores[0, row, column]
+    power = browser.run(
+        "return [...document.querySelector('#steps section:last-child > p').children]"
+        ".map(number => Number(number.title))"
+    )
+    assert power[2] == large.weights[0, row, column]
+    assert power[0] / power[1] == pytest.approx(power[2], rel=2e-5)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

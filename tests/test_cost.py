@@ -156,12 +156,27 @@ def test_every_op_has_a_cost(op: Op, example: Example) -> None:
     ]
     y = op(*inputs, **example.params)
     costs = Meter().costs(y)
+    assert costs.is_known
     if op.family == "shape":
         assert costs.forward.flops == 0
     else:
         assert costs.forward.flops >= y.size
         assert costs.forward.bytes >= y.data.nbytes
     assert costs.backward.bytes >= 0
+
+
+@pytest.mark.parametrize("leave", [np.sort, lambda g: g.data])
+def test_what_a_rule_costs_that_leaves_the_graph_is_unknown(leave: Any) -> None:
+    strange = Op("strange", "strange", "demo", np.exp, [lambda g, y, x: leave(g)])
+    x = array(3)
+    y = (strange(x) * 2.0).sum()
+    costs = Meter().costs(y.inputs[0].inputs[0])
+    assert (str(costs.forward), str(costs.backward)) == ("3 FLOP · 48 B", "unknown")
+    picture = build(y, costs=True)
+    node = next(node for node in picture.nodes if node.label == "strange")
+    assert node.cost[1] == "backward unknown"
+    assert node.heat is None
+    assert "forward 9 FLOP · 128 B, backward at least 3 FLOP · 48 B;" in picture.note
 
 
 def test_an_op_on_the_same_shapes_is_worked_out_once() -> None:

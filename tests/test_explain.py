@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from viz.dot import COLOURS
 from viz.examples import EXAMPLES
 from viz.pages.explain import BINS, described, explain
 from viz.pages.page import Page
-from viz.steps import record
+from viz.steps import items_behind
 
 HOME, END, LEFT, RIGHT, ENTER, ESCAPE = "\ue011", "\ue010", "\ue012", "\ue014", "\ue007", "\ue00c"
 SPACE = " "
@@ -78,7 +79,7 @@ def loss(dtype: Any = np.float64) -> tuple[Tensor, list[Tensor]]:
 def test_every_number_on_the_way_is_that_of_backward(show: Show, dtype: Any) -> None:
     result, leaves = loss(dtype)
     browser = show(explain(result))
-    items = record(result)
+    items = items_behind(result)
     tensors = [item.origin for item in items.values()]
     for x in tensors:
         if x.op is not None:
@@ -109,7 +110,7 @@ def test_every_number_on_the_way_is_that_of_backward(show: Show, dtype: Any) -> 
 def test_forward_steps_show_each_op_with_its_inputs_and_its_result(show: Show) -> None:
     result, _ = loss()
     browser = show(explain(result))
-    ops = [(i, item) for i, item in enumerate(record(result).values()) if item.op]
+    ops = [(i, item) for i, item in enumerate(items_behind(result).values()) if item.op]
     for i, item in ops:
         browser.press(RIGHT)
         assert browser.text("#what") == f"forward {item.label}"
@@ -231,7 +232,7 @@ def large(blocks: int = 20, inside: int = 33) -> Tensor:
 
 def test_a_large_graph_opens_folded_and_modules_are_stepped_into(show: Show) -> None:
     result = large()
-    assert sum(bool(item.op) for item in record(result).values()) > 2000
+    assert sum(bool(item.op) for item in items_behind(result).values()) > 2000
     page = explain(result)
     assert len(page.html) < 5_000_000
     browser = show(page)
@@ -259,7 +260,7 @@ def test_a_large_graph_opens_folded_and_modules_are_stepped_into(show: Show) -> 
 
 def test_steps_inside_a_module_show_the_numbers_of_backward(show: Show) -> None:
     result = large(8, 8)
-    items = list(record(result).values())
+    items = list(items_behind(result).values())
     browser = show(explain(result))
     result.backward()
     seen = browser.run(
@@ -323,6 +324,18 @@ def test_large_arrays_are_summarised() -> None:
     assert "bins" not in described(np.ones(100))
 
 
+def test_a_parameter_that_is_used_often_takes_no_more_room_than_a_few_of_its_gradients() -> None:
+    w = Tensor(np.ones((200, 200)), requires_grad=True)
+    y: Any = np.ones((1, 200))
+    for _ in range(60):
+        y = np.tanh(y @ w)
+    tracemalloc.start()
+    explain(y)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 30 * w.data.nbytes  # it receives 60 contributions
+
+
 def test_small_arrays_are_kept_to_the_last_digit() -> None:
     array = np.random.default_rng(0).normal(size=64).astype(np.float32)
     np.testing.assert_array_equal(np.array(described(array)["values"], np.float32), array)
@@ -336,6 +349,14 @@ def test_a_summary_shows_its_histogram(show: Show) -> None:
     facts = browser.run("return {...document.querySelector('#step .facts').dataset}")
     assert [float(facts[key]) for key in ("min", "mean", "max")] == [-1, x.data.mean(), 1]
     assert browser.run("return document.querySelectorAll('#step .bars rect').length") == BINS
+
+
+def test_half_a_character_in_a_name_is_shown_as_unknown(show: Show) -> None:
+    x = Tensor([1.0], requires_grad=True, name="x\ud83d")
+    browser = show(explain(x * 2.0, {"y\udd25": x}, title="\udd25"))
+    assert browser.text("h1") == "\ufffd"
+    assert "y\ufffd" in browser.text("#step")
+    assert "y\ufffd" in browser.text("#graph")
 
 
 def test_names_are_shown_and_not_run(show: Show) -> None:

@@ -31,6 +31,17 @@ def test_text_from_outside_is_shown_and_not_run(tmp_path: Path, browser: Any) ->
 
 
 @pytest.mark.usefixtures("bare")
+def test_half_a_character_is_shown_as_unknown(tmp_path: Path, browser: Any) -> None:
+    half, other = "\ud83d", "\udd25"
+    text = f"{half} {half}{other} {other}"
+    page = pages.page("bare", text, f"<h1>{text}</h1><p id='shown'></p>", {"text": text})
+    page.save(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    for place in ("document.title", "byId('shown').textContent", "document.body.innerText"):
+        assert browser.run(f"return {place}").startswith("\ufffd \N{FIRE} \ufffd")
+
+
+@pytest.mark.usefixtures("bare")
 def test_the_policy_forbids_every_request(tmp_path: Path, chromium: Any) -> None:
     page = pages.page("bare", "t", "<p id='shown'></p><img src='other.png'>", {"text": ""})
     page.save(tmp_path / "page.html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -16,7 +17,7 @@ from minigrad.nn import Module, ModuleList, parameter
 from minigrad.tensor import Watcher, watching
 from viz.examples import EXAMPLES
 from viz.graphs import READABLE
-from viz.steps import View, passed, record, results, views
+from viz.steps import Items, Passing, Sent, View, items_behind, results, views, walk
 
 OPS = {
     "add": lambda a, b: a + b,
@@ -45,6 +46,13 @@ def graphs(draw: Any) -> Tensor:
     return result.sum()
 
 
+def received(items: Items) -> dict[int, list[Sent]]:
+    """What comes to each Item on the way back, by order."""
+    found: dict[int, list[Sent]] = {order: [] for order in items}
+    walk(items, lambda sent: found[sent.target].append(sent))
+    return found
+
+
 def behind(result: Tensor) -> dict[int, Tensor]:
     """Every Tensor behind a result, by order."""
     found: dict[int, Tensor] = {}
@@ -59,9 +67,10 @@ def behind(result: Tensor) -> dict[int, Tensor]:
 
 @given(graphs())
 def test_contributions_add_up_to_what_backward_gives(result: Tensor) -> None:
-    items = record(result)
+    items = items_behind(result)
     tensors = behind(result)
     assert items.keys() == tensors.keys()
+    found = received(items)
     assert all(x.grad is None for x in tensors.values())
     for x in tensors.values():
         if x.op is not None:
@@ -69,25 +78,23 @@ def test_contributions_add_up_to_what_backward_gives(result: Tensor) -> None:
     result.backward(retain_graph=True)
     for order, item in items.items():
         grad = tensors[order].grad
-        assert (item.gradient is None) == (grad is None)
-        if grad is not None:
-            np.testing.assert_array_equal(item.gradient, grad)
-            if item.received:
-                np.testing.assert_array_equal(item.received[-1].total, grad)
-                summed = [sent.summed for sent in item.received]
-                np.testing.assert_allclose(sum(summed[1:], summed[0]), grad, rtol=1e-12, atol=1e-12)
+        assert item.tracked == (grad is not None)
+        assert [sent.source for sent in found[order]] == (item.users[::-1] if item.tracked else [])
+        if grad is not None and found[order]:
+            np.testing.assert_array_equal(found[order][-1].total, grad)
+            summed = [sent.summed for sent in found[order]]
+            np.testing.assert_allclose(sum(summed[1:], summed[0]), grad, rtol=1e-12, atol=1e-12)
 
 
 @given(graphs())
 def test_each_use_of_a_tensor_sends_one_contribution_by_its_own_place(result: Tensor) -> None:
-    items = record(result)
     uses = Counter(
         (step.order, place, x.order)
         for step in behind(result).values()
         for place, x in enumerate(step.inputs)
         if isinstance(x, Tensor) and x.requires_grad
     )
-    sent = [sent for item in items.values() for sent in item.received]
+    sent = [sent for coming in received(items_behind(result)).values() for sent in coming]
     assert Counter((x.source, x.place, x.target) for x in sent) == uses
 
 
@@ -101,19 +108,19 @@ def test_the_backward_steps_come_in_the_order_of_the_engine(result: Tensor) -> N
 
     with watching(Visits()):
         propagate(result, seed(result))
-    items = record(result)
+    items = items_behind(result)
     [whole] = views(items, "whole")
     assert [x for unit in whole.backward for x in unit.ops] == visited
     assert [x for unit in whole.forward for x in unit.ops] == visited[::-1]
     now = {unit.members[0]: i for i, unit in enumerate(whole.backward)}
-    for item in items.values():  # all that an item receives is sent before its own step
-        assert all(now[sent.source] < now[item.order] for sent in item.received)
+    for order, coming in received(items).items():  # all that comes is sent before its own step
+        assert all(now[sent.source] < now[order] for sent in coming)
 
 
 def test_axes_say_where_broadcasting_was_undone() -> None:
     x = Tensor(np.ones((2, 1, 3)), requires_grad=True)
-    items = record((x * np.ones((4, 2, 5, 3))).sum())
-    [sent] = items[x.order].received
+    items = items_behind((x * np.ones((4, 2, 5, 3))).sum())
+    [sent] = received(items)[x.order]
     assert (sent.ruled.shape, sent.summed.shape, sent.axes) == ((4, 2, 5, 3), (2, 1, 3), (0, 2))
     np.testing.assert_array_equal(sent.ruled.sum((0, 2), keepdims=True)[0], sent.summed)
 
@@ -121,50 +128,50 @@ def test_axes_say_where_broadcasting_was_undone() -> None:
 def test_a_result_of_several_elements_starts_from_ones() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     y = x * x
-    items = record(y)
-    np.testing.assert_array_equal(items[y.order].gradient, [1, 1])
-    np.testing.assert_array_equal(items[x.order].gradient, [2, 4])
+    found = received(items_behind(y))
+    assert found[y.order] == []
+    np.testing.assert_array_equal([sent.total for sent in found[x.order]], [[1, 2], [2, 4]])
 
 
 def test_values_are_recorded_as_their_backward_computes_them() -> None:
     a, b = Value(2.0), Value(-3.0)
     c = a * b + a**2
     d = (c * a).tanh() + c / b - a
-    items = record(d, names={"a": a, "b": b})
+    items = items_behind(d, names={"a": a, "b": b})
+    found = received(items)
     assert all(item.origin.grad == 0 for item in items.values())
     d.backward()
-    for item in items.values():
-        assert item.gradient is not None
-        assert item.gradient == item.origin.grad
+    for order, item in items.items():
+        assert item.tracked
+        assert [sent.total for sent in found[order]][-1:] == [item.origin.grad] or item.origin is d
     assert items[a._place].name == "a"
-    assert [sent.place for sent in items[a._place].received] == [1, 1, 0, 0]
+    assert [sent.place for sent in found[a._place]] == [1, 1, 0, 0]
 
 
 def test_a_gradient_of_nan_or_infinity_is_recorded_without_a_warning() -> None:
     x = Tensor([0.0, np.nan, 1.0], requires_grad=True)
     with np.errstate(all="ignore"):
         y = np.log(x) * x
-    gradient = record(y)[x.order].gradient
-    assert gradient is not None
+    gradient = received(items_behind(y))[x.order][-1].total
     np.testing.assert_array_equal(np.isnan(gradient), [True, True, False])
 
 
 def test_inputs_of_integers_and_constants_receive_nothing() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     chosen = Tensor([1, 0])
-    items = record((x * chosen + 3).sum())
-    assert items[chosen.order].gradient is None
-    assert items[chosen.order].received == []
+    items = items_behind((x * chosen + 3).sum())
+    assert not items[chosen.order].tracked
+    assert received(items)[chosen.order] == []
     add = next(item for item in items.values() if item.op == "add")
     assert [operand.order is None for operand in add.operands] == [False, True]
 
 
 @pytest.mark.parametrize("leaf", [Tensor([1.0, 2.0], requires_grad=True), Value(3.0)])
 def test_a_leaf_is_its_own_result(leaf: Any) -> None:
-    items = record(leaf)
+    items = items_behind(leaf)
     [item] = items.values()
-    assert item.gradient is not None
-    assert (item.gradient == 1).all()
+    assert item.tracked
+    assert received(items) == {item.order: []}
     [whole] = views(items, "leaf")
     assert (len(whole.forward), len(whole.backward)) == (0, 1)
 
@@ -178,7 +185,7 @@ def test_a_leaf_is_its_own_result(leaf: Any) -> None:
 )
 def test_what_has_no_backward_pass_is_refused(result: Any, kind: Any, words: str) -> None:
     with pytest.raises(kind, match=words):
-        record(result)
+        items_behind(result)
 
 
 def test_a_freed_graph_is_refused_with_what_to_do() -> None:
@@ -186,7 +193,21 @@ def test_a_freed_graph_is_refused_with_what_to_do() -> None:
     y = x * x
     y.backward()
     with pytest.raises(RuntimeError, match="retain_graph=True"):
-        record(y)
+        walk(items_behind(y), print)
+
+
+def test_a_walk_keeps_no_array_for_longer_than_the_engine_does() -> None:
+    w = Tensor(np.ones((100, 100)), requires_grad=True)
+    y: Any = np.ones((1, 100))
+    for _ in range(50):
+        y = np.tanh(y @ w)
+    items = items_behind(y)
+    passing = Passing(items, views(items, "chain"))
+    tracemalloc.start()
+    walk(items, passing.add)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 * w.data.nbytes  # w receives 50 contributions of its own size
 
 
 def everything_has_its_step(found: list[View], items: Any) -> None:
@@ -198,7 +219,7 @@ def everything_has_its_step(found: list[View], items: Any) -> None:
         x for view in found for unit in view.backward if not unit.folded for x in unit.members
     )
     assert forward == Counter(order for order, item in items.items() if item.op)
-    assert backward == Counter(x for x, item in items.items() if item.gradient is not None)
+    assert backward == Counter(x for x, item in items.items() if item.tracked)
     for view in found:
         assert len(view.graph.nodes) <= READABLE
         ids = {node.id for node in view.graph.nodes}
@@ -210,7 +231,7 @@ def everything_has_its_step(found: list[View], items: Any) -> None:
 @pytest.mark.parametrize("what", EXAMPLES)
 def test_every_op_of_the_examples_has_its_steps(what: str) -> None:
     result = EXAMPLES[what][0]()
-    items = record(result)
+    items = items_behind(result)
     everything_has_its_step(views(items, what), items)
 
 
@@ -235,7 +256,7 @@ def deep(width: int = 13) -> Tensor:
 
 
 def test_a_large_model_is_folded_and_each_module_has_its_own_view() -> None:
-    items = record(deep())
+    items = items_behind(deep())
     found = views(items, "deep")
     everything_has_its_step(found, items)
     folded = [unit for unit in found[0].forward if unit.folded]
@@ -248,13 +269,17 @@ def test_a_large_model_is_folded_and_each_module_has_its_own_view() -> None:
 
 
 def test_a_folded_module_passes_on_the_sum_of_what_its_ops_send() -> None:
-    items = record(deep())
-    unit = next(unit for unit in views(items, "deep")[0].forward if unit.folded)
+    items = items_behind(deep())
+    found = views(items, "deep")
+    passing, sent = Passing(items, found), received(items)
+    walk(items, passing.add)
+    unit = next(unit for unit in found[0].forward if unit.folded)
     [out] = results(items, unit)
     assert out == unit.ops[-1]
-    [(target, summed, number)] = passed(items, unit)
+    assert unit.view is not None
+    [(target, (summed, number))] = passing.sums[unit.view].items()
     assert number == 2  # x is scaled, and added again
-    np.testing.assert_array_equal(summed, sum(sent.summed for sent in items[target].received[:2]))
+    np.testing.assert_array_equal(summed, sum(one.summed for one in sent[target][:2]))
 
 
 @pytest.mark.parametrize("length", [2, 151, 700])
@@ -263,7 +288,7 @@ def test_a_long_chain_without_modules_is_cut_into_views(length: int) -> None:
     y = x
     for _ in range(length):
         y = np.tanh(y) * x
-    items = record(y)
+    items = items_behind(y)
     everything_has_its_step(views(items, "chain"), items)
 
 
@@ -271,7 +296,7 @@ def test_a_large_graph_of_values_is_cut_into_views() -> None:
     a = y = Value(0.5)
     for _ in range(200):
         y = (y * a).tanh()
-    items = record(y, names={"a": a})
+    items = items_behind(y, names={"a": a})
     found = views(items, "chain", {"a": a})
     everything_has_its_step(found, items)
     assert len(found) > 1
@@ -281,7 +306,7 @@ def test_a_network_of_values_is_cut_where_many_results_leave_a_piece() -> None:
     xs = [Value(0.1 * i) for i in range(10)]
     for width in (24, 22):
         xs = [sum((x * Value(0.01 * i) for x in xs), Value(0.1)).tanh() for i in range(width)]
-    items = record(sum(xs, Value(0.0)))
+    items = items_behind(sum(xs, Value(0.0)))
     everything_has_its_step(views(items, "network"), items)
 
 
@@ -290,7 +315,7 @@ def test_what_a_module_uses_from_outside_is_an_input_of_its_view() -> None:
     y = Deep(0, 0)(x)
     for _ in range(40):
         y = Deep(0, 0)(np.exp(-y))
-    found = views(record(y.sum()), "y")[1:]
+    found = views(items_behind(y.sum()), "y")[1:]
     inputs = [
         [node.label for node in view.graph.nodes if node.family in ("input", "parameter")]
         for view in found

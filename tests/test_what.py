@@ -49,6 +49,32 @@ def test_a_function_of_a_file_is_called(file: Path) -> None:
     assert str(file.parent) not in sys.path
 
 
+def test_a_file_may_hold_dataclasses_and_be_called_as_a_module_of_python(tmp_path: Path) -> None:
+    import random
+
+    file = tmp_path / "random.py"
+    file.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import KW_ONLY, dataclass\n"
+        "from minigrad import Value\n\n"
+        "@dataclass\n"
+        "class Slope:\n"
+        "    x: float\n"
+        "    _: KW_ONLY\n"
+        "    by: float = 3.0\n\n"
+        "def loss():\n"
+        "    return Value(Slope(2.0).x) * Slope(2.0).by\n"
+    )
+    result, _ = computation(f"{file}:loss")
+    assert isinstance(result, Value) and result.data == 6
+    assert sys.modules["random"] is random
+    known = set(sys.modules)
+    (tmp_path / "failing.py").write_text("1 / 0\n")
+    with pytest.raises(ValueError, match=r"failing\.py:1: ZeroDivisionError"):
+        computation(f"{tmp_path / 'failing.py'}:loss")
+    assert set(sys.modules) == known
+
+
 def test_what_goes_wrong_in_the_file_is_one_line_with_its_place(file: Path) -> None:
     with pytest.raises(ValueError, match=r"mine\.py:1[23]: ValueError: matmul") as caught:
         computation(f"{file}:broken")

@@ -179,6 +179,16 @@ def test_no_gradient_yet_is_said_on_every_rung(rung: str) -> None:
     assert set(told) <= {(), None}
 
 
+@pytest.mark.parametrize("rung", ["definition", "scalar"])
+def test_looking_closer_is_no_part_of_what_a_user_watches(rung: str) -> None:
+    x = Tensor([[1e308, -1e308]], requires_grad=True)
+    with mg.detect_anomaly():
+        y = mg.softmax(x)
+        retain_grads(y)
+        y.backward(np.ones((1, 2)), retain_graph=True)
+        assert len(build(y, zoom=rung, grads=True).nodes) > 2
+
+
 def test_an_unknown_rung_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"zoom is one of model, module, op, .*, not 'ops'"):
         build(expression()[0], "ops")

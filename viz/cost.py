@@ -18,7 +18,8 @@ The convention, in the order in which it is asked:
   gradient, its inputs and what it saved, and writes a gradient for each input that needs one.
 
 What carries no gradient is not counted: comparisons, and a row's maximum taken out of a softmax.
-Nor are the additions where the contributions of several consumers meet.
+Nor are the additions where the contributions of several consumers meet. What cannot be recorded,
+such as a user's rule that leaves the graph, costs nobody knows what, and that is said.
 """
 
 from __future__ import annotations
@@ -37,17 +38,22 @@ from viz.nodes import Graph
 
 @dataclass(frozen=True)
 class Cost:
-    """Floating-point operations, and bytes read and written."""
+    """Floating-point operations, and bytes read and written; at least these if not `is_known`."""
 
     flops: int = 0
     bytes: int = 0
+    is_known: bool = True
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.flops + other.flops, self.bytes + other.bytes)
+        is_known = self.is_known and other.is_known
+        return Cost(self.flops + other.flops, self.bytes + other.bytes, is_known)
 
     def __str__(self) -> str:
         parts = [in_units(self.flops, "FLOP"), in_units(self.bytes, "B")]
-        return " · ".join(part for part in parts if not part.startswith("0 ")) or "free"
+        told = " · ".join(part for part in parts if not part.startswith("0 "))
+        if not self.is_known:
+            return f"at least {told}" if told else "unknown"
+        return told or "free"
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class Costs:
     def flops(self) -> int:
         """The floating-point operations of both directions."""
         return self.forward.flops + self.backward.flops
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nothing is missing of either."""
+        return self.forward.is_known and self.backward.is_known
 
 
 class Meter:
@@ -93,7 +104,10 @@ class Meter:
     def _once(self, way: str, cost: Callable[[Tensor], Cost], step: Tensor) -> Cost:
         key = (way, *signature(step))
         if key not in self._known:
-            self._known[key] = cost(step)
+            try:
+                self._known[key] = cost(step)
+            except Exception:  # a user's rule, and there is nothing that it may not do
+                self._known[key] = Cost(is_known=False)
         return self._known[key]
 
     def _forward(self, step: Tensor) -> Cost:
@@ -154,11 +168,16 @@ def parts_of(step: Tensor) -> list[Tensor]:
 
 
 def ruled(step: Tensor) -> list[Tensor]:
-    """The ops that an op's derivative rules record, and those that then undo broadcasting."""
+    """The ops that an op's derivative rules record, and those that then undo broadcasting.
+
+    TypeError for a rule that has left the graph.
+    """
     g = Tensor.wrap(np.ones_like(step.data)).requires_grad_()
 
     def send() -> None:
         for i, gx in contributions(step, g, create_graph=True):
+            if not isinstance(gx, Tensor):
+                raise TypeError(f"the rule by input {i} gives an array: it is not recorded")
             shape = step.inputs[i].shape
             if gx.shape != shape:
                 sum_to(gx, shape)
@@ -203,7 +222,8 @@ def with_costs(graph: Graph, steps: Iterable[Tensor]) -> Graph:
 
     `steps` are the tensors that the nodes stand for, and those of nodes left out. The heat is 1 for
     the node with the most FLOPs in both directions, and for another the square root of its share of
-    that: so small ones can be told apart too. What an op that has been freed costs nobody knows.
+    that: so small ones can be told apart too. A node of which not all is known has none, and what
+    an op that has been freed costs nobody knows.
     """
     meter = Meter()
     known = {x.order: meter.costs(x) for x in steps if x.op is not None and x.inputs}
@@ -218,7 +238,7 @@ def with_costs(graph: Graph, steps: Iterable[Tensor]) -> Graph:
         replace(
             node,
             cost=words(sums[node.id], f" for all {node.times}" if node.times > 1 else ""),
-            heat=sqrt(sums[node.id].flops / most),
+            heat=sqrt(sums[node.id].flops / most) if sums[node.id].is_known else None,
         )
         if node.id in sums
         else node

@@ -52,6 +52,8 @@ def evaluate(text: str, inputs: Mapping[str, Any]) -> Tensor:
     """
     if len(text) > LONGEST:
         raise ValueError(f"an expression has at most {LONGEST:,} characters, not {len(text):,}")
+    for name in inputs.keys() & TABLE.keys():
+        raise ValueError(f"{name} is an op; choose another name for the input")
     try:
         tree = ast.parse(text.strip(), mode="eval")
         result = Evaluator(inputs).value(tree.body)
@@ -98,7 +100,7 @@ class Evaluator:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
                 params = {word.arg: self.value(word.value) for word in keywords if word.arg}
                 if len(params) == len(keywords):
-                    return self.op(name)(*map(self.value, args), **params)
+                    return self.call(name, [*map(self.value, args)], params)
             case ast.Attribute(value=x, attr="T"):
                 return np.transpose(self.value(x))
             case ast.Subscript(value=x, slice=index):
@@ -122,13 +124,17 @@ class Evaluator:
             left = float(left)
         return BINARY[type(op)](left, right)
 
-    def op(self, name: str) -> Callable[..., Any]:
-        """The op of this name."""
+    def call(self, name: str, args: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        """The result of the op of this name."""
         if name not in TABLE:
             close = difflib.get_close_matches(name, TABLE)
             hint = f"did you mean {' or '.join(close)}?" if close else "see `minigrad ops`"
             raise ValueError(f"no op is called {name!r}; {hint}")
-        return TABLE[name]
+        try:
+            return TABLE[name](*args, **params)
+        except AttributeError:  # an op takes an argument for an array that it is not
+            kinds = ", ".join(type(x).__name__ for x in args)
+            raise ValueError(f"{name} takes no ({kinds}); see `minigrad ops`") from None
 
     def index(self, node: ast.expr) -> Any:
         """What stands in the brackets of x[…]."""
@@ -141,12 +147,12 @@ class Evaluator:
         return np.asarray(index) if isinstance(index, list) else index
 
 
-def read_inputs(given: Sequence[str], seed: int = 0) -> dict[str, Any]:
+def read_inputs(given: Sequence[str], seed: int = 0, decimals: int | None = 1) -> dict[str, Any]:
     """The inputs that words such as "x=4x3", "b=2", "c=1.5" or "t=[0, 2]" describe.
 
-    A shape gives random numbers with one decimal; a number with a point and a list give themselves.
-    What is floating becomes a Tensor that requires a gradient; integers are constants. ValueError
-    for any other word.
+    A shape gives random numbers with so many decimals, None for all that they have; a number with a
+    point and a list give themselves. What is floating becomes a Tensor that requires a gradient;
+    integers are constants. ValueError for any other word.
 
     >>> read_inputs(["c=1.5", "t=[0, 2]"])
     {'c': Tensor(1.5, requires_grad=True), 't': array([0, 2])}
@@ -159,19 +165,20 @@ def read_inputs(given: Sequence[str], seed: int = 0) -> dict[str, Any]:
             raise ValueError(f"{word!r} is no input; write a name and a shape, as in x=4x3")
         if name in inputs:
             raise ValueError(f"{name} is given twice")
-        if name in TABLE:
-            raise ValueError(f"{name} is an op; choose another name for the input")
-        inputs[name] = variable(name, read_array(word, text.strip(), rng))
+        inputs[name] = variable(name, read_array(word, text.strip(), rng, decimals))
     return inputs
 
 
-def read_array(word: str, text: str, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+def read_array(
+    word: str, text: str, rng: np.random.Generator, decimals: int | None
+) -> np.ndarray[Any, Any]:
     """The array that a shape, a number or a list means."""
     if all(part.isdecimal() for part in text.split("x")):
         shape = tuple(map(int, text.split("x")))
         if not 0 < np.prod(shape, dtype=float) <= 1e6:
             raise ValueError(f"{word!r} has no element, or more than a million")
-        return np.asarray(rng.normal(size=shape).round(1))
+        numbers = rng.normal(size=shape)
+        return np.asarray(numbers if decimals is None else numbers.round(decimals))
     try:
         array = np.array(ast.literal_eval(text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

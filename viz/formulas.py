@@ -13,18 +13,15 @@ from __future__ import annotations
 import ast
 import linecache
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache, lru_cache
 from types import CodeType
 from typing import NamedTuple
 
-import numpy as np
-
 from minigrad.op import Op, Rule
 from minigrad.rules import Writer, definition, derivatives, place
-from minigrad.tensor import Tensor, Watcher, watching
+from minigrad.tensor import Tensor
 from viz.mathml import mathml
+from viz.trace import unnoticed
 
 
 class RuleText(NamedTuple):
@@ -109,13 +106,6 @@ def printed_definition(op: Op, node: Tensor | None) -> str:
             return "\n".join(definition(op, node))
     except Exception:
         return f"{op.name}({', '.join(op.input_names)})"
-
-
-@contextmanager
-def unnoticed() -> Iterator[None]:
-    """A block whose computations nobody watches, and of which NumPy does not warn."""
-    with watching(Watcher()), np.errstate(all="ignore"):
-        yield
 
 
 def name_of(rule: Rule) -> str:

@@ -18,14 +18,14 @@ from dataclasses import replace
 from typing import Any
 
 from minigrad.scalar import Value
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, behind
 from viz.assembly import Draft, assemble, newest, older_ops
 from viz.cards import Cards, operation_text, short
 from viz.cost import with_costs
 from viz.folding import Folding
 from viz.nodes import Graph, Node, Path, prefixes
 from viz.scalars import Scalars
-from viz.trace import Trace, ancestors, tensors_in
+from viz.trace import Trace, ancestors
 from viz.zoom import Zoom
 
 Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
@@ -108,7 +108,7 @@ def build(
 
 def retain_grads(result: Tensor) -> None:
     """Ask `backward()` to fill `grad` of every tensor behind `result`, so that it can be drawn."""
-    for tensor in ancestors([result], tensors_in):
+    for tensor in behind(result):
         if tensor.op is not None:
             tensor.retain_grad()
 

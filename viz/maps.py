@@ -149,7 +149,7 @@ def _group(
     """The weights by kind and layer, in the order in which they are drawn, each one checked."""
     found: dict[_Kind, dict[int, Weights]] = {kind: {} for kind in _KINDS.values()}
     for path, weights in maps.items():
-        known = place(path)
+        known = kind_of(path)
         if known is None:
             raise ValueError(
                 f"draw_attention: {path!r} names no attention layer; expected "
@@ -162,7 +162,7 @@ def _group(
     return {kind: dict(sorted(layers.items())) for kind, layers in found.items() if layers}
 
 
-def place(path: str) -> tuple[_Kind, int] | None:
+def kind_of(path: str) -> tuple[_Kind, int] | None:
     """The kind of attention that a path in a model names, and the number of its layer, from 0."""
     match = _LAYER.fullmatch(path)
     kind = _KINDS.get((match[1], match[3])) if match else None

@@ -1,15 +1,14 @@
 """Steps: a computation and its backward pass as plain data, in the order in which the engine works.
 
-`record` lets the engine run and notes what each rule sends to each input; `views` divides the
-record into pictures small enough to look at, and each picture into steps: an op or a leaf, or a
-whole module call, whose own view has the steps inside.
+`items_behind` lists what a result was computed from; `views` divides that into pictures small
+enough to look at, and each picture into steps: an op or a leaf, or a whole module call, whose own
+view has the steps inside; `walk` lets the engine run and tells what each rule sends to each input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from minigrad.backward import propagate, seed
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Array, Scope, Tensor, Watcher, outward, watching
+from minigrad.tensor import Array, Scope, Tensor, Watcher, behind, outward, watching
 from viz.cards import display_name, index_text, operation_text, param_text, short
 from viz.graphs import READABLE, build
 from viz.nodes import Graph, Path
@@ -28,7 +27,7 @@ class Sent(NamedTuple):
     """What a rule of `source` gave for its input number `place`, on the way to `target`.
 
     `ruled` is the rule's own result, `summed` the same with broadcasting undone, `total` all that
-    has come to `target` with it.
+    has come to `target` with it: with the last one, the gradient.
     """
 
     source: int
@@ -57,10 +56,10 @@ class Operand(NamedTuple):
 
 @dataclass
 class Item:
-    """A Tensor or a Value behind the result, and what came to it in the backward pass.
+    """A Tensor or a Value behind the result.
 
-    `op` is "" for a leaf. `received` are the contributions of its consumers as they came, and
-    `gradient` is their sum, or the seed; None where no gradient is required.
+    `op` is "" for a leaf. `users` are the ops that it is an operand of, oldest first, by order;
+    each of them sends a contribution to its gradient, if it is `tracked`.
     """
 
     origin: Any
@@ -70,9 +69,9 @@ class Item:
     path: Path
     params: str
     value: Array
+    tracked: bool
     operands: tuple[Operand, ...] = ()
-    gradient: Array | None = None
-    received: list[Sent] = field(default_factory=list)
+    users: list[int] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -85,66 +84,43 @@ Items = dict[int, Item]
 """Everything behind a result, the result too, by order and oldest first."""
 
 
-def record(result: Tensor | Value, names: Mapping[str, Any] | None = None) -> Items:
-    """The Items behind a result, after a backward pass that leaves every `.grad` as it is.
+def items_behind(result: Tensor | Value, names: Mapping[str, Any] | None = None) -> Items:
+    """The Items behind a result.
 
-    A result of several elements gets a gradient of ones, as if their sum were taken. names: what
-    to call leaves and Values without a name of their own, such as `locals()`.
-
-    TypeError for a result that is no Tensor or Value; RuntimeError where no gradient is required
-    or where the graph has been freed.
-
-    >>> x = Tensor([3.0], requires_grad=True, name="x")
-    >>> items = record(x * x)
-    >>> [(float(sent.summed[0]), float(sent.total[0])) for sent in items[x.order].received]
-    [(3.0, 3.0), (3.0, 6.0)]
+    names: what to call leaves and Values without a name of their own, such as `locals()`.
+    TypeError for a result that is no Tensor or Value; RuntimeError where no gradient is required.
     """
     given = {id(x): name for name, x in (names or {}).items()}
     if isinstance(result, Value):
-        return record_values(result, given)
-    if not isinstance(result, Tensor):
+        found = items_of_values(result, given)
+    elif not isinstance(result, Tensor):
         raise TypeError(f"explain: a Tensor or a Value is explained, not {type(result).__name__}")
-    if not result.requires_grad:
+    elif not result.requires_grad:
         raise RuntimeError(
             "explain: this tensor does not require a gradient; no input had requires_grad=True, "
             "or it was computed under no_grad()"
         )
-    items = items_of_tensors(result, Naming(given))
-    with watching(Recorder(items)), np.errstate(all="ignore"):  # a NaN is shown, not warned of
-        for leaf, g in propagate(result, seed(result, np.ones_like(result.data))):
-            items[leaf.order].gradient = g
+    else:
+        found = items_of_tensors(result, Naming(given))
+    items = {item.order: item for item in found}
+    for item in found:
+        for x in item.operands:
+            if x.order is not None:
+                items[x.order].users.append(item.order)
     return items
 
 
-class Recorder(Watcher):
-    """Notes in the Items what the engine does in one backward pass."""
-
-    def __init__(self, items: Items) -> None:
-        self.items = items
-
-    def arrived(self, node: Tensor, g: Any) -> None:
-        """Note the finished gradient."""
-        self.items[node.order].gradient = g
-
-    def sent(self, node: Tensor, i: int, g: Any, ruled: Any, summed: Any) -> None:
-        """Note a contribution, and what it adds up to with those before."""
-        target = node.inputs[i].order
-        received = self.items[target].received
-        total = received[-1].total + summed if received else summed
-        received.append(Sent(node.order, i, target, ruled, summed, total))
-
-
-def items_of_tensors(result: Tensor, naming: Naming) -> Items:
-    """The Items behind a Tensor, without gradients yet."""
-    tensors = ancestors([result], tensors_in)
+def items_of_tensors(result: Tensor, naming: Naming) -> list[Item]:
+    """The Items behind a Tensor, but for their users."""
+    tensors = behind(result)
     scopes = {x.order: step.scope for step in tensors for x in tensors_in(step)}
-    items = {}
+    found = []
     for x in tensors:
         scope = x.scope if x.op is not None else scopes.get(x.order)
         name = naming.given.get(id(x)) or x.name
         if x.op is None:
             name = name or naming.owned(x, scope, outermost=True)
-        items[x.order] = Item(
+        item = Item(
             x,
             x.order,
             name or "",
@@ -152,17 +128,16 @@ def items_of_tensors(result: Tensor, naming: Naming) -> Items:
             naming.path(scope),
             ", ".join(f"{key}={shown(value)}" for key, value in x.params.items()),
             x.data,
+            x.tracked,
             tuple(operands_of(x, x.op)) if x.op is not None else (),
         )
-    return items
+        found.append(item)
+    return found
 
 
 def operands_of(step: Tensor, op: Op) -> Iterator[Operand]:
     """The inputs of a recorded op."""
-    names = op.input_names
-    if len(names) != len(step.inputs):  # any number of them, as in np.stack
-        names = tuple(ascii_lowercase[i % 26] for i in range(len(step.inputs)))
-    for name, x in zip(names, step.inputs, strict=True):
+    for name, x in zip(op.names(step.inputs), step.inputs, strict=True):
         if isinstance(x, Tensor):
             yield Operand(name, x.data, x.order)
         else:
@@ -176,26 +151,69 @@ def shown(x: Any) -> str:
     return index_text(x) if isinstance(x, slice | np.ndarray | tuple) else param_text(x)
 
 
-def record_values(result: Value, given: Mapping[int, str]) -> Items:
-    """The Items behind a Value, after the walk that `Value.backward` makes."""
-    items = {}
+def items_of_values(result: Value, given: Mapping[int, str]) -> list[Item]:
+    """The Items behind a Value, but for their users."""
+    found = []
     for x in ancestors([result], lambda value: [source for source, _ in value.inputs]):
         names = "x" if len(x.inputs) == 1 else "ab"
         pairs = zip(names, x.inputs, strict=False)
-        operands = (Operand(name, np.array(a.data), a._place) for name, (a, _) in pairs)
+        operands = tuple(Operand(name, np.array(a.data), a._place) for name, (a, _) in pairs)
         op, name = operation_text(x._op), given.get(id(x), "")
-        items[x._place] = Item(x, x._place, name, op, (), "", np.array(x.data), tuple(operands))
-    items[result._place].gradient = np.array(1.0)
+        found.append(Item(x, x._place, name, op, (), "", np.array(x.data), True, operands))
+    return found
+
+
+def walk(items: Items, notice: Callable[[Sent], None]) -> None:
+    """Take the backward pass from the newest Item, and tell `notice` of each contribution.
+
+    It leaves every `.grad` as it is, and keeps no array for longer than the engine itself does. A
+    result of several elements gets a gradient of ones, as if their sum were taken. RuntimeError
+    where the graph has been freed.
+
+    >>> x = Tensor([3.0], requires_grad=True, name="x")
+    >>> walk(items_behind(x * x), lambda sent: print(sent.summed, sent.total))
+    [3.] [3.]
+    [3.] [6.]
+    """
+    result, walking = items[max(items)].origin, Walking(notice)
+    with watching(walking), np.errstate(all="ignore"):  # a NaN is shown, not warned of
+        if isinstance(result, Tensor):
+            propagate(result, seed(result, np.ones_like(result.data)))
+        else:
+            walk_values(items, walking)
+
+
+class Walking(Watcher):
+    """Adds up the contributions to each gradient until it is complete, and tells of each."""
+
+    def __init__(self, notice: Callable[[Sent], None]) -> None:
+        self.notice = notice
+        self.totals: dict[int, Array] = {}
+
+    def arrived(self, node: Tensor, g: Any) -> None:
+        """The gradient is complete: let go of it."""
+        self.totals.pop(node.order, None)
+
+    def sent(self, node: Tensor, i: int, g: Any, ruled: Any, summed: Any) -> None:
+        """A rule of the engine has given a contribution."""
+        self.send(node.order, i, node.inputs[i].order, ruled, summed)
+
+    def send(self, source: int, place: int, target: int, ruled: Any, summed: Any) -> None:
+        """Add a contribution to those before it."""
+        before = self.totals.get(target)
+        total = summed if before is None else before + summed
+        self.totals[target] = total
+        self.notice(Sent(source, place, target, ruled, summed, total))
+
+
+def walk_values(items: Items, walking: Walking) -> None:
+    """The walk that `Value.backward` makes."""
+    walking.totals[max(items)] = np.array(1.0)
     for item in reversed(items.values()):
+        g = walking.totals.pop(item.order)
         for place, (source, slope) in enumerate(item.origin.inputs):
-            target = items[source._place]
-            with np.errstate(all="ignore"):
-                sent = total = np.asarray(item.gradient * slope)
-                if target.gradient is not None:
-                    total = np.asarray(target.gradient + sent)
-            target.gradient = total
-            target.received.append(Sent(item.order, place, target.order, sent, sent, total))
-    return items
+            sent = np.asarray(g * slope)
+            walking.send(item.order, place, source._place, sent, sent)
 
 
 @dataclass
@@ -217,7 +235,6 @@ class Unit:
 class Passed(NamedTuple):
     """The sum of what a folded unit sends to an Item outside, and of how many contributions."""
 
-    target: int
     summed: Array
     number: int
 
@@ -262,7 +279,7 @@ def view(
     homes = homes_in(graph, items, members)
     units = units_of(graph, items, homes, members)
     forward = [unit for unit in units if unit.ops]
-    backward = [unit for unit in units if items[unit.members[0]].gradient is not None or unit.ops]
+    backward = [unit for unit in units if items[unit.members[0]].tracked or unit.ops]
     forward.sort(key=lambda unit: unit.ops[-1])
     backward.sort(key=lambda unit: (unit.ops or unit.members)[0], reverse=True)
     return View(title, graph, homes, forward, backward, parent)
@@ -275,17 +292,16 @@ def picture(items: Items, members: Sequence[int], names: Mapping[str, Any]) -> G
     outside that call are left out.
     """
     inside = set(members)
-    uses = [(x.order, item.order in inside) for item in items.values() for x in item.operands]
-    used_inside = {order for order, is_inside in uses if is_inside and order is not None}
-    used_outside = {order for order, is_inside in uses if not is_inside}
+    operands = [x.order for order in members for x in items[order].operands]
+    used = {order for order in operands if order is not None}
     ops = [order for order in members if items[order].op]
-    results = [x for x in members if x in used_outside or x not in used_inside]
+    results = [x for x in members if x not in used or not inside.issuperset(items[x].users)]
 
     scopes = rerooted([items[order].origin for order in ops])
     is_scalar = isinstance(items[members[0]].origin, Value)
     named = {} if is_scalar else dict(names)
     copies: dict[int, Any] = {}
-    for order in sorted(inside | used_inside):
+    for order in sorted(inside | used):
         item = items[order]
         name = item.name if order in inside or not item.op else f"from {item.label}"
         copies[order] = cut_off(item, name, order in inside, copies, scopes)
@@ -353,13 +369,9 @@ def homes_in(graph: Graph, items: Items, members: Sequence[int]) -> dict[int, tu
                 found[order] = (*found.get(order, ()), node.id)
     stub = next((node.id for node in graph.nodes if node.kind == "stub"), None)
     inside = set(members)
-    users: dict[int, list[int]] = {}
-    for order in members:
-        for x in items[order].operands:
-            if x.order in inside:
-                users.setdefault(x.order, []).append(order)
     for order in sorted(inside - set(found), reverse=True):  # consumers first
-        around = dict.fromkeys(home for user in users.get(order, ()) for home in found[user])
+        users = [user for user in items[order].users if user in inside]
+        around = dict.fromkeys(home for user in users for home in found[user])
         shown = tuple(home for home in around if home != stub)
         x = items[order].origin
         folds = not items[order].op or (isinstance(x, Tensor) and is_transposed(x))
@@ -393,23 +405,36 @@ def units_of(
     return units
 
 
-def passed(items: Items, unit: Unit) -> list[Passed]:
-    """What a folded unit sends to each Item outside, newest first."""
-    inside = set(unit.members)
-    used = {x.order for order in inside for x in items[order].operands if x.order is not None}
-    found = []
-    for target in sorted(used - inside, reverse=True):
-        sums = [sent.summed for sent in items[target].received if sent.source in inside]
-        if sums:
-            found.append(Passed(target, np.asarray(sum(sums[1:], sums[0])), len(sums)))
-    return found
-
-
 def results(items: Items, unit: Unit) -> list[int]:
     """The members of a unit whose gradient comes, in part at least, from outside."""
     inside = set(unit.members)
-    return [
-        order
-        for order in unit.ops
-        if not items[order].received or any(x.source not in inside for x in items[order].received)
-    ]
+    users = {order: items[order].users for order in unit.ops}
+    return [x for x in unit.ops if not users[x] or not inside.issuperset(users[x])]
+
+
+class Passing:
+    """What folded units send to Items outside, added up while a walk goes on.
+
+    `sums` has, for the number of a unit's view, what it passes on by the order of the target.
+    """
+
+    def __init__(self, items: Items, views: Sequence[View]) -> None:
+        self.sums: dict[int, dict[int, Passed]] = {}
+        self._around: dict[int, set[int]] = {order: set() for order in items}
+        for view in views:
+            for unit in view.forward:
+                if unit.view is not None:
+                    self.sums[unit.view] = {}
+                    for order in unit.members:
+                        self._around[order].add(unit.view)
+
+    def add(self, sent: Sent) -> None:
+        """Count a contribution in those units that it leaves."""
+        for number in self._around[sent.source] - self._around[sent.target]:
+            sums = self.sums[number]
+            before = sums.get(sent.target)
+            sums[sent.target] = (
+                Passed(sent.summed, 1)
+                if before is None
+                else Passed(before.summed + sent.summed, before.number + 1)
+            )

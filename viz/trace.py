@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from minigrad.backward import propagate
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Scope, Tensor, mode, outward, recording
+from minigrad.tensor import Scope, Tensor, Watcher, mode, outward, recording, watching
 from viz.nodes import Path
 from viz.zoom import Place, Zoom, check_scalars, unknown
 
@@ -39,6 +40,13 @@ def tensors_in(step: Tensor) -> list[Tensor]:
     return [x for x in step.inputs if isinstance(x, Tensor)]
 
 
+@contextmanager
+def unnoticed() -> Iterator[None]:
+    """A block whose computations are no part of the user's: nobody watches, NumPy warns of none."""
+    with watching(Watcher()), np.errstate(all="ignore"):
+        yield
+
+
 class Definition:
     """An op's definition, standing where a module would: the scope of the smaller ops it records.
 
@@ -57,7 +65,7 @@ class Definition:
         try:
             for x in untracked:
                 x.tracked = True
-            with recording(True), np.errstate(all="ignore"):
+            with recording(True), unnoticed():
                 result = self.op.definition(*self.step.inputs, **self.step.params)
         finally:
             mode.scope = before
@@ -69,7 +77,7 @@ class Definition:
             inside = {part.order for part in parts}
             for part in parts:
                 part.keeps_grad = part.op is not None
-            with np.errstate(all="ignore"):
+            with unnoticed():
                 sent = propagate(result, self.step.grad, stop=inputs)
             for part, g in sent:
                 if part.order in inside:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Tensor
 from viz.examples import EXAMPLES, of_run
@@ -61,18 +64,25 @@ def function_of(file: Path, name: str) -> Callable[..., Any]:
     """A function in a file; what goes wrong there becomes one line with its place."""
     if not file.is_file():
         raise ValueError(f"{file}: no such file")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    unique = f"<{file}>"  # no import statement can say it, so it shadows nothing
+    spec = importlib.util.spec_from_file_location(unique, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    with of_user(file):
-        spec.loader.exec_module(module)
+    sys.modules[unique] = module  # where dataclasses look for the names in annotations
+    try:
+        with of_user(file):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[unique]
+        raise
     function = getattr(module, name, None)
     if not callable(function):
         raise ValueError(f"{file} has no function {name!r}")
 
-    def called(*args: Any) -> Any:
+    @wraps(function)
+    def called(*args: Any, **named: Any) -> Any:
         with of_user(file):
-            return function(*args)
+            return function(*args, **named)
 
     return called
 
@@ -95,16 +105,35 @@ def function(
 ) -> tuple[Callable[..., Any], list[Any]]:
     """(f, inputs) of FILE.py:FUNCTION, or of an expression, on inputs such as "x=4x3" in order.
 
-    ValueError when it is neither, or without inputs.
+    Random ones are not rounded: rounded numbers are often 0 or equal, where there may be a kink.
+    ValueError when it is neither, without inputs, or where their names are not the function's.
     """
-    inputs = read_inputs(words, seed)
+    inputs = read_inputs(words, seed, decimals=None)
     if not inputs:
         raise ValueError(f"give the inputs of {what!r}, as in x=4x3")
     file, is_function, name = what.rpartition(":")
     if is_function and file.endswith(".py"):
-        return function_of(Path(file), name), list(inputs.values())
+        return by_name(what, function_of(Path(file), name), list(inputs)), list(inputs.values())
     evaluate(what, inputs)  # what is wrong with it is best said at once
     return lambda *args: evaluate(what, dict(zip(inputs, args, strict=True))), list(inputs.values())
+
+
+def by_name(what: str, f: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """`f` of inputs in the order of these names, each for the parameter that has its name.
+
+    ValueError for a name that no parameter has, and for a parameter left without an input.
+    """
+    if isinstance(inspect.unwrap(f), Op):  # it names what is unknown or missing itself
+        return lambda *args: f(**dict(zip(names, args, strict=True)))
+    signature = inspect.signature(f)
+    if any(p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for p in signature.parameters.values()):
+        return f  # its inputs have no names to be passed by
+    try:
+        signature.bind(**dict.fromkeys(names))
+    except TypeError as error:
+        takes = ", ".join(signature.parameters)
+        raise ValueError(f"{what} takes {takes}, not {', '.join(names)}: {error}") from None
+    return lambda *args: f(**dict(zip(names, args, strict=True)))
 
 
 def place(error: Exception, file: Path) -> str:

@@ -19,10 +19,6 @@ async function start() {
   buildThumbnails();
   figures.push(buildFigure("weights", "weight"));
   if (layers[0].gradient) figures.push(buildFigure("gradient", "∂loss/∂weight"));
-  if (DATA.rounded) {
-    const note = "Numbers are rounded to four digits, to keep this file small.";
-    byId("heads").append(element("p", { class: "grey" }, note));
-  }
   byId("matrix").onclick = () => choose({ lines: false });
   byId("lines").onclick = () => choose({ lines: true });
   byId("off").onclick = () => choose({ off: !state.off });
@@ -392,6 +388,7 @@ function showSteps() {
 /** How the score came from query and key. */
 function scoreSteps(layer) {
   const { width } = layer;
+  const score = rowOf(ofHead(layer, "scores"), state.row, layer.columns)[state.column];
   const query = rowOf(ofHead(layer, "query"), state.row, width);
   const [key, value] = ["key", "value"].map((name) => rowOf(ofHead(layer, name), state.column, width));
   const products = Array.from(query, (x, i) => x * key[i]);
@@ -404,7 +401,7 @@ function scoreSteps(layer) {
     ["", "query", "key", "query × key", "value"],
     lines,
     ["sum", "", "", number(sum), ""],
-    [number(sum), ` / √${width} = `, number(sum / Math.sqrt(width)), ", the score"],
+    [number(sum), ` / √${width} = `, number(score), ", the score"],
   );
 }
 
@@ -423,18 +420,20 @@ function softmaxSteps(layer) {
   const scores = rowOf(ofHead(layer, "scores"), state.row, layer.columns);
   const mask = rowOf(layer.mask, state.row, layer.columns);
   const top = Math.max(...scores.filter((_, place) => mask[place]));
-  const out = top > 60 ? top : 0; // the same whatever is taken out, and no power overflows
+  // The same whatever is taken out, and no power overflows, nor do all vanish.
+  const out = Number.isFinite(top) && Math.abs(top) > 60 ? top : 0;
+  const exponent = out ? `(score ${out > 0 ? "−" : "+"} ${short(Math.abs(out))})` : "score";
   const powers = Array.from(scores, (score, place) => (mask[place] ? Math.exp(score - out) : 0));
   const total = powers.reduce((a, b) => a + b, 0);
   const lines = powers.map((power, place) =>
     [named(place), number(scores[place]), mask[place] ? "✓" : "hidden", number(power), weight(place)]);
-  const power = powers[state.column];
+  const [power, told] = [powers, weights].map((row) => row[state.column]);
   return steps(
     title,
-    ["key", "score", "mask", out ? `e^(score − ${short(out)})` : "e^score", "weight"],
+    ["key", "score", "mask", `e^${exponent}`, "weight"],
     lines,
     ["sum", "", "", number(total), number(sum)],
-    total ? [number(power), " / ", number(total), " = ", number(power / total), ", the weight"] : [],
+    total ? [number(power), " / ", number(total), " = ", number(told), ", the weight"] : [],
     chosen,
   );
 }

@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 
 from minigrad.tensor import unwrap
 from minitransformer.inspection import Inspection, Layer, Outcome
-from viz.maps import check_weights, place
+from viz.maps import check_weights, kind_of
 from viz.pages.page import Page, packed, page, plain
-
-EXACT = 1 << 20
-"""A page with more numbers than these rounds them to four digits, and says so: it would be too
-large for a browser otherwise."""
 
 
 def attention(
@@ -55,12 +51,8 @@ def attention(
             raise ValueError("attention: there is no layer to show")
         data = {"layers": [alone(name, x, queries, keys) for name, x in layers.items()]}
     title = title or "Attention"
-    arrays = [x for layer in data["layers"] for x in layer.values() if isinstance(x, np.ndarray)]
-    data["rounded"] = sum(x.size for x in arrays) > EXACT
     for layer in data["layers"]:
-        for name, x in layer.items():
-            if isinstance(x, np.ndarray):
-                layer[name] = packed(rounded(x) if data["rounded"] else x)
+        layer.update({name: packed(x) for name, x in layer.items() if isinstance(x, np.ndarray)})
     return page("attention", title, BODY.format(title=html.escape(title)), data, height=800)
 
 
@@ -137,7 +129,7 @@ def of_model(layer: Layer) -> dict[str, Any]:
 
 def titled(path: str) -> dict[str, Any]:
     """What a layer is called: its path, the group that it stands in, and its name there."""
-    known = place(path)
+    known = kind_of(path)
     if known is None:
         return {"path": path, "group": "", "name": path}
     kind, number = known
@@ -147,10 +139,3 @@ def titled(path: str) -> dict[str, Any]:
 def told(outcome: Outcome) -> dict[str, Any]:
     """An answer and its loss."""
     return {"answer": outcome.answer, "loss": plain(outcome.loss)}
-
-
-def rounded(x: NDArray[Any]) -> NDArray[np.float32]:
-    """Float32 numbers to the nearest with 14 binary digits, four decimal ones: the ten zeros at
-    the end of each compress to nothing."""
-    bits = np.asarray(x, np.float32).view(np.uint32)
-    return ((bits + 0x200) & ~np.uint32(0x3FF)).view(np.float32)

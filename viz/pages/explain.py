@@ -1,6 +1,6 @@
 """The page of a backward pass: every step that the engine takes, with its numbers.
 
-`viz.steps` records the passes and divides them into views and steps. Here they become what the
+`viz.steps` divides the passes into views and steps, and walks back. Here that becomes what the
 script reads: each array, rule and picture once, in tables, and numbers that point into them.
 """
 
@@ -9,9 +9,12 @@ from __future__ import annotations
 import html
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -22,7 +25,7 @@ from viz import dot
 from viz.formulas import rules_at
 from viz.mathml import mathml
 from viz.pages.page import Page, as_json, deflated, page, plain
-from viz.steps import Item, Items, Sent, Unit, View, passed, record, results, views
+from viz.steps import Item, Items, Passing, Sent, Unit, View, items_behind, results, views, walk
 
 FULL = 64  # elements: larger arrays are summarised
 BINS = 24  # of a histogram
@@ -44,7 +47,7 @@ def explain(
     >>> "<h1>(2x)²</h1>" in explain(((2 * x) ** 2).sum(), title="(2x)²").html
     True
     """
-    items = record(result, names)
+    items = items_behind(result, names)
     last = items[max(items)]
     title = title or f"The backward pass of {last.label}"
     gathered = Gathered(items, views(items, last.label, names)).data
@@ -108,15 +111,20 @@ class Arrays:
 
     def __init__(self) -> None:
         self.table = Table()
-        self._known: dict[int, tuple[Array, int]] = {}  # the array too, so that its id stays its
+        self._known: dict[int, tuple[ref[Array], int]] = {}
 
     def place(self, array: Array) -> int:
-        """The place of an array: of the same one, or of one with the same numbers."""
-        if id(array) not in self._known:
+        """The place of an array: of the same one, or of one with the same numbers.
+
+        It is not kept: a walk of many steps makes more arrays than there is room for.
+        """
+        array = np.asarray(array)
+        known, at = self._known.get(id(array), (None, 0))
+        if known is None or known() is not array:
             entry = described(array)
             at = self.table.place(json.dumps(entry), lambda: entry)
-            self._known[id(array)] = array, at
-        return self._known[id(array)][1]
+            self._known[id(array)] = ref(array), at
+        return at
 
 
 def described(array: Array) -> dict[str, Any]:
@@ -150,14 +158,26 @@ class Gathered:
     def __init__(self, items: Items, found: Sequence[View]) -> None:
         self.items = items
         self.at = {order: i for i, order in enumerate(items)}
-        self.arrays, self.formulas, self.pictures = Arrays(), Table(), Table()
+        self.arrays, self.formulas, self.sources = Arrays(), Table(), Table()
+        self.passing = Passing(items, found)
+        self.received: dict[int, list[list[Any]]] = {order: [] for order in items}
+        walk(items, self.notice)
         self.data = {
             "items": [self.item(item) for item in items.values()],
             "views": [self.view(view) for view in found],
             "arrays": self.arrays.table.entries,
             "formulas": self.formulas.entries,
-            "pictures": self.pictures.entries,
+            "pictures": drawn(self.sources.entries),
         }
+
+    def notice(self, sent: Sent) -> None:
+        """Take down a contribution: from where, by which input; its numbers and those it adds up
+        to; where broadcasting was undone, what the rule gave and the axes summed over."""
+        self.passing.add(sent)
+        numbers: list[Any] = [self.arrays.place(sent.summed), self.arrays.place(sent.total)]
+        if sent.ruled.shape != sent.summed.shape:
+            numbers += [self.arrays.place(sent.ruled), list(sent.axes)]
+        self.received[sent.target].append([self.at[sent.source], sent.place, *numbers])
 
     def item(self, item: Item) -> dict[str, Any]:
         """A Tensor or a Value, and what came to it."""
@@ -182,18 +202,12 @@ class Gathered:
             data["formulas"] = self.formulas.place(key, lambda: formulas(item))
             if isinstance(item.origin, Value):
                 data["slopes"] = [plain(slope) for _, slope in item.origin.inputs]
-        if item.gradient is not None:
-            data["gradient"] = self.arrays.place(item.gradient)
-            data["received"] = [self.sent(sent) for sent in item.received]
+        if item.tracked:
+            received = self.received[item.order]
+            start = np.ones_like(item.value)
+            data["gradient"] = received[-1][3] if received else self.arrays.place(start)
+            data["received"] = received
         return data
-
-    def sent(self, sent: Sent) -> list[Any]:
-        """A contribution: from where, by which input; its numbers and those it adds up to; where
-        broadcasting was undone, what the rule gave and the axes summed over."""
-        numbers: list[Any] = [self.arrays.place(sent.summed), self.arrays.place(sent.total)]
-        if sent.ruled.shape != sent.summed.shape:
-            numbers += [self.arrays.place(sent.ruled), list(sent.axes)]
-        return [self.at[sent.source], sent.place, *numbers]
 
     def view(self, view: View) -> dict[str, Any]:
         """A view: its picture, where the items are in it, its units, and their two orders."""
@@ -203,7 +217,7 @@ class Gathered:
         return {
             "title": view.title,
             "parent": view.parent,
-            "picture": self.pictures.place(source, lambda: drawn(source)),
+            "picture": self.sources.place(source, lambda: source),
             "homes": {self.at[order]: nodes for order, nodes in view.homes.items()},
             "units": [self.unit(unit) for unit in units],
             "forward": [number[id(unit)] for unit in view.forward],
@@ -217,12 +231,12 @@ class Gathered:
             "members": [self.at[order] for order in unit.members],
             "nodes": unit.nodes,
         }
-        if unit.folded:
+        if unit.view is not None:
             data |= {"folded": True, "view": unit.view}
             data["results"] = [self.at[order] for order in results(self.items, unit)]
             data["passed"] = [
-                [self.at[target], self.arrays.place(summed), number]
-                for target, summed, number in passed(self.items, unit)
+                [self.at[target], self.arrays.place(passed.summed), passed.number]
+                for target, passed in sorted(self.passing.sums[unit.view].items(), reverse=True)
             ]
         return data
 
@@ -274,7 +288,13 @@ def scalar_rule() -> dict[str, Any]:
     }
 
 
-def drawn(source: str) -> str:
+def drawn(sources: Sequence[str]) -> list[str]:
+    """Pictures as SVG: each is laid out by a process of its own, on all cores at once."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(picture, sources))
+
+
+def picture(source: str) -> str:
     """A picture as SVG, without what only a viewer of files needs; a hint shows what is where."""
     svg = dot.lay_out(source, "svg").decode()
     svg = svg[svg.index("<svg") :]

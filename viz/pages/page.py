@@ -48,6 +48,7 @@ def page(kind: str, title: str, body: str, data: Any, height: int = 720) -> Page
     title: plain text. body: HTML, every text from outside escaped. data: whatever JSON can say;
     the script reads it as `DATA`. height: in pixels, of the frame in a notebook.
     """
+    title, body = whole(title), whole(body)
     return Page(
         f"""<!doctype html>
 <html lang="en">
@@ -85,7 +86,12 @@ def source(name: str) -> str:
 def as_json(data: Any) -> str:
     """JSON that may stand inside a script element: nothing in it can end the element."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c")
+    return whole(text).replace("<", "\\u003c")
+
+
+def whole(text: str) -> str:
+    """The text as UTF-8 can say it: U+FFFD for half a character, a surrogate without the other."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def plain(array: Any) -> Any:
