@@ -126,7 +126,7 @@ class TrainingConfig:
     warmup: int = setting(100, "steps in which the learning rate rises to it")
     weight_decay: float = setting(0.3, "how fast unused weights shrink (AdamW)")
     clip: float = setting(1.0, "largest norm of the gradient")
-    label_smoothing: float = setting(0.0, "probability taken from the target and spread over all tokens")
+    label_smoothing: float = setting(0.0, "probability spread evenly over all tokens")
     evaluate_every: int = setting(100, "steps between evaluations")
     threads: int = setting(1, "threads for matrix products; small models are fastest with one")
     seed: int = setting(0, "seed of weights, batches and held-out sequences")

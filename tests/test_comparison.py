@@ -182,7 +182,7 @@ def test_what_is_folded_may_hide_a_difference() -> None:
 
 
 def test_two_titles_are_needed() -> None:
-    with pytest.raises(ValueError, match="two different titles are needed, not 'a' twice"):
+    with pytest.raises(ValueError, match="two different titles are needed, not a, a"):
         compared(chain("x"), chain("x"), ("a", "a"))
 
 

@@ -353,3 +353,13 @@ def test_importing_viz_does_not_import_matplotlib() -> None:
     program = "import sys, viz; sys.exit('matplotlib' in sys.modules)"
     root = Path(viz.__file__).parent.parent
     assert subprocess.run([sys.executable, "-c", program], cwd=root).returncode == 0
+
+
+def test_a_picture_saves_itself_as_what_its_name_says(tmp_path: Path) -> None:
+    picture = viz.graph(Tensor([1.0], requires_grad=True) * 2)
+    assert picture.save(tmp_path / "a.svg") == str(tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+    picture.save(tmp_path / "a.gv")
+    assert (tmp_path / "a.gv").read_text() == picture.source
+    with pytest.raises(RunError, match="no/a"):
+        picture.save(tmp_path / "no" / "a.svg")

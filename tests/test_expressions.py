@@ -130,6 +130,11 @@ def test_inputs_are_shapes_numbers_or_lists() -> None:
     assert not np.array_equal(whole, whole.round(8))
 
 
+def test_a_list_may_hold_what_is_no_number() -> None:
+    x = read_inputs(["x=[nan, -inf, 1]"])["x"]
+    np.testing.assert_array_equal(x.data, [np.nan, -np.inf, 1])
+
+
 def test_the_seed_decides_the_random_numbers() -> None:
     first, again, other = (read_inputs(["x=2x2"], seed)["x"].data for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -143,7 +148,7 @@ def test_the_seed_decides_the_random_numbers() -> None:
         ("x=", "write a name and a shape"),
         ("1=2", "write a name and a shape"),
         ("x=0x3", "no element"),
-        ("x=99999x99999", "more than a million"),
+        ("x=99999x99999", "9,999,800,001 elements; the most are 1,000,000"),
         ("x=two", "neither a shape"),
         ("x=['a']", "neither a shape"),
         ("x=[[1], [1, 2]]", "neither a shape"),

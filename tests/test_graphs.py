@@ -675,3 +675,14 @@ def test_a_long_chain_of_scalars_keeps_its_newest_nodes() -> None:
     assert len(picture.nodes) == 150
     assert picture.nodes[-1].kind == "stub"
     assert "older ops left out" in picture.note
+
+
+def test_an_element_that_there_is_not_is_told_before_anything_is_computed() -> None:
+    x = Tensor(np.ones((300, 300)), requires_grad=True)
+    with pytest.raises(ValueError, match=r"of shape \(300, 300\) has no element \[0, 300\]"):
+        build(x @ x, zoom="scalar", element=(0, 300))
+
+
+def test_depth_says_nothing_of_a_model_that_is_one_card() -> None:
+    with pytest.raises(ValueError, match="zoom model does not"):
+        build(Tensor([1.0], requires_grad=True) * 2, zoom="model", depth=1)

@@ -143,3 +143,9 @@ def test_a_notebook_shows_the_page_in_a_frame_without_its_markup_leaking() -> No
     shown = Page('<p title="a">&amp;</p>', height=99)._repr_html_()
     assert 'srcdoc="&lt;p title=&quot;a&quot;&gt;&amp;amp;&lt;/p&gt;"' in shown
     assert "height: 99px" in shown
+
+
+def test_a_page_is_written_as_html_only(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a\.txt: a page is written as \.html"):
+        Page("").save(tmp_path / "a.txt")
+    assert not list(tmp_path.iterdir())

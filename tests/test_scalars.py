@@ -165,7 +165,7 @@ def test_one_element_has_its_own_graph_and_its_own_gradients() -> None:
 
 @pytest.mark.parametrize("element", [(2, 0), (0,), (0, 0, 0), ()])
 def test_an_element_that_is_not_there_is_an_error(element: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"result of exp, of shape \(2, 3\), has no element \["):
+    with pytest.raises(ValueError, match=r"result of shape \(2, 3\) has no element \["):
         build(matrix("x", 2, 3).exp(), zoom="scalar", element=element)
     with pytest.raises(ValueError, match='a single element is drawn with zoom="scalar" only'):
         build(matrix("x", 2, 3).exp(), element=element)

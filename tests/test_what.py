@@ -27,6 +27,12 @@ def broken():
 
 def nothing():
     return None
+
+def product(x, *, w):
+    return x @ w
+
+def leave():
+    raise SystemExit(0)
 """
 
 
@@ -47,6 +53,18 @@ def test_a_function_of_a_file_is_called(file: Path) -> None:
     number, _ = computation(f"{file}:number")
     assert isinstance(number, Value) and number.data == 6
     assert str(file.parent) not in sys.path
+
+
+def test_a_function_is_given_its_inputs_by_their_names(file: Path) -> None:
+    result, _ = computation(f"{file}:product", ["w=3x2", "x=4x3"])
+    assert isinstance(result, Tensor) and result.shape == (4, 2)
+    assert [x.name for x in result.inputs] == ["x", "w"]
+    with pytest.raises(ValueError, match=r"product takes x, w, not none: missing .* 'x'$"):
+        computation(f"{file}:product")
+    with pytest.raises(ValueError, match=r"product takes x, w, not x, y: missing .* 'w'$"):
+        computation(f"{file}:product", ["x=4x3", "y=2"])
+    with pytest.raises(ValueError, match=r"loss takes no inputs, not x: "):
+        computation(f"{file}:loss", ["x=4x3"])
 
 
 def test_a_file_may_hold_dataclasses_and_be_called_as_a_module_of_python(tmp_path: Path) -> None:
@@ -81,6 +99,8 @@ def test_what_goes_wrong_in_the_file_is_one_line_with_its_place(file: Path) -> N
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"nothing\(\) gives NoneType"):
         computation(f"{file}:nothing")
+    with pytest.raises(ValueError, match=r"mine\.py:\d+: SystemExit: 0"):
+        computation(f"{file}:leave")
     with pytest.raises(ValueError, match="has no function 'missing'"):
         computation(f"{file}:missing")
     with pytest.raises(ValueError, match="no such file"):
@@ -107,5 +127,15 @@ def test_an_example_is_called_by_its_name(name: str) -> None:
 def test_an_unknown_name_lists_what_there_is() -> None:
     with pytest.raises(ValueError, match=r"neither one of expression, .* nor a run folder"):
         computation("expresion")
+    with pytest.raises(ValueError, match=r"'runs/nope' is neither .* nor a run folder"):
+        computation("runs/nope")
+    with pytest.raises(ValueError, match=r"'\./nope' is neither"):
+        computation("./nope")
     with pytest.raises(ValueError, match="belong to an expression"):
         computation("expression", ["x=2"])
+
+
+def test_an_expression_may_look_like_a_path() -> None:
+    result, _ = computation("x/y", ["x=2", "y=2"])
+    assert isinstance(result, Tensor) and result.op is not None
+    assert result.op.name == "divide"

@@ -41,8 +41,8 @@ def compare(a: Result, b: Result, titles: tuple[str, str] = ("a", "b"), **option
 
 def compared(a: Graph, b: Graph, titles: tuple[str, str] = ("a", "b")) -> Graph:
     """Both graphs, marked, as one: each in a cluster under its title, corresponding nodes level."""
-    if titles[0] == titles[1]:
-        raise ValueError(f"compare: two different titles are needed, not {titles[0]!r} twice")
+    if len(set(titles)) != 2:
+        raise ValueError(f"compare: two different titles are needed, not {', '.join(titles)}")
     sides = marked(a, b)
     left, right = (inside(*each) for each in zip(titles, "ab", sides, strict=True))
     level = [(left.nodes[i].id, right.nodes[j].id) for i, j in aligned(a, b).items()]

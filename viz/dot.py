@@ -73,6 +73,13 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
 
     note = ""
 
+    def save(self, filename: Any = None, directory: Any = None, **options: Any) -> str:
+        """Write the picture as `render` does; to a name without a picture's suffix, its source."""
+        if directory is None and Path(filename or "").suffix.lower() in FORMATS:
+            render(self, filename)
+            return str(filename)
+        return str(super().save(filename, directory=directory, **options))
+
     def _repr_image_svg_xml(self) -> str:
         return lay_out(self.source, "svg").decode()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from minigrad.tensor import TABLE, Tensor
 
 LONGEST = 2000  # characters
+LARGEST = 1_000_000  # elements of an input
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -175,12 +177,14 @@ def read_array(
     """The array that a shape, a number or a list means."""
     if all(part.isdecimal() for part in text.split("x")):
         shape = tuple(map(int, text.split("x")))
-        if not 0 < np.prod(shape, dtype=float) <= 1e6:
-            raise ValueError(f"{word!r} has no element, or more than a million")
+        if not (size := math.prod(shape)):
+            raise ValueError(f"{word!r} has no element; write a shape as in x=4x3")
+        if size > LARGEST:
+            raise ValueError(f"{word!r} has {size:,} elements; the most are {LARGEST:,}")
         numbers = rng.normal(size=shape)
         return np.asarray(numbers if decimals is None else numbers.round(decimals))
     try:
-        array = np.array(ast.literal_eval(text))
+        array = np.array(ast.literal_eval(Numbers().visit(ast.parse(text, mode="eval"))))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         array = np.array(None)
     if array.dtype.kind not in "bif":
@@ -188,6 +192,13 @@ def read_array(
             f"{word!r} is neither a shape (4x3) nor a number (1.5) nor a list ([1, 2])"
         )
     return array
+
+
+class Numbers(ast.NodeTransformer):
+    """Makes numbers of the names nan and inf, as they are written in lists."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(float(node.id)) if node.id in ("nan", "inf") else node
 
 
 def variable(name: str, array: np.ndarray[Any, Any]) -> Any:

@@ -24,7 +24,7 @@ from viz.cards import Cards, operation_text, short
 from viz.cost import with_costs
 from viz.folding import Folding
 from viz.nodes import Graph, Node, Path, prefixes
-from viz.scalars import Scalars
+from viz.scalars import Scalars, check_element
 from viz.trace import Trace, ancestors
 from viz.zoom import Zoom
 
@@ -81,8 +81,11 @@ def build(
     zoomed = Zoom.to(zoom, open)
     if element is not None and zoom != "scalar":
         raise ValueError('graph: a single element is drawn with zoom="scalar" only')
+    chosen = (element,) if isinstance(element, int) else element
     if depth is not None and depth < 0:
         raise ValueError(f"graph: depth is a number of levels, 0 or more, not {depth}")
+    if depth is not None and zoom == "model":
+        raise ValueError("graph: depth opens modules, which zoom model does not; leave one out")
     if depth is not None and zoomed == Zoom("scalar"):
         raise ValueError("graph: scalars are never folded; leave depth out, or open something")
     if limit is not None and limit < 1:
@@ -97,10 +100,13 @@ def build(
         kinds = ", ".join(sorted({type(root).__name__ for root in roots})) or "nothing"
         raise TypeError(f"graph: a Tensor or a Value, or a list of either, is drawn, not {kinds}")
 
+    if chosen is not None and not zoomed.opened:  # before anything large is computed
+        for root in roots:
+            check_element(tuple(chosen), root.shape)
     asked_for = depth is not None or zoom == "scalar" or bool(zoomed.opened)
     most = MOST if limit is None and asked_for else few
     trace = Trace(roots, given, zoomed, fold_named=not (values or grads))
-    scalars = Scalars(trace, (element,) if isinstance(element, int) else element, most)
+    scalars = Scalars(trace, chosen, most)
     folding = Folding(trace, depth, few, scalars.shown)
     graph = graph_of_tensors(folding, scalars, Cards(trace, values, grads, parameters), most)
     return with_costs(graph, trace.drawn) if costs else graph

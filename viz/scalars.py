@@ -34,6 +34,13 @@ ROWS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "**": "powe
 """The op that a Value's operation is called by elsewhere."""
 
 
+def check_element(element: Index, shape: tuple[int, ...]) -> None:
+    """ValueError if an array of this shape has no such element."""
+    inside = (-size <= i < size for i, size in zip(element, shape, strict=False))
+    if len(element) != len(shape) or not all(inside):
+        raise ValueError(f"graph: a result of shape {shape} has no element {list(element)}")
+
+
 class Scalars:
     """The scalar graph of those ops of a trace that are to be drawn number by number.
 
@@ -107,16 +114,8 @@ class Scalars:
         array = self.arrays[end.order]
         if self.element is None:
             return list(array.flat)
-        try:
-            found = array[self.element]
-        except IndexError:
-            found = array
-        if not isinstance(found, Value):
-            raise ValueError(
-                f"graph: the result of {end.op and end.op.name}, of shape "
-                f"{end.shape}, has no element {list(self.element)}"
-            )
-        return [found]
+        check_element(self.element, end.shape)
+        return [array[self.element]]
 
     def _is_word(self, value: Value) -> bool:
         """Whether this is a constant that an operation says with itself, as the 2 in "× 2"."""

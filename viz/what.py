@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -25,36 +26,39 @@ def computation(
 ) -> tuple[Tensor | Value, dict[str, Any]]:
     """(result, drawing options) of what `what` names.
 
-    An example's name, "FILE.py:FUNCTION" (called without arguments), a run folder (its model on
-    held-out data), or an expression with `inputs` such as "x=4x3", random by `seed`. ValueError
-    when it is none of these, or when it fails.
+    An example's name, a run folder (its model on held-out data), "FILE.py:FUNCTION" or an
+    expression, these two on `inputs` such as "x=4x3", random by `seed`. ValueError when it is none
+    of these, or when it fails.
     """
-    file, is_function, name = what.rpartition(":")
+    file, is_function, _ = what.rpartition(":")
     if is_function and file.endswith(".py"):
-        found: Tensor | Value = of_function(Path(file), name)
-        options: dict[str, Any] = {}
-    elif what in EXAMPLES:
-        compute, options = EXAMPLES[what]
-        found = compute()
-    elif what.endswith(".py") and os.path.isfile(what):
+        return of_function(what, read_inputs(inputs, seed)), {}
+    if what.endswith(".py") and os.path.isfile(what):
         raise ValueError(f"name a function of the file too, as in {what}:loss")
-    elif not inputs and os.path.exists(what):
-        found, options = of_run(what)
-    elif inputs or not what.replace("-", "").replace("_", "").isalnum():
+    is_path = os.path.exists(what) or (not inputs and PATH.fullmatch(what))
+    if what not in EXAMPLES and not is_path:
         return evaluate(what, read_inputs(inputs, seed)), {}
-    else:
-        raise ValueError(
-            f"{what!r} is neither one of {', '.join(EXAMPLES)}, nor a run folder, nor "
-            'FILE.py:FUNCTION, nor an expression with its inputs ("sum(x**2)" x=2x3)'
-        )
     if inputs:
         raise ValueError(f"inputs such as {inputs[0]} belong to an expression; {what} takes none")
-    return found, options
+    if what in EXAMPLES:
+        compute, options = EXAMPLES[what]
+        return compute(), options
+    if os.path.exists(what):
+        return of_run(what)
+    raise ValueError(
+        f"{what!r} is neither one of {', '.join(EXAMPLES)}, nor a run folder, nor "
+        'FILE.py:FUNCTION, nor an expression with its inputs ("sum(x**2)" x=2x3)'
+    )
 
 
-def of_function(file: Path, name: str) -> Tensor | Value:
-    """The result of a function in a file, called without arguments."""
-    result = function_of(file, name)()
+PATH = re.compile(r"[\w.~-]*(/[\w.~-]*)*")
+"""What looks like a name or a path; an expression without inputs has at least a bracket."""
+
+
+def of_function(what: str, inputs: dict[str, Any]) -> Tensor | Value:
+    """The result of a function in a file, given these inputs by its parameters' names."""
+    file, _, name = what.rpartition(":")
+    result = by_name(what, function_of(Path(file), name), list(inputs))(*inputs.values())
     if not isinstance(result, Tensor | Value):
         raise ValueError(f"{file}: {name}() gives {type(result).__name__}, not a Tensor or a Value")
     return result
@@ -94,7 +98,7 @@ def of_user(file: Path) -> Iterator[None]:
     sys.path.insert(0, folder)
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{place(error, file)}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(folder)
@@ -131,12 +135,13 @@ def by_name(what: str, f: Callable[..., Any], names: Sequence[str]) -> Callable[
     try:
         signature.bind(**dict.fromkeys(names))
     except TypeError as error:
-        takes = ", ".join(signature.parameters)
-        raise ValueError(f"{what} takes {takes}, not {', '.join(names)}: {error}") from None
+        takes = ", ".join(signature.parameters) or "no inputs"
+        given = ", ".join(names) or "none"
+        raise ValueError(f"{what} takes {takes}, not {given}: {error}") from None
     return lambda *args: f(**dict(zip(names, args, strict=True)))
 
 
-def place(error: Exception, file: Path) -> str:
+def place(error: BaseException, file: Path) -> str:
     """The last line of the file that led to the error, as "FILE.py:12"."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
         return f"{file}:{error.lineno}"

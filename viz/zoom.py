@@ -76,8 +76,9 @@ def unknown(name: str, places: Collection[Place]) -> ValueError:
         return ValueError(
             f"graph: there is no {name!r} to open; did you mean {' or '.join(close)}?"
         )
-    more = ", …" if len(shortest) > 12 else ""
-    hint = f"there are {', '.join(shortest[:12])}{more}" if shortest else "nothing can be opened"
+    hint = f"there are {', '.join(shortest[:12])}{', …' if shortest[12:] else ''}"
+    if not shortest:
+        hint = "only zoom scalar opens these ops"
     return ValueError(f"graph: there is no {name!r} to open; {hint}")
 
 

@@ -83,8 +83,8 @@ BODY = """
 def by_name(weights: Any) -> dict[str, NDArray[Any]]:
     """The weights (H, T, S) of each layer by its name."""
     if isinstance(weights, Mapping):
-        return {str(name): np.asarray(unwrap(x), np.float32) for name, x in weights.items()}
-    stack = np.asarray(unwrap(weights), np.float32)
+        return {str(name): real(x) for name, x in weights.items()}
+    stack = real(weights)
     if stack.ndim not in (2, 3, 4):
         raise ValueError(
             f"attention: weights have shape (T, S), (H, T, S) or (L, H, T, S), not {stack.shape}; "
@@ -92,6 +92,14 @@ def by_name(weights: Any) -> dict[str, NDArray[Any]]:
         )
     layers = stack[(None,) * (4 - stack.ndim)]
     return {f"layer {number}": layer for number, layer in enumerate(layers, 1)}
+
+
+def real(weights: Any) -> NDArray[np.float32]:
+    """The weights as real numbers."""
+    array = np.asarray(unwrap(weights))
+    if array.dtype.kind not in "bif":
+        raise ValueError(f"attention: weights are real numbers, not {array.dtype}")
+    return array.astype(np.float32)
 
 
 def alone(

@@ -13,6 +13,7 @@ import math
 import os
 import zlib
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 """What a browser lets the page do: run what is in it, and load nothing."""
 
 
+SUFFIXES = (".html", ".htm")
+
+
 class Page:
     """A finished document, `html`, which a notebook shows and `save` writes to a file."""
 
@@ -31,7 +35,12 @@ class Page:
         self.html, self.height = html, height
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page: the whole file or nothing. RunError where it cannot be written."""
+        """Write the page: the whole file or nothing.
+
+        ValueError for another suffix than .html or .htm. RunError where it cannot be written.
+        """
+        if Path(path).suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{path}: a page is written as .html")
         write_atomically(path, self.html.encode())
 
     def _repr_html_(self) -> str:
