@@ -100,13 +100,15 @@ from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_gra
 
 if TYPE_CHECKING:
     from minigrad.anomaly import AnomalyError, detect_anomaly
-    from minigrad.check import GradientError, check_table, gradcheck
+    from minigrad.check import GradientError, gradcheck
+    from minigrad.check_rows import check_table
     from minigrad.diagnosis import diagnose
     from minigrad.why import explain_grad
 
 ON_DEMAND = {
     **dict.fromkeys(["AnomalyError", "detect_anomaly"], "anomaly"),
-    **dict.fromkeys(["GradientError", "check_table", "gradcheck"], "check"),
+    **dict.fromkeys(["GradientError", "gradcheck"], "check"),
+    "check_table": "check_rows",
     "diagnose": "diagnosis",
     "explain_grad": "why",
 }

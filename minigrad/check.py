@@ -5,19 +5,25 @@ does with what the rules say. Where the function also takes complex numbers, and
 agrees with these differences, its value is used instead: f(x + ih) = f(x) + ih·f'(x) subtracts
 nothing, so it is exact to rounding (Squire and Trapp, "Using Complex Variables to Estimate
 Derivatives of Real Functions", SIAM Review 40, 1998).
+
+Each element takes a few calls of the function, so a check takes elements × size. Of large inputs
+only some elements are tried, chosen at random, and the report says how many.
 """
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.op import Example, Op, rows
-from minigrad.tensor import Array, Tensor, Watcher, no_grad, unwrap, watching
+from minigrad.backward import contributions
+from minigrad.op import Op
+from minigrad.tensor import NUMPY, Array, Tensor, Watcher, no_grad, unwrap, watching
 from minigrad.transforms import grad
 
 if TYPE_CHECKING:
@@ -42,6 +48,13 @@ MEASURABLE = 1e-3
 a smaller one is compared as if it were as large as this."""
 
 
+EFFORT = 2e7
+"""Elements tried times elements computed with, up to which a check takes no more than seconds."""
+
+FEWEST = 100
+"""Elements that are tried of each input however large it is."""
+
+
 class GradientError(AssertionError):
     """A rule and the numbers disagree; the text is the report."""
 
@@ -50,17 +63,18 @@ class GradientError(AssertionError):
 class Report:
     """What a gradient check found: the worst of all elements, and whether it passes.
 
-    `rule` is what the rules gave for the element `index` of the input `input`, `numerical` what
-    `method` gave with `step`, and `error` their distance over |numerical| (see `MEASURABLE`).
-    For several results both values belong to the sum of the results times fixed random weights;
-    at order 2 both are an element of the Hessian times a fixed random vector. `diagnosis` is what a
-    failed check suspects.
+    `rule` is what the rules gave for the element `index` of the input number `input`, called
+    `name`, `numerical` what `method` gave with `step`, and `error` their distance over |numerical|
+    (see `MEASURABLE`). For several results both values belong to the sum of the results times fixed
+    random weights; at order 2 both are an element of the Hessian times a fixed random vector.
+    `diagnosis` is what a failed check suspects.
     """
 
     order: int
     error: float
     tolerance: float
     input: int
+    name: str
     index: tuple[int, ...]
     rule: float
     numerical: float
@@ -79,15 +93,22 @@ class Report:
         """The distance of the two values."""
         return abs(self.rule - self.numerical)
 
+    @property
+    def verdict(self) -> str:
+        """ "passes", "is wrong", or "cannot be measured here" where no rule is to blame."""
+        if self.ok:
+            return "passes"
+        excused = self.diagnosis is not None and self.diagnosis.excused
+        return "cannot be measured here" if excused else "is wrong"
+
     def __bool__(self) -> bool:
         return self.ok
 
     def __str__(self) -> str:
-        verdict = "passes" if self.ok else "is wrong"
         return "\n".join([
-            f"the derivative of order {self.order} {verdict}: "
+            f"the derivative of order {self.order} {self.verdict}: "
             f"worst relative error {self.error:.1e}, tolerance {self.tolerance:.0e}",
-            f"  at input {self.input}{element(self.index)}: rule {self.rule:.12g}, {self.method} "
+            f"  at {self.name}{element(self.index)}: rule {self.rule:.12g}, {self.method} "
             f"{self.numerical:.12g} (step {self.step:.1e}); {self.absolute_error:.1e} apart",
             *(f"  warning: {warning}" for warning in self.warnings),
             *(self.diagnosis.findings if self.diagnosis else ()),
@@ -121,20 +142,23 @@ class Weighted:
 
 @dataclass(frozen=True)
 class Numerical:
-    """Derivatives by every element of every point, found without the rules."""
+    """Derivatives by every element of every point that was `tried`, found without the rules."""
 
     values: list[Array]
     method: str
     steps: list[Array]
     measurable: list[Array]
+    tried: Sequence[Array]
 
     def errors(self, others: Sequence[Array]) -> list[Array]:
         """How far `others` are from the values, relative to them; infinite where not finite."""
         found = []
-        for other, value, least in zip(others, self.values, self.measurable, strict=True):
+        for other, value, least, tried in zip(
+            others, self.values, self.measurable, self.tried, strict=True
+        ):
             with np.errstate(invalid="ignore"):
                 error = np.abs(other - value) / np.maximum(np.abs(value), least)
-            found.append(np.where(np.isfinite(error), error, np.inf))
+            found.append(np.where(tried, np.where(np.isfinite(error), error, np.inf), 0))
         return found
 
 
@@ -148,7 +172,9 @@ def gradcheck(
     seed: int = 0,
     raise_exception: bool = True,
 ) -> Report:
-    """The Report on the derivatives of `f(*inputs)` by every element of every floating input.
+    """The Report on the derivatives of `f(*inputs)` by the elements of every floating input.
+
+    By all elements, where there are at most some thousand; else the report says by how many.
 
     f: takes Tensors and gives a Tensor of any shape or a list of them, each time the same.
     inputs: arrays or Tensors, or a single one; those that are not floating are passed on as they
@@ -156,10 +182,11 @@ def gradcheck(
     order: 1 checks the gradient; 2 the gradient as it is recorded, and then its own derivative.
     tolerance: the largest relative error that passes, by default `TOLERANCE` of the method.
     step: of central differences, times max(1, |x|).
-    seed: of the random weights and directions.
+    seed: of the random weights, directions and elements.
 
     A failed check raises GradientError, or returns a report that is false if `raise_exception` is;
     either way with a diagnosis (see `minigrad.diagnose`), which a check that passes does not need.
+    An input is called by its own name (that of a Tensor), else by that of the parameter of `f`.
     ValueError when there is nothing to differentiate by, when `f` is random, or when a rule fails.
 
     >>> gradcheck(lambda x: x * np.tanh(x), np.array([0.5, 2.0])).method
@@ -179,14 +206,17 @@ def gradcheck(
 class Problem:
     """A function, made a scalar one, and the point at which its gradient is checked.
 
-    `inputs` are the numbers of the points among the user's inputs; `directions` are random arrays
-    like the points. `recorded` asks for the gradient as it is when it can be differentiated again.
+    `inputs` are the numbers of the points among the user's inputs, `names` what they are called;
+    `directions` are random arrays like the points, and `seed` chooses the elements to try.
+    `recorded` asks for the gradient as it is when it can be differentiated again.
     """
 
     function: Weighted
     points: list[Array]
     inputs: list[int]
+    names: list[str]
     directions: list[Array]
+    seed: int
     warnings: tuple[str, ...]
     order: int = 1
     recorded: bool = False
@@ -228,13 +258,18 @@ def checked(
 def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
     """The problem of the gradient of `f`; ValueError when it has none, or when `f` is random."""
     args = [unwrap(x) for x in listed(inputs)]
-    chosen = [i for i, x in enumerate(args) if is_floating(x) and x.size]
-    if not chosen:
+    floating = [i for i, x in enumerate(args) if is_floating(x)]
+    chosen = [i for i in floating if args[i].size]
+    if not floating:
         raise ValueError("gradcheck: no input is a floating array, so there is no derivative")
+    if not chosen:
+        raise ValueError("gradcheck: the floating inputs have no elements to differentiate by")
     points = [np.array(args[i], np.float64) for i in chosen]
+    called = names_of(f, listed(inputs))
+    names = [called[i] for i in chosen]
     remarks = [
-        f"input {i} is {args[i].dtype}; it was checked in float64"
-        for i in chosen
+        f"{name} is {args[i].dtype}; it was checked in float64"
+        for i, name in zip(chosen, names, strict=True)
         if args[i].dtype != np.float64
     ]
 
@@ -258,7 +293,8 @@ def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
     rng = np.random.default_rng([seed, 1])  # not the stream that drew the inputs: f''(x)·x may be 0
     weights = [rng.standard_normal(y.shape) if y.size > 1 else np.ones(y.shape) for y in first]
     directions = [rng.standard_normal(x.shape) for x in points]
-    return Problem(Weighted(results, weights), points, chosen, directions, tuple(remarks))
+    function = Weighted(results, weights)
+    return Problem(function, points, chosen, names, directions, seed, tuple(remarks))
 
 
 def listed(x: Any) -> list[Any]:
@@ -271,26 +307,67 @@ def is_floating(x: Any) -> bool:
     return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
 
 
+def names_of(f: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
+    """What the inputs are called: by themselves, by the parameters of `f`, or "input 0"."""
+    names = [f"input {i}" for i in range(len(inputs))]
+    op = next((op for function, op in NUMPY.items() if function is f), f)
+    if isinstance(op, Op):
+        names = list(op.names(inputs))
+    else:
+        with suppress(TypeError, ValueError):  # a built-in function need not tell
+            parameters = inspect.signature(f).parameters.values()
+            known = [p.name for p in parameters if p.kind <= p.POSITIONAL_OR_KEYWORD]
+            names[: len(known)] = known[: len(names)]
+    return [
+        x.name if isinstance(x, Tensor) and x.name else name
+        for x, name in zip(inputs, names, strict=True)
+    ]
+
+
+def some_elements(rules: Sequence[Array], seed: int) -> list[Array]:
+    """Masks of the elements to try: all, or as many at random as the `EFFORT` allows.
+
+    Also the first for which the rules give no number: that one is known to be remarkable.
+    """
+    rng = np.random.default_rng([seed, 2])
+    most = max(FEWEST, int(EFFORT / sum(g.size for g in rules)))
+    masks = []
+    for g in rules:
+        mask = (rng.permutation(g.size) < most).reshape(g.shape)
+        for index in np.argwhere(~np.isfinite(g))[:1]:
+            mask[(*index,)] = True
+        masks.append(mask)
+    return masks
+
+
 class LastRule(Watcher):
-    """Remembers at which node the backward pass is."""
+    """Remembers at which node the backward pass is, and what arrived there."""
 
     def __init__(self) -> None:
         self.node: Tensor | None = None
+        self.g: Any = None
 
     def arrived(self, node: Tensor, g: Any) -> None:
-        self.node = node
+        self.node, self.g = node, g
 
-    def described(self) -> str:
-        """The rule and the shapes that it was given."""
+    def blamed(self, error: Exception) -> str:
+        """The rule that the error comes from: what it gives, if no array, or what it was given."""
         assert self.node is not None and self.node.op is not None
-        shapes = ", ".join(str(np.shape(x)) for x in unwrap(self.node.inputs))
-        name, y = self.node.op.name, self.node.shape
-        return f"a rule of {name} fails, given g and y of {y}, inputs of {shapes}"
+        op, inputs = self.node.op, self.node.inputs
+        with suppress(Exception):  # the rule itself may be what fails
+            for i, gx in contributions(self.node, self.g, isinstance(self.g, Tensor)):
+                if not isinstance(gx, Tensor | np.ndarray | np.generic):
+                    what = "None" if gx is None else f"a {type(gx).__name__}"
+                    return f"the rule of {op.name} by {op.names(inputs)[i]} gives {what}, no array"
+        shapes = ", ".join(str(np.shape(x)) for x in unwrap(inputs))
+        return (
+            f"a rule of {op.name} fails, given g and y of {self.node.shape}, inputs of {shapes}: "
+            f"{type(error).__name__}: {error}"
+        )
 
 
 def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
     """The report on the element at which the rules and the numbers differ most."""
-    numbers = sharpened(problem.function, problem.points, step)
     last = LastRule()
     try:
         with watching(last):
@@ -298,27 +375,40 @@ def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
     except Exception as error:
         if last.node is None:
             raise
-        raise ValueError(
-            f"gradcheck: {last.described()}: {type(error).__name__}: {error}"
-        ) from error
+        raise ValueError(f"gradcheck: {last.blamed(error)}") from error
+    tried = some_elements(rules, problem.seed)
+    numbers = sharpened(problem.function, problem.points, step, tried)
     errors = numbers.errors(rules)
-    k = int(np.argmax([error.max() for error in errors]))
-    at = np.unravel_index(np.argmax(errors[k]), errors[k].shape)
+    remarks = [
+        f"{name} was checked at {mask.sum():,} of its {mask.size:,} elements, chosen at random"
+        for name, mask in zip(problem.names, tried, strict=True)
+        if not mask.all()
+    ]
+    # At a pole all differences may be no numbers; the element to name is where the rule is none.
+    ranks = [
+        np.where(mask & ~np.isfinite(g), np.inf, np.nan_to_num(error))
+        for g, error, mask in zip(rules, errors, tried, strict=True)
+    ]
+    k = int(np.argmax([rank.max() for rank in ranks]))
+    at = np.unravel_index(np.argmax(ranks[k]), ranks[k].shape)
     return Report(
         order=problem.order,
         error=float(errors[k][at]),
         tolerance=TOLERANCE[numbers.method] if tolerance is None else tolerance,
         input=problem.inputs[k],
+        name=problem.names[k],
         index=tuple(int(i) for i in at),
         rule=float(rules[k][at]),
         numerical=float(numbers.values[k][at]),
         step=float(numbers.steps[k][at]),
         method=numbers.method,
-        warnings=problem.warnings,
+        warnings=(*problem.warnings, *remarks),
     )
 
 
-def central_differences(function: Weighted, points: Sequence[Array], step: float) -> Numerical:
+def central_differences(
+    function: Weighted, points: Sequence[Array], step: float, tried: Sequence[Array]
+) -> Numerical:
     """(f(x + h) − f(x − h)) / 2h, with h = step · max(1, |x|)."""
     sizes = []
     lengths = [np.maximum(1, np.abs(point)) for point in points]
@@ -330,21 +420,24 @@ def central_differences(function: Weighted, points: Sequence[Array], step: float
         point[index] = below = x - h
         difference = upper - function.terms(points)
         point[index] = x
-        sizes.append(float(np.linalg.norm(upper)))
+        with np.errstate(over="ignore"):  # an infinite size is left out below
+            sizes.append(float(np.linalg.norm(upper)))
         return float(difference.sum() / (above - below))
 
     steps = [step * length for length in lengths]
-    values = [by_element(slope, point, h) for point, h in zip(points, steps, strict=True)]
+    values = by_element(slope, points, steps, tried)
     least = MEASURABLE * (max(filter(np.isfinite, sizes), default=0) or 1)
-    return Numerical(values, CENTRAL, steps, [least / length for length in lengths])
+    return Numerical(values, CENTRAL, steps, [least / length for length in lengths], tried)
 
 
-def sharpened(function: Weighted, points: Sequence[Array], step: float) -> Numerical:
+def sharpened(
+    function: Weighted, points: Sequence[Array], step: float, tried: Sequence[Array]
+) -> Numerical:
     """Central differences, or the complex step if the function takes it and it agrees with them.
 
     It need not agree: |x|, comparisons and casts to real are no analytic functions.
     """
-    coarse = central_differences(function, points, step)
+    coarse = central_differences(function, points, step, tried)
     lifted = [point.astype(np.complex128) for point in points]
 
     def slope(point: Array, index: tuple[int, ...], h: float) -> float:
@@ -358,105 +451,28 @@ def sharpened(function: Weighted, points: Sequence[Array], step: float) -> Numer
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            values = [by_element(slope, x, h) for x, h in zip(lifted, steps, strict=True)]
+            values = by_element(slope, lifted, steps, tried)
     except Exception:  # f may refuse complex numbers in any way it likes
         return coarse
-    if max(error.max() for error in coarse.errors(values)) > AGREEMENT:
-        return coarse
-    return Numerical(values, COMPLEX, steps, coarse.measurable)
+
+    def agrees(judge: Numerical) -> bool:
+        return max(error.max() for error in judge.errors(values)) <= AGREEMENT
+
+    # The step may be too coarse, as near a pole; then a finer one sees that the two agree.
+    if agrees(coarse) or agrees(central_differences(function, points, step / 100, tried)):
+        return Numerical(values, COMPLEX, steps, coarse.measurable, tried)
+    return coarse
 
 
-def by_element(slope: Callable[..., float], point: Array, steps: Array) -> Array:
-    """`slope` for each element of `point`, which it may move but must put back."""
-    values = np.empty(point.shape)
-    for index in np.ndindex(point.shape):
-        values[index] = slope(point, index, float(steps[index]))
+def by_element(
+    slope: Callable[..., float],
+    points: Sequence[Array],
+    steps: Sequence[Array],
+    tried: Sequence[Array],
+) -> list[Array]:
+    """`slope` for each element that is tried, which it may move but must put back; 0 elsewhere."""
+    values = [np.zeros(point.shape) for point in points]
+    for value, point, h, mask in zip(values, points, steps, tried, strict=True):
+        for index in map(tuple, np.argwhere(mask)):
+            value[index] = slope(point, index, float(h[index]))
     return values
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table's check: an op, called as in one of its examples, at one order."""
-
-    op: str
-    shapes: str
-    order: int
-    error: float
-    ok: bool
-    report: str
-
-
-def check_op(op: Op, order: int = 1, rng: np.random.Generator | None = None) -> list[Row]:
-    """A Row for each example of `op`, its `report` a gradient check's or what went wrong instead.
-
-    Floating arrays among an example's inputs are differentiated by; Python numbers and arrays of
-    integers or booleans are not.
-    """
-    rng = rng or np.random.default_rng(0)
-    if not op.examples:
-        return [Row(op.name, "", order, np.inf, False, "the row has no example to be checked on")]
-    return [check_example(op, example, order, rng) for example in op.examples]
-
-
-def check_example(op: Op, example: Example, order: int, rng: np.random.Generator) -> Row:
-    """The Row of one call."""
-    f, inputs = as_function(op, example, rng)
-    try:
-        found = gradcheck(f, inputs, order, raise_exception=False)
-        error, ok, report = found.error, found.ok, str(found)
-    except Exception as problem:  # a broken row is a finding; the other rows are still checked
-        error, ok, report = np.inf, False, f"{type(problem).__name__}: {problem}"
-    return Row(op.name, described(example), order, error, ok, report)
-
-
-def as_function(
-    op: Op, example: Example, rng: np.random.Generator
-) -> tuple[Callable[..., Any], list[Any]]:
-    """A call of `op` as a function and its inputs, none of them in a list, as `gradcheck` takes."""
-    inputs = example.draw(rng)
-
-    def f(*flat: Any) -> Any:
-        return op(*nested(inputs, iter(flat)), **example.params)
-
-    return f, list(flattened(inputs))
-
-
-def flattened(inputs: Iterable[Any]) -> Iterator[Any]:
-    """The inputs one by one, those inside a list too (np.stack takes a list)."""
-    for x in inputs:
-        yield from x if isinstance(x, list) else [x]
-
-
-def nested(like: Sequence[Any], flat: Iterator[Any]) -> list[Any]:
-    """The inverse of `flattened`: lists again where `like` has lists."""
-    return [[next(flat) for _ in x] if isinstance(x, list) else next(flat) for x in like]
-
-
-def described(example: Example) -> str:
-    """The example as one would write the call: shapes, then params."""
-    params = [f"{key}={brief(x)}" for key, x in example.params.items()]
-    return ", ".join([*map(brief, example.inputs), *params])
-
-
-def brief(x: Any) -> str:
-    """An array as its dtype and shape, anything else as it is."""
-    if isinstance(x, np.ndarray):
-        return f"{x.dtype}{x.shape}"
-    if isinstance(x, tuple) and any(isinstance(item, np.ndarray) for item in x):
-        return f"({', '.join(map(brief, x))})"
-    return repr(x)
-
-
-def check_table(
-    names: Iterable[str] | None = None, orders: Sequence[int] = (1, 2), seed: int = 0
-) -> list[Row]:
-    """The check of every row of the table, or of those named, with every example at every order.
-
-    ValueError for a name that no row has.
-    """
-    return [
-        row
-        for op in rows(names)
-        for order in orders
-        for row in check_op(op, order, np.random.default_rng(seed))
-    ]

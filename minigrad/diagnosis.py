@@ -1,22 +1,24 @@
 """What a failed gradient check means: what can be trusted, and the likeliest mistake.
 
-`evidence.py` measures, `mistakes.py` knows the usual mistakes in a rule; here both are brought to
-bear on a function. The ops that it records are examined one by one, so that the rule at fault is
-named; if every one of them is right, the fault is outside of the graph, or in the check.
+`evidence.py` measures, `cases.py` tries one op by itself, `mistakes.py` knows the usual mistakes in
+a rule; here all are brought to bear on a function. The ops that it records are examined one by one,
+so that the rule at fault is named; if every one of them is right, the fault is outside of the
+graph, or in the check.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from minigrad.check import COMPLEX, STEP, Problem, Report, checked
+from minigrad.cases import EXCUSES, Call, Suspicion, place
+from minigrad.check import COMPLEX, STEP, Problem, Report, checked, some_elements
 from minigrad.evidence import Evidence, Kink, Sweep, Taylor
-from minigrad.mistakes import Call, Suspicion, examined, excused
+from minigrad.mistakes import examined, excused
 from minigrad.tensor import Tensor, Watcher, watching
 
 
@@ -35,6 +37,11 @@ class Diagnosis:
     sweep: Sweep
 
     @property
+    def excused(self) -> bool:
+        """Whether there are suspicions, and none of them blames a rule."""
+        return bool(self.suspicions) and all(x.kind in EXCUSES for x in self.suspicions)
+
+    @property
     def findings(self) -> list[str]:
         """All but the report, line by line."""
         found = [f"  suspicion: {suspicion}" for suspicion in self.suspicions]
@@ -44,7 +51,7 @@ class Diagnosis:
         return [*(found or ["  no suspicion"]), *kinks, *self.taylor.lines, *self.sweep.lines]
 
     def __str__(self) -> str:
-        return "\n".join([str(self.report), *self.findings])
+        return str(replace(self.report, diagnosis=self))
 
 
 def diagnose(
@@ -76,12 +83,14 @@ def diagnosed(problem: Problem, report: Report, step: float) -> Diagnosis:
     """The Diagnosis of a problem that has been checked by differences with this step."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        rules = problem.gradient()
         evidence = Evidence(
             function=problem.function,
             points=problem.points,
-            names=[f"input {i}" for i in problem.inputs],
+            names=problem.names,
             directions=problem.directions,
-            rules=problem.gradient(),
+            rules=rules,
+            tried=some_elements(rules, problem.seed),
             step=step,
         )
         at = problem.inputs.index(report.input), report.index
@@ -113,8 +122,13 @@ class Recorder(Watcher):
 def suspected(problem: Problem, evidence: Evidence) -> list[Suspicion]:
     """Who is to blame: a rule, if one is wrong by itself; else the check; else what is no op."""
     if not np.isfinite(evidence.here).all():
-        text = "the function itself is not finite here; detect_anomaly() names the op"
-        return [Suspicion("domain", text)]
+        compared = zip(evidence.rules, evidence.tried, strict=True)
+        lost = [tried & ~np.isfinite(rule) for rule, tried in compared]
+        places = [place(evidence, i, where) for i, where in enumerate(lost) if where.any()]
+        text = "the function itself is not finite here; "
+        if places:
+            text += f"its gradient is infinite or not a number {' and '.join(places)}; "
+        return [Suspicion("domain", text + "detect_anomaly() names the op")]
     recorder = Recorder()
     with watching(recorder):
         problem.gradient()

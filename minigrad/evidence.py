@@ -34,6 +34,9 @@ STEPS = 10.0 ** np.arange(-1, -12.25, -0.5)
 ROUGH = 1e-11
 """The rounding of a function, relative to its size, from which on it cannot be float64's alone."""
 
+COARSE = 1e-4
+"""What is no rounding any more: f bends within the smallest steps, or has no digits."""
+
 FLOAT32 = float(np.finfo(np.float32).eps)
 
 Line = Callable[[float], Array]
@@ -77,7 +80,8 @@ class Taylor:
     """The remainders |f(x + hv) − f(x) − h ∇f·v| for each step h, the larger one of v and −v.
 
     `slope` is by which power of h they fall where they are smallest but above the rounding: 2 for
-    a right gradient, 1 for a wrong one or at a kink; None where too few are above the rounding.
+    a right gradient, 1 for a wrong one or at a kink; None where too few are above the rounding, or
+    where they fall like no power.
     """
 
     steps: Array
@@ -87,6 +91,8 @@ class Taylor:
     @property
     def lines(self) -> list[str]:
         """The slope and what it says."""
+        if not np.isfinite(self.remainders[-1]):
+            return ["  Taylor remainder: none, as f or its gradient is not finite here"]
         if self.slope is None:
             return [
                 "  Taylor remainder: within the rounding, as of a linear f and a right gradient"
@@ -99,7 +105,8 @@ class Taylor:
 class Kink:
     """An element, `index` of the point number `point`, by which f has two slopes.
 
-    `distance` is how far the kink is from where the element stands; 0 is here.
+    `distance` is how far the kink is from where the element stands, 0 is here; `rule` is what the
+    rules give there.
     """
 
     name: str
@@ -108,12 +115,20 @@ class Kink:
     distance: float
     left: float
     right: float
+    rule: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the rule gives one of the slopes, or what lies between them."""
+        low, high = sorted([self.left, self.right])
+        spare = 0.05 * (high - low)  # the slopes are measured
+        return low - spare <= self.rule <= high + spare
 
     def __str__(self) -> str:
         place = f"{self.distance:.1e} from here, within the step" if self.distance else "here"
         return (
             f"{self.name} has a kink {place}: slope {self.left:.6g} on the left, "
-            f"{self.right:.6g} on the right"
+            f"{self.right:.6g} on the right; the rule gives {self.rule:.6g}"
         )
 
 
@@ -121,7 +136,8 @@ class Kink:
 class Evidence:
     """What the rules give as the gradient of `function` at `points`, and what numbers say of it.
 
-    `directions` are random arrays like the points; `names` are what the points are called.
+    `names` are what the points are called; `directions` are random arrays like the points; `tried`
+    are masks of the elements that are compared.
     """
 
     function: Weighted
@@ -129,6 +145,7 @@ class Evidence:
     names: list[str]
     directions: list[Array]
     rules: list[Array]
+    tried: list[Array]
     step: float = STEP
 
     @cached_property
@@ -167,7 +184,7 @@ class Evidence:
     @cached_property
     def size(self) -> float:
         """How large the terms are together; 1 if there is nothing to compare with."""
-        return float(np.abs(self.here).sum()) or 1.0
+        return float(np.abs(self.here[np.isfinite(self.here)]).sum()) or 1.0
 
     @cached_property
     def noise(self) -> float:
@@ -181,7 +198,7 @@ class Evidence:
     @property
     def is_rough(self) -> bool:
         """Whether f rounds more coarsely than float64 does, and yet has digits."""
-        return ROUGH < self.noise < 1e-4
+        return ROUGH < self.noise < COARSE
 
     @cached_property
     def best_step(self) -> float:
@@ -192,7 +209,7 @@ class Evidence:
     def numbers(self) -> Numerical:
         """What the rules should give, as well as the rounding of f allows."""
         method = central_differences if self.is_rough else sharpened
-        return method(self.function, self.points, self.best_step)
+        return method(self.function, self.points, self.best_step, self.tried)
 
     @property
     def limit(self) -> float:
@@ -201,8 +218,8 @@ class Evidence:
 
     @cached_property
     def sound(self) -> list[Array]:
-        """Masks of the elements that may have a derivative: finite ones without a kink."""
-        masks = [np.isfinite(x) for x in self.points]
+        """Masks of the elements tried that may have a derivative: finite ones without a kink."""
+        masks = [tried & np.isfinite(x) for tried, x in zip(self.tried, self.points, strict=True)]
         for kink in self.kinks:
             masks[kink.point][kink.index] = False
         return masks
@@ -239,7 +256,8 @@ class Evidence:
         at, length = self.along(k, index)
         found = differences(at) / length
         least = 1e-5 if self.is_rough else 0.0  # smaller ones may agree on a stair of f
-        value = extrapolated(found, least) if exact is None else exact
+        value = extrapolated(found, least) if np.isfinite(self.here).all() else np.nan
+        value = value if exact is None else exact
         errors = np.abs(found - value) / max(abs(value), MEASURABLE * self.size / length)
         name = f"{self.names[k]}{element(index)}"
         return Sweep(name, float(self.rules[k][index]), value, STEPS, found, errors)
@@ -249,12 +267,15 @@ class Evidence:
         """The Taylor remainders in the direction."""
         at = self.line(self.direction)
         slope = sum(float(np.sum(g * v)) for g, v in zip(self.rules, self.direction, strict=True))
+        moved = sum(float(np.sum(abs(g * x))) for g, x in zip(self.rules, self.points, strict=True))
 
         def remainder(h: float) -> float:
             return max(abs((at(t) - self.here).sum() - t * slope) for t in (h, -h))
 
         found = np.array([remainder(h) for h in STEPS])
-        floor = 30 * self.size * max(self.noise, float(np.finfo(float).eps))
+        eps = float(np.finfo(float).eps)
+        noise = max(self.noise, eps) if self.noise < COARSE else eps
+        floor = 30 * (self.size * noise + moved * eps)  # x + hv is rounded too
         above = np.flatnonzero(found > floor)[-5:]
         if above.size < 3:
             return Taylor(STEPS, found, None)
@@ -270,7 +291,7 @@ class Evidence:
         return [
             kink
             for k, point in enumerate(self.points)
-            for index in np.argwhere(np.isfinite(point))
+            for index in np.argwhere(np.isfinite(point) & self.tried[k])
             if (kink := self.kink(k, tuple(map(int, index))))
         ]
 
@@ -305,6 +326,7 @@ class Evidence:
             distance=length * distance if distance > 1e-3 * h else 0.0,
             left=left / length,
             right=right / length,
+            rule=float(self.rules[k][index]),
         )
 
 

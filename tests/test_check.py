@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any
@@ -12,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad import TABLE, Tensor, no_grad
-from minigrad.check import GradientError, check_op, check_table, gradcheck
+from minigrad.check import GradientError, gradcheck, some_elements
+from minigrad.check_rows import check_op, check_table
 from minigrad.op import Op, on
 from minigrad.tensor import unwrap
 
 Array = np.ndarray[Any, Any]
 
+A = np.random.default_rng(0).standard_normal((3, 3))
 POINTS = np.array([[0.5, -1.2, 2.0], [1.5, 0.3, -0.7]])
 
 
@@ -162,7 +165,7 @@ def test_one_wrong_element_is_the_one_that_is_named() -> None:
     assert (report.input, report.index) == (0, (1, 2))
     assert report.rule == pytest.approx(1.5 * report.numerical)
     assert report.absolute_error == abs(report.rule - report.numerical)
-    assert "input 0[1, 2]" in str(report)
+    assert "at x[1, 2]: rule" in str(report)
 
 
 def test_the_numbers_of_a_scalar_function_are_its_derivatives() -> None:
@@ -192,6 +195,16 @@ def test_analytic_functions_are_checked_to_rounding_by_the_complex_step() -> Non
     assert report.error < 1e-14
 
 
+@pytest.mark.parametrize("x", [1e-2, 1e-3, 1e-4])
+def test_the_complex_step_is_believed_near_a_pole_where_differences_need_a_finer_step(
+    x: float,
+) -> None:
+    assert gradcheck(lambda x: 1 / x, np.array([x, 1.0])).method == "complex step"
+    assert gradcheck(np.log, np.array([x, 1.0])).method == "complex step"
+    off = report_on(an_op(lambda x: 1 / x, lambda g, y, x: -1.001 * g * y * y), np.array([x, 1.0]))
+    assert off.error == pytest.approx(1e-3)
+
+
 @pytest.mark.parametrize("f", [np.abs, TABLE["erf"], TABLE["layer_norm"], lambda x: np.var(x, 1)])
 def test_functions_that_are_not_analytic_fall_back_to_central_differences(f: Any) -> None:
     weights = [np.ones(3), np.zeros(3)] if f is TABLE["layer_norm"] else []
@@ -210,7 +223,7 @@ def test_the_complex_step_is_not_believed_where_it_misses_what_the_rule_misses()
 def test_float32_inputs_are_checked_in_float64_and_the_report_says_so() -> None:
     report = gradcheck(np.tanh, POINTS.astype(np.float32))
     assert report.error < 1e-14
-    assert report.warnings == ("input 0 is float32; it was checked in float64",)
+    assert report.warnings == ("x is float32; it was checked in float64",)
     assert report.warnings[0] in str(report)
     assert gradcheck(np.tanh, POINTS).warnings == ()
 
@@ -243,6 +256,63 @@ def test_functions_of_several_inputs_and_results_are_checked_in_all_of_them() ->
     assert (one_lost.ok, one_lost.input) == (False, 1)
 
 
+@pytest.mark.parametrize(
+    ("f", "inputs", "name"),
+    [
+        (lambda x, w: np.abs(x @ w.detach()), [A, A], "w"),
+        (lambda x, /, **options: 2 * x.detach(), [A], "x"),
+        (lambda first, *more: sum(more).detach(), [A, A], "input 1"),
+        (lambda x: 2 * x.detach(), [Tensor(A, name="weight")], "weight"),
+        (matrix_op(TRANSPOSED["a"], lambda g, y, a, b: 2 * g), [A, A], "b"),
+        (np.matmul, [A, A], "a"),
+        (functools.partial(lambda w, x: 2 * x.detach(), 1), [A], "x"),
+    ],
+)
+def test_an_input_is_called_by_its_own_name_or_by_its_parameter(
+    f: Any, inputs: Any, name: str
+) -> None:
+    report = gradcheck(f, inputs, raise_exception=False)
+    assert f"at {name}[" in str(report)
+    assert report.ok or f"gradient by {name}" in str(report)
+
+
+def test_a_rule_that_is_infinite_is_named_before_the_differences_that_it_spoils() -> None:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        report = gradcheck(lambda x: 1 / x, np.array([0.1, 1.0, 0.0]), raise_exception=False)
+    assert (report.error, report.index) == (np.inf, (2,))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_of_a_large_input_some_elements_are_tried_and_the_report_says_how_many(
+    order: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minigrad.check.EFFORT", 3000)
+    monkeypatch.setattr("minigrad.check.FEWEST", 7)
+    x = np.random.default_rng(0).standard_normal((20, 50))
+    report = report_on(cube(), x, order=order)
+    assert report.warnings == ("x was checked at 7 of its 1,000 elements, chosen at random",)
+    assert not report_on(cube(1.001), x, order=order)
+    assert report_on(cube(), x[:2, :15], order=order).warnings == ()
+
+
+def test_the_number_of_elements_tried_keeps_a_check_to_seconds() -> None:
+    for size, tried in ((4000, 4000), (40_000, 500), (1_000_000, 100)):
+        (mask,) = some_elements([np.zeros(size)], 0)
+        assert mask.sum() == tried
+    (one,), (other,) = (some_elements([np.zeros(40_000)], seed) for seed in (0, 1))
+    assert not np.array_equal(one, other)
+
+
+def test_an_element_for_which_a_rule_gives_no_number_is_never_left_out() -> None:
+    wrong = an_op(np.square, lambda g, y, x: g * 2 * x * np.where(x == 3, np.nan, 1))
+    x = np.ones(50_000)
+    x[12_345] = 3
+    report = report_on(wrong, x)
+    assert (report.ok, report.index) == (False, (12_345,))
+    assert np.isfinite(report.numerical)
+    assert "only at x[12345] (1 of 401 elements tried)" in str(report)
+
+
 def test_the_inputs_are_left_as_they_were() -> None:
     x = Tensor(POINTS, requires_grad=True)
     with no_grad():
@@ -255,13 +325,22 @@ def test_the_inputs_are_left_as_they_were() -> None:
     ("inputs", "order", "message"),
     [
         ([np.arange(3), 2.0], 1, "no input is a floating array"),
-        ([np.zeros(0)], 1, "no input is a floating array"),
+        ([np.zeros((0, 3)), 2], 1, "the floating inputs have no elements"),
         ([POINTS], 3, "order is 1 or 2, not 3"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(inputs: list[Any], order: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         gradcheck(lambda *inputs: np.sin(inputs[0]), inputs, order)
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"), [(None, "gives None"), ([1.0, 2.0], "gives a list"), (2.0, "gives a float")]
+)
+def test_a_rule_that_gives_no_array_is_named_in_one_line(gives: Any, said: str) -> None:
+    op = an_op(np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: gives)
+    with pytest.raises(ValueError, match=f"^gradcheck: the rule of trial by b {said}, no array$"):
+        gradcheck(op, [POINTS, POINTS])
 
 
 def test_a_random_function_is_refused() -> None:

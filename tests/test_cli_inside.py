@@ -39,6 +39,15 @@ def right(x, w):
 
 def wrong(x):
     return halved(x)
+
+def scaled(x, *, factor, mean=0.0):
+    return x * factor - mean
+
+def summed(*xs):
+    return sum(x.sum() for x in xs)
+
+def doubled(x, /):
+    return 2 * x
 """
 
 
@@ -216,6 +225,12 @@ def test_the_gradients_of_a_model_are_surveyed(filmed: Path) -> None:
     assert said.startswith("projection.bias (")
 
 
+def test_what_is_wrong_with_the_loss_stands_below_the_table() -> None:
+    said = succeeds("why", "sum(log(x))", "x=[1.0, -1.0]")
+    assert "The loss itself is nan. log made nan at element (1,) of its result (2,)" in said
+    assert "The loss itself" not in succeeds("why", "sum(log(x))", "x=[1.0, 2.0]")
+
+
 def test_derivative_rules_are_checked() -> None:
     said = succeeds("check", "exp", "stack")
     assert "[(2, 3), (2, 3)]" in said  # not taken for markup
@@ -224,16 +239,50 @@ def test_derivative_rules_are_checked() -> None:
 
 
 def test_functions_of_users_are_checked_and_diagnosed() -> None:
-    assert "no suspicion" in succeeds("check", "mine.py:right", "x=2x3", "w=3x2")
+    right = succeeds("check", "mine.py:right", "x=2x3", "w=3x2").splitlines()
+    assert [" passes: " in right[0], " at x[" in right[1] or " at w[" in right[1]] == [True, True]
+    assert len(right) == 2
     wrong = run("check", "mine.py:wrong", "x=3")
     assert wrong.exit_code == 1
     assert "4 times what it should be" in wrong.stdout
-    assert "no suspicion" in succeeds("check", "sum(tanh(x))", "x=3")
+    assert len(succeeds("check", "sum(tanh(x))", "x=3").splitlines()) == 2
     assert "give the inputs" in fails("check", "mine.py:right")
-    assert "missing 1 required positional argument" in fails("check", "mine.py:right", "x=2")
+
+
+def test_the_inputs_of_a_function_are_passed_by_their_names() -> None:
+    assert " passes: " in succeeds("check", "mine.py:right", "w=3x1", "x=2x3")
+    assert " passes: " in succeeds("check", "mine.py:scaled", "factor=3", "x=3")
+    assert " passes: " in succeeds("check", "mine.py:scaled", "factor=3", "x=3", "mean=1.5")
+    assert " passes: " in succeeds("check", "mine.py:summed", "a=2", "b=3")  # those have no names
+    assert " passes: " in succeeds("check", "mine.py:doubled", "any=2")
+    assert "mine.py:right takes x, w, not x: missing a required argument: 'w'" in fails(
+        "check", "mine.py:right", "x=2"
+    )
+    assert "mine.py:right takes x, w, not x, w, y: got an unexpected keyword argument 'y'" in fails(
+        "check", "mine.py:right", "x=2", "w=2", "y=2"
+    )
+    assert "4 times what it should be" in run("check", "mine.py:halved", "x=3").stdout
+    assert "halved takes x; missing: x" in fails("check", "mine.py:halved", "y=3")
+
+
+def test_right_gradients_are_not_called_wrong_where_numbers_happen_to_be_round() -> None:
+    for seed in range(10):
+        succeeds("check", "relu(x)", "x=4x3", "--seed", seed)
+        succeeds("check", "1/x", "x=4x3", "--seed", seed)
+
+
+def test_what_cannot_be_measured_is_told_from_what_is_wrong() -> None:
+    for expression, numbers in (("relu(x)", "x=[0.0, 1.0]"), ("1/x", "x=[1.0, 0.0]")):
+        said = run("check", expression, numbers)
+        assert said.exit_code == 2
+        assert "cannot be measured here" in said.stdout
 
 
 def test_the_evidence_is_shown_where_asked() -> None:
     said = succeeds("check", "tanh", "--diagnose")
     assert said.startswith("tanh  (2, 3)\n")
     assert "Taylor remainder: falls like h^2" in said
+    said = succeeds("check", "sum(tanh(x))", "x=3", "--diagnose")
+    assert "no suspicion" in said
+    assert "Taylor remainder: falls like h^2" in said
+    assert "central differences by x[" in said
