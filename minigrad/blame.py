@@ -61,6 +61,11 @@ class Step(NamedTuple):
     module: str
     size: float
 
+    @property
+    def place(self) -> str:
+        """The op and where it is called: "linear in encoder.layers.0"."""
+        return self.op + (f" in {self.module}" if self.module else "")
+
     def __str__(self) -> str:
         return f"{self.op}{f' ({self.module})' if self.module else ''} {self.size:.3g}"
 
@@ -305,29 +310,23 @@ def blame_nothing(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
 
 class Change(NamedTuple):
     """By what factor, as its logarithm, a gradient grows in an op or, where `parts` contributions
-    to one tensor are added up, in the sum."""
+    to one tensor are added up, in the sum; and what the op, or the tensor, goes by."""
 
     hop: Hop
     log: float
+    place: str
     parts: int = 1
-
-    @property
-    def place(self) -> str:
-        """What the op, or the tensor, goes by."""
-        node = self.hop.node if self.parts == 1 else self.hop.input
-        if node.op is None:
-            return "this tensor"
-        module = module_path(node.scope)
-        return node.op.name + (f" in {module}" if module else "")
 
 
 def changes(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Iterator[Change]:
     """All factors by which the gradient's norm changes on a path."""
     totals = [hop.arrived for hop in path[1:]] + [norm(run.gradients[tensor.order])]
     for hop, total in zip(path, totals, strict=True):
-        yield Change(hop, magnitude(hop.size) - magnitude(hop.arrived))
+        growth = magnitude(hop.size) - magnitude(hop.arrived)
+        yield Change(hop, growth, run.step(hop.node).place)
         if (parts := len(run.hops[hop.input.order])) > 1:
-            yield Change(hop, magnitude(total) - magnitude(hop.size), parts)
+            place = "this tensor" if hop.input.op is None else run.step(hop.input).place
+            yield Change(hop, magnitude(total) - magnitude(hop.size), place, parts)
 
 
 def magnitude(size: float) -> float:
@@ -371,8 +370,8 @@ def factor_log(group: Sequence[Change]) -> float:
 
 def growth(group: Sequence[Change]) -> str:
     """The factor of changes at one place: "×2e+06 at multiply over 2 calls"."""
-    hop, _, parts = group[0]
-    n, total, place = len(group), factor_log(group), group[0].place
+    hop, _, place, parts = group[0]
+    n, total = len(group), factor_log(group)
     factor = f"×{np.exp(total):.2g}"
     if parts == 1:
         return f"{factor} at {place}" + (f" over {n} calls" if n > 1 else "")
