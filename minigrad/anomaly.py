@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 
@@ -48,8 +49,8 @@ class Detector(Watcher):
 
     def __init__(self) -> None:
         self.births = Births()
-        self.used: dict[int, list[Array]] = {}  # what the arrays were that an op used
-        self.copies: dict[int, Array] = {}  # the newest of each array, by its identity
+        self.used: dict[int, list[Array]] = {}  # what the arrays were that a result's op used
+        self.copies = WeakValueDictionary[int, Array]()  # the newest of each array, by its identity
         self.going_back: Tensor | None = None  # the node whose rule runs
 
     def recorded(self, result: Tensor) -> None:
@@ -59,12 +60,14 @@ class Detector(Watcher):
             rule = f"in the rule of {called(back)}: " if back is not None else ""
             raise AnomalyError(rule + birth.text)
         self.used[result.order] = [self.copied(array) for _, array in held(result)]
+        finalize(result, self.used.pop, result.order)
 
     def copied(self, array: Array) -> Array:
         """A copy of an array; the same one for all ops that find the same numbers in it."""
-        if not same(self.copies.get(id(array)), array):
-            self.copies[id(array)] = array.copy()
-        return self.copies[id(array)]
+        copy = self.copies.get(id(array))
+        if copy is None or not same(copy, array):
+            copy = self.copies[id(array)] = array.copy()
+        return copy
 
     def arrived(self, node: Tensor, g: Any) -> None:
         """Look whether the arrays are what they were, and the incoming gradient finite."""
@@ -105,11 +108,11 @@ def held(node: Tensor) -> list[tuple[str, Array]]:
     return [(name, x) for name, x in found if isinstance(x, np.ndarray)]
 
 
-def same(a: Array | None, b: Array) -> bool:
-    """Whether these are the same numbers."""
-    return (
-        a is not None and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-    )
+def same(a: Array, b: Array) -> bool:
+    """Whether these are the same numbers, NaN too."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return bool((a == b).all()) or (a.dtype.kind == "f" and np.array_equal(a, b, equal_nan=True))
 
 
 def matters(node: Tensor, g: Array, array: Array, before: Array) -> bool:

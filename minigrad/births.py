@@ -12,6 +12,7 @@ from minigrad.tensor import Array, Tensor, Watcher, unwrap, watching
 from minigrad.wording import (
     argument,
     called,
+    extremes,
     first_non_finite,
     inputs_of,
     is_floating,
@@ -137,14 +138,18 @@ def born_backward(node: Tensor, i: int, g: Array, ruled: Array, summed: Array) -
     index = first_non_finite(sent)
     text = (
         f"{called(node)} made {non_finite(sent)} of the gradient {sent.shape} that it sends to "
-        f"{name_of(node, i)}{written}; {inputs_of(node, index)}. {suspicion(node, sent)}"
+        f"{name_of(node, i)}{written}; {inputs_of(node, index)}; g {g.shape} is {extremes(g)}. "
+        f"{suspicion(node, sent)}"
     )
-    if g.shape == sent.shape and g[index] == 0:
-        text += (
-            "; the gradient that arrives there is 0, as where np.where or a mask chose another "
-            "value, but 0 × inf is NaN: mend the input before the op, not its result after"
-        )
-    return text
+    hidden = g.shape == sent.shape and g[index] == 0
+    return f"{text}; the gradient that arrives {HIDDEN}" if hidden else text
+
+
+HIDDEN = (
+    "is 0 there, as where np.where or a mask chose another value, or the next op is flat, but "
+    "0 × inf is NaN: mend the input before the op, not its result after"
+)
+"""What is said of a gradient of 0 that comes to an infinite slope."""
 
 
 def printed_rule(node: Tensor, i: int) -> str:

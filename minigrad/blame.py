@@ -17,14 +17,14 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.backward import propagate, seed, sum_to
-from minigrad.births import born_backward, first_birth, silent
+from minigrad.births import HIDDEN, born_backward, first_birth, silent
 from minigrad.culprits import Hop, Reason, factors, left_over, norm, reason_for_zeros, rule_on
 from minigrad.nn import module_path
 from minigrad.tensor import Array, Tensor, Watcher, behind, unwrap, watching
 from minigrad.wording import called, is_floating, name_of, non_finite
 
 NONE, ZERO, PARTLY_ZERO, NOT_FINITE = "none", "zero", "partly zero", "not finite"
-HUGE, TINY, FINE = "huge", "tiny", "fine"
+HUGE, TINY, WRONG, FINE = "huge", "tiny", "wrong", "fine"
 
 LARGEST, SMALLEST = 1e4, 1e-7
 """Norms beyond which a gradient is called huge or tiny: an ordinary one is far from both."""
@@ -79,6 +79,7 @@ class Pass(Watcher):
         self.gradients: dict[int, Array] = {}
         self.hops: dict[int, list[Hop]] = defaultdict(list)
         self._steps: dict[int, Step] = {}
+        self._changed: dict[int, bool] = {}
         self.obstacle = obstacle(loss, self.nodes)
         if self.obstacle is None:
             with silent(), watching(self):
@@ -102,6 +103,15 @@ class Pass(Watcher):
         """Keep what was sent, with where it came from."""
         self.hops[node.inputs[i].order].append(Hop(node, i, g, ruled, summed))
 
+    def oldest_changed(self, path: Sequence[Hop]) -> Tensor | None:
+        """The oldest result on a path that is not what its op makes of its inputs."""
+        for node in (hop.node for hop in reversed(path)):
+            if node.order not in self._changed:
+                self._changed[node.order] = was_changed(node)
+            if self._changed[node.order]:
+                return node
+        return None
+
     def step(self, node: Tensor) -> Step:
         """An op as a step of a path; most are on the paths of many leaves."""
         if node.order not in self._steps:
@@ -118,6 +128,14 @@ class Pass(Watcher):
             hops.append(hop)
             tensor = hop.node
         return hops[::-1]
+
+
+def was_changed(node: Tensor) -> bool:
+    """Whether the op would give another result for its inputs than it did."""
+    assert node.op is not None
+    result = node.op.forward(*unwrap(node.inputs), **node.params)
+    again = result[0] if node.op.joint is not None else result
+    return np.shape(again) != node.shape or not np.allclose(again, node.data, equal_nan=True)
 
 
 def trouble(loss: Tensor) -> str:
@@ -177,19 +195,16 @@ def inherited(hop: Hop) -> Blame | None:
         birth, culprit = found
         text = f"Already in the forward pass {birth.text}."
         if hidden:
-            text += (
-                f" What arrives at {called(node)} is 0 there, as where np.where or a mask chose "
-                "another value, but 0 × inf is NaN: mend the input before the op, not its result "
-                "after."
-            )
+            text += f" What arrives at {called(node)} {HIDDEN}."
         return Reason(birth.cause, text), culprit
     for i, lacking in held.items():
         x = node.inputs[i]
         if lacking.any() and not (isinstance(x, Tensor) and x.op):
             text = (
                 f"{called(node)} was given {non_finite(unwrap(x))} of {name_of(node, i)} "
-                f"{np.shape(x)}: its result hides that, its rule does not."
+                f"{np.shape(x)}, which its rule uses"
             )
+            text += "; its result hides it." if np.isfinite(node.data).all() else "."
             return Reason("in-the-data", text, "look at the data"), node
     return None
 
@@ -388,14 +403,6 @@ def but_for(share: float, g: Array) -> str:
     if share <= ROUNDING * np.finfo(g.dtype).eps:
         return "but for rounding: the loss hardly depends on it"
     return f"but for a share of {share:.1g}"
-
-
-def was_changed(node: Tensor) -> bool:
-    """Whether the op would give another result for its inputs than it did."""
-    assert node.op is not None
-    result = node.op.forward(*unwrap(node.inputs), **node.params)
-    again = result[0] if node.op.joint is not None else result
-    return np.shape(again) != node.shape or not np.allclose(again, node.data, equal_nan=True)
 
 
 BLAME = {

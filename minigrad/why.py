@@ -16,11 +16,11 @@ from minigrad.blame import (
     NOT_FINITE,
     PARTLY_ZERO,
     TINY,
+    WRONG,
     ZERO,
     Pass,
     Step,
     judged,
-    was_changed,
 )
 from minigrad.culprits import Reason, norm
 from minigrad.nn import Module
@@ -32,7 +32,8 @@ from minigrad.wording import argument, called, extremes
 class Explanation:
     """Why a tensor's gradient is what it is; printed, a few lines.
 
-    verdict: what it is: "none", "zero", "partly zero", "not finite", "huge", "tiny" or "fine".
+    verdict: what it is: "none", "zero", "partly zero", "not finite", "huge", "tiny", "wrong" or
+    "fine".
     cause: a code word for why, such as "dead-relu", "detached" or "born-forward"; "" when fine.
     culprit: the op that is to blame; None when there is none, or when it cannot be known.
     path: the ops from the loss to the tensor, through the culprit if it is on the way; the tensor
@@ -82,6 +83,7 @@ class Explanation:
             NOT_FINITE: f"the gradient is not finite: {extremes(self.gradient)}",
             HUGE: f"the gradient is huge: {numbers}",
             TINY: f"the gradient is tiny: {numbers}",
+            WRONG: f"the gradient is not that of what was computed: {numbers}",
             FINE: f"nothing is wrong with the gradient: {numbers}",
         }
         return told[self.verdict] + "."
@@ -228,9 +230,11 @@ def explained(tensor: Tensor, name: str, run: Pass) -> Explanation:
     path = run.path(tensor)
     verdict = judged(g)
     with silent():
-        reason, culprit = BLAME[verdict](tensor, path, run)
-        if culprit is not None and was_changed(culprit):
-            reason = changed_in_place(culprit)
+        culprit = run.oldest_changed(path)
+        if culprit is not None:
+            verdict, reason = WRONG, changed_in_place(culprit)
+        else:
+            reason, culprit = BLAME[verdict](tensor, path, run)
     steps = (*(run.step(hop.node) for hop in path), Step(name, "", norm(g)))
     if verdict == PARTLY_ZERO and not reason.cause:
         verdict = FINE  # a few zeros by chance

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import AnomalyError, Tensor, detect_anomaly, nn
+from minigrad.anomaly import Detector
 from minigrad.op import Op
 from minigrad.tensor import Watcher, mode, watching
 from minitransformer import Transformer, TransformerConfig
@@ -110,7 +111,7 @@ def test_the_rule_of_ones_own_op_is_printed_if_it_can_be(rule: Any, written: str
     spoilt = Op("spoilt", "spoilt", "demo", lambda x: x**3, (rule,))
     text = found(spoilt(leaf([1.0])).sum().backward)
     sent = "spoilt made inf at element (0,) of the gradient (1,) that it sends to x"
-    assert text.startswith(f"{sent}{written}; x (1,) is 1 to 1.")
+    assert text.startswith(f"{sent}{written}; x (1,) is 1 to 1; g (1,) is 1 to 1. ")
 
 
 def test_what_np_where_leaves_out_is_recognised():
@@ -286,6 +287,19 @@ def test_a_list_is_kept_as_it_was():
 def test_a_nan_in_a_list_was_there_before():
     text = found(lambda: leaf([1.0, 1.0]) * [np.nan, 1.0])
     assert "was given nan at element (0,) of b (2,), an input that was so before" in text
+
+
+def test_nothing_is_kept_of_a_graph_that_is_gone():
+    x = leaf([1.0, 2.0])
+    with detect_anomaly():
+        for _ in range(5):
+            loss = np.exp(x * x).sum()
+            loss.backward()
+        detector = mode.watcher
+        assert isinstance(detector, Detector)
+        assert list(detector.used) == [loss.order]
+        del loss
+        assert not detector.used and not detector.copies
 
 
 def test_what_was_recorded_before_the_block_is_checked_for_nan_alone():

@@ -8,7 +8,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor, explain_grad, nn
-from minigrad.blame import HUGE, NOT_FINITE, TINY
+from minigrad.blame import HUGE, NOT_FINITE, TINY, WRONG
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(8, 3)).astype(np.float32)
@@ -213,5 +213,22 @@ def test_a_result_that_was_changed_in_place_is_named():
     loss = (y * 2).sum()
     y.data[:] = 0
     found = explain_grad(x, loss)
-    assert (found.verdict, found.cause) == ("zero", "changed-in-place")
+    assert (found.verdict, found.cause) == (WRONG, "changed-in-place")
     assert "The result of exp is not what the op makes of its inputs" in found.reason
+
+
+def test_a_gradient_that_looks_fine_after_a_change_in_place_is_not_said_to_be():
+    x = leaf([1.0, 2.0])
+    y = x * x
+    loss = (y * y).sum()
+    y.data[0] = 9
+    found = explain_grad(x, loss)
+    assert (found.verdict, found.cause) == (WRONG, "changed-in-place")
+    assert "nothing is wrong" not in str(found)
+
+
+def test_an_infinity_that_the_result_shows_is_not_said_to_be_hidden():
+    x = leaf([1.0, 2.0])
+    found = explain_grad(x, (x * np.array([np.inf, 1.0])).sum())
+    assert found.cause == "in-the-data"
+    assert "was given inf at element (0,) of b (2,), which its rule uses." in found.reason
