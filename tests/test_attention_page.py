@@ -424,7 +424,7 @@ def test_any_array_of_weights_has_a_page_without_what_is_not_known(
     ready(browser, tmp_path / "page.html", "cell=2,3&off=")
     thumbnails = "[...document.querySelectorAll('.thumbnail')]"
     assert browser.run(f"return {thumbnails}.map(button => button.title)") == names
-    assert facts(browser) == {"query": "2 “2”", "key": "3 “3”", "weight": "0.333333343"}
+    assert facts(browser) == {"query": "2 “2”", "key": "3 “3”", "weight": "0.3333333333333333"}
     head, _, _, last, sums = table(browser, 0)
     assert head == ["key", "weight"]
     assert np.float32(last[1]) == np.float32(1 / 3)

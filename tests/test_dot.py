@@ -361,5 +361,7 @@ def test_a_picture_saves_itself_as_what_its_name_says(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
     picture.save(tmp_path / "a.gv")
     assert (tmp_path / "a.gv").read_text() == picture.source
+    with pytest.raises(ValueError, match=r"cannot draw \.jpg"):
+        picture.save(tmp_path / "a.jpg")
     with pytest.raises(RunError, match="no/a"):
         picture.save(tmp_path / "no" / "a.svg")

@@ -52,15 +52,17 @@ def test_the_policy_forbids_every_request(tmp_path: Path, chromium: Any) -> None
 
 
 @pytest.mark.usefixtures("bare")
-def test_packed_arrays_come_back_bit_for_bit(tmp_path: Path, browser: Any) -> None:
-    array = np.array([[1.5, np.pi, -0.0], [np.inf, -np.inf, np.nan]], np.float32)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_packed_arrays_come_back_bit_for_bit(dtype: Any, tmp_path: Path, browser: Any) -> None:
+    array = np.array([[1.5, np.pi, -0.0], [np.inf, -np.inf, np.nan]], dtype)
     data = {"text": "", "array": packed(array)}
     pages.page("bare", "t", "<p id='shown'></p>", data).save(tmp_path / "page.html")
     browser.open(tmp_path / "page.html")
     got = browser.run(
-        "const x = await unpacked(DATA.array); return [...new Uint32Array(x.buffer)];"
+        "const x = await unpacked(DATA.array);"
+        "return [x.BYTES_PER_ELEMENT, ...new Uint32Array(x.buffer)];"
     )
-    assert got == array.ravel().view(np.uint32).tolist()
+    assert got == [array.itemsize, *array.ravel().view(np.uint32).tolist()]
     assert data["array"]["shape"] == [2, 3]
 
 

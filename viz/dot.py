@@ -74,8 +74,8 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
     note = ""
 
     def save(self, filename: Any = None, directory: Any = None, **options: Any) -> str:
-        """Write the picture as `render` does; to a name without a picture's suffix, its source."""
-        if directory is None and Path(filename or "").suffix.lower() in FORMATS:
+        """Write the picture as `render` does; to a name without a suffix, or .gv, its source."""
+        if directory is None and Path(filename or "").suffix.lower() not in ("", ".gv"):
             render(self, filename)
             return str(filename)
         return str(super().save(filename, directory=directory, **options))

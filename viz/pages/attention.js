@@ -90,10 +90,12 @@ function rowOf(matrix, row, width) {
   return matrix.subarray(row * width, (row + 1) * width);
 }
 
-/** The nine digits that say which float32 number it is. */
-function exact(x) {
-  const small = x !== 0 && Math.abs(x) < 1e-4;
-  return (small ? x.toExponential(8) : String(Number(x.toPrecision(9)))).replaceAll("-", "−");
+/** The digits that say which number an array has at a place: for float32, nine of them. */
+function exact(values, at) {
+  const x = values[at];
+  const isSmall = x !== 0 && Math.abs(x) < 1e-4;
+  const digits = isSmall ? x.toExponential(8) : String(Number(x.toPrecision(9)));
+  return (values instanceof Float64Array ? String(x) : digits).replaceAll("-", "−");
 }
 
 /** A token as a reader is told of it: its place, counted from 1, and its text. */
@@ -367,7 +369,7 @@ function showFacts() {
   const layer = layers[state.layer];
   const { row, column } = pointed ?? state;
   const at = row * layer.columns + column;
-  const of = (name) => exact(ofHead(layer, name)[at]);
+  const of = (name) => exact(ofHead(layer, name), at);
   const facts = { query: spoken(layer.queries, row), key: spoken(layer.keys, column), weight: of("weights") };
   if (layer.scores) facts.score = of("scores");
   if (layer.mask) facts.mask = layer.mask[at] ? "may attend" : "hidden";

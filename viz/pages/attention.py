@@ -94,12 +94,12 @@ def by_name(weights: Any) -> dict[str, NDArray[Any]]:
     return {f"layer {number}": layer for number, layer in enumerate(layers, 1)}
 
 
-def real(weights: Any) -> NDArray[np.float32]:
-    """The weights as real numbers."""
+def real(weights: Any) -> NDArray[np.floating[Any]]:
+    """The weights as float32, or as float64 if they are."""
     array = np.asarray(unwrap(weights))
     if array.dtype.kind not in "bif":
         raise ValueError(f"attention: weights are real numbers, not {array.dtype}")
-    return array.astype(np.float32)
+    return array if array.dtype == np.float64 else array.astype(np.float32)
 
 
 def alone(

@@ -99,9 +99,9 @@ function largest(values) {
   return most;
 }
 
-/** The values of what `packed` in page.py made, as a Float32Array in C order. */
-async function unpacked({ data }) {
-  return new Float32Array(await inflated(data));
+/** The values of what `packed` in page.py made, in C order. */
+async function unpacked({ data, bytes }) {
+  return new (bytes === 8 ? Float64Array : Float32Array)(await inflated(data));
 }
 
 /** The bytes of what has been deflated and written as base64. */

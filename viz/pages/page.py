@@ -115,12 +115,17 @@ def plain(array: Any) -> Any:
 
 
 def packed(array: NDArray[Any]) -> dict[str, Any]:
-    """An array for `unpacked` in `page.js`: its shape, and its float32 bytes deflated, as base64.
+    """An array for `unpacked` in `page.js`: its shape, and its bytes deflated, as base64.
 
-    Float32 keeps what a model computed to the last bit; NaN and infinities come through too.
+    Float64 stays what it is, all else becomes float32: so what a model computed is kept to the last
+    bit; NaN and infinities come through too.
     """
-    little = np.asarray(array, "<f4", order="C")
-    return {"shape": list(little.shape), "data": deflated(little.tobytes())}
+    little = np.asarray(array, "<f8" if array.dtype == np.float64 else "<f4", order="C")
+    return {
+        "shape": list(little.shape),
+        "bytes": little.itemsize,
+        "data": deflated(little.tobytes()),
+    }
 
 
 def deflated(data: bytes) -> str:
