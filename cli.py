@@ -544,7 +544,7 @@ def check(what: tuple[str, ...], seed: int, diagnose: bool) -> None:
 
     Of all ops, of those named, or of your own function: minigrad check mine.py:f x=4x3.
 
-    Ends with exit code 1 when something is wrong, and with 2 when it cannot be told: where the
+    Ends with exit code 1 when something is wrong, and with 3 when it cannot be told: where the
     function has a kink or a pole, or is too rough for the differences.
     """
     if not all(word.isidentifier() for word in what):
@@ -565,7 +565,7 @@ def show_diagnoses(diagnoses: Iterable[Diagnosis], evidence: bool) -> None:
     for diagnosis in diagnoses:
         is_right = diagnosis.report.ok and not diagnosis.suspicions
         click.echo(diagnosis.report if is_right and not evidence else diagnosis)
-        codes.add(0 if is_right else 2 if diagnosis.excused else 1)
+        codes.add(0 if is_right else 3 if diagnosis.excused else 1)
     sys.exit(1 if 1 in codes else max(codes, default=0))
 
 

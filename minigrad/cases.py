@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import contributions, sum_to
-from minigrad.check import TOLERANCE, Weighted, element, sharpened, some_elements
+from minigrad.check import STEP, TOLERANCE, Weighted, element, slope_along, to_try
 from minigrad.evidence import Evidence
 from minigrad.op import Op
 from minigrad.tensor import Array, Tensor, unwrap
@@ -62,8 +62,11 @@ class Call:
     def of(cls, node: Tensor) -> Call:
         """The call that gave this tensor."""
         assert node.op is not None
+        # What has no finite element cannot be moved, so its gradient cannot be measured.
         places = [
-            i for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked and x.size
+            i
+            for i, x in enumerate(node.inputs)
+            if isinstance(x, Tensor) and x.tracked and np.isfinite(x.data).any()
         ]
         return cls(node.op, unwrap(node.inputs), node.params, tuple(places))
 
@@ -139,13 +142,15 @@ class Case(Evidence):
         def forward(*points: Any) -> list[Array]:
             return [np.where(alive, call.forward(*points), 0)]
 
+        function, points = Weighted(forward, [g]), call.points
+        directions = [rng.standard_normal(x.shape) for x in points]
         return cls(
-            function=Weighted(forward, [g]),
-            points=call.points,
+            function=function,
+            points=points,
             names=call.names,
-            directions=[rng.standard_normal(x.shape) for x in call.points],
+            directions=directions,
             rules=rules,
-            tried=some_elements(rules, seed=1),
+            tried=to_try(function, points, directions, rules, STEP, seed=1),
             call=call,
             g=g,
         )
@@ -154,14 +159,8 @@ class Case(Evidence):
     def looks_right(self) -> bool:
         """Whether the rule is right in one random direction: cheap, and enough to clear an op."""
 
-        def along(t: Any) -> list[Array]:
-            moved = [x + t * v for x, v in zip(self.points, self.direction, strict=True)]
-            return list(self.function.f(*moved))
-
-        here, whole = [np.zeros(())], [np.array(True)]
-        numbers = sharpened(Weighted(along, [self.g]), here, self.step, whole)
-        slope = sum(np.sum(g * v) for g, v in zip(self.rules, self.direction, strict=True))
-        return bool(numbers.errors([np.asarray(slope)])[0] <= TOLERANCE[numbers.method])
+        numbers = slope_along(self.function, self.points, self.direction, self.step)
+        return bool(numbers.errors([np.asarray(self.slope)])[0] <= TOLERANCE[numbers.method])
 
     def wrong(self, i: int) -> Array:
         """A mask of the elements of the point number `i` at which the rule is wrong."""

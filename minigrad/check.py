@@ -7,7 +7,9 @@ nothing, so it is exact to rounding (Squire and Trapp, "Using Complex Variables 
 Derivatives of Real Functions", SIAM Review 40, 1998).
 
 Each element takes a few calls of the function, so a check takes elements × size. Of large inputs
-only some elements are tried, chosen at random, and the report says how many.
+only some elements are tried, chosen at random, and the report says how many. All the others are
+moved at once; if the rules do not fit that, halving what is moved leads to an element at which they
+are wrong, and it is tried as well.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.backward import contributions
+from minigrad.culprits import norm
 from minigrad.op import Op
 from minigrad.tensor import NUMPY, Array, Tensor, Watcher, no_grad, unwrap, watching
 from minigrad.transforms import grad
@@ -156,7 +159,7 @@ class Numerical:
         for other, value, least, tried in zip(
             others, self.values, self.measurable, self.tried, strict=True
         ):
-            with np.errstate(invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore"):  # at elements that were not tried
                 error = np.abs(other - value) / np.maximum(np.abs(value), least)
             found.append(np.where(tried, np.where(np.isfinite(error), error, np.inf), 0))
         return found
@@ -230,6 +233,10 @@ class Problem:
         """The gradient as a function."""
         return grad(self.function, tuple(range(len(self.points))))
 
+    def tried(self, rules: Sequence[Array], step: float) -> list[Array]:
+        """Masks of the elements at which the rules are compared."""
+        return to_try(self.function, self.points, self.directions, rules, step, self.seed)
+
     def derivative(self) -> Problem:
         """The problem of order 2: the function is the gradient in the fixed random direction."""
         function = Weighted(self.pulled(), self.directions)
@@ -259,15 +266,18 @@ def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
     """The problem of the gradient of `f`; ValueError when it has none, or when `f` is random."""
     args = [unwrap(x) for x in listed(inputs)]
     floating = [i for i, x in enumerate(args) if is_floating(x)]
-    chosen = [i for i in floating if args[i].size]
+    chosen = [i for i in floating if np.isfinite(args[i]).any()]
     if not floating:
         raise ValueError("gradcheck: no input is a floating array, so there is no derivative")
     if not chosen:
-        raise ValueError("gradcheck: the floating inputs have no elements to differentiate by")
+        raise ValueError(
+            "gradcheck: the floating inputs have no finite elements to differentiate by"
+        )
     points = [np.array(args[i], np.float64) for i in chosen]
     called = names_of(f, listed(inputs))
     names = [called[i] for i in chosen]
-    remarks = [
+    remarks = [left_out(called[i], args[i]) for i in floating if not np.isfinite(args[i]).all()]
+    remarks += [
         f"{name} is {args[i].dtype}; it was checked in float64"
         for i, name in zip(chosen, names, strict=True)
         if args[i].dtype != np.float64
@@ -307,6 +317,14 @@ def is_floating(x: Any) -> bool:
     return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
 
 
+def left_out(name: str, x: Array) -> str:
+    """A warning that names the elements of `x` that are not finite."""
+    lost = np.argwhere(~np.isfinite(x)).tolist()
+    places = ", ".join(f"{name}{element(index)}" for index in lost[:3])
+    more = ", …" if len(lost) > 3 else ""
+    return f"{name} was not checked at {places}{more}, where it is not finite: nothing to measure"
+
+
 def names_of(f: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
     """What the inputs are called: by themselves, by the parameters of `f`, or "input 0"."""
     names = [f"input {i}" for i in range(len(inputs))]
@@ -324,20 +342,88 @@ def names_of(f: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
     ]
 
 
-def some_elements(rules: Sequence[Array], seed: int) -> list[Array]:
-    """Masks of the elements to try: all, or as many at random as the `EFFORT` allows.
+def some_elements(rules: Sequence[Array], points: Sequence[Array], seed: int) -> list[Array]:
+    """Masks of the elements to try: all that are finite, or as many at random as `EFFORT` allows.
 
     Also the first for which the rules give no number: that one is known to be remarkable.
     """
     rng = np.random.default_rng([seed, 2])
     most = max(FEWEST, int(EFFORT / sum(g.size for g in rules)))
     masks = []
-    for g in rules:
-        mask = (rng.permutation(g.size) < most).reshape(g.shape)
-        for index in np.argwhere(~np.isfinite(g))[:1]:
-            mask[(*index,)] = True
+    for g, x in zip(rules, points, strict=True):
+        mask, finite = np.zeros(x.shape, bool), np.isfinite(x)
+        mask.flat[rng.permutation(np.flatnonzero(finite))[:most]] = True
+        mask.flat[np.flatnonzero(finite & ~np.isfinite(g))[:1]] = True
         masks.append(mask)
     return masks
+
+
+def to_try(
+    function: Weighted,
+    points: Sequence[Array],
+    directions: Sequence[Array],
+    rules: Sequence[Array],
+    step: float,
+    seed: int,
+) -> list[Array]:
+    """Masks of the elements to try: `some_elements`, and one of the others if these look wrong.
+
+    They are moved all at once, then the half by which the rules are further off, until one is left.
+    """
+    masks = some_elements(rules, points, seed)
+    v, g, tried = (
+        np.concatenate([np.ravel(x) for x in arrays])
+        for arrays in (spread(directions, points), rules, masks)
+    )
+    places = np.flatnonzero(np.where(tried, 0, v))
+    if not places.size:
+        return masks
+
+    def shaped(flat: Array) -> list[Array]:
+        parts = np.split(flat, np.cumsum([x.size for x in points])[:-1])
+        return [part.reshape(x.shape) for part, x in zip(parts, points, strict=True)]
+
+    def along(places: Array) -> tuple[Numerical, Array]:
+        moved = np.zeros(v.shape)
+        moved[places] = v[places]
+        # By a fine step, as one of so many elements is often near a kink.
+        return slope_along(function, points, shaped(moved), step / 100), g[places] @ v[places]
+
+    numbers, rule = along(places)
+    if not TOLERANCE[numbers.method] < numbers.errors([rule])[0] < np.inf:
+        return masks
+    off = rule - numbers.values[0]
+    while places.size > 1:
+        half, rest = np.array_split(places, 2)
+        numbers, rule = along(half)
+        part = rule - numbers.values[0]
+        places, off = (half, part) if abs(part) > abs(off - part) else (rest, off - part)
+    found = shaped(np.isin(np.arange(v.size), places))
+    return [mask | one for mask, one in zip(masks, found, strict=True)]
+
+
+def spread(directions: Sequence[Array], points: Sequence[Array]) -> list[Array]:
+    """The directions so scaled that a step h moves no element by more than h · max(1, |x|).
+
+    Elements that are not finite are not moved.
+    """
+    largest = max(np.abs(v).max() for v in directions)
+    return [
+        np.where(np.isfinite(x), v / largest * np.maximum(1, np.abs(x)), 0)
+        for v, x in zip(directions, points, strict=True)
+    ]
+
+
+def slope_along(
+    function: Weighted, points: Sequence[Array], direction: Sequence[Array], step: float
+) -> Numerical:
+    """The derivative of the function as all points move at once in this direction."""
+
+    def moved(t: Any) -> Sequence[Any]:
+        return function.f(*[x + t * v for x, v in zip(points, direction, strict=True)])
+
+    line, here, whole = Weighted(moved, function.weights), [np.zeros(())], [np.array(True)]
+    return sharpened(line, here, step, whole)
 
 
 class LastRule(Watcher):
@@ -376,17 +462,17 @@ def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
         if last.node is None:
             raise
         raise ValueError(f"gradcheck: {last.blamed(error)}") from error
-    tried = some_elements(rules, problem.seed)
+    tried = problem.tried(rules, step)
     numbers = sharpened(problem.function, problem.points, step, tried)
     errors = numbers.errors(rules)
     remarks = [
         f"{name} was checked at {mask.sum():,} of its {mask.size:,} elements, chosen at random"
-        for name, mask in zip(problem.names, tried, strict=True)
-        if not mask.all()
+        for name, x, mask in zip(problem.names, problem.points, tried, strict=True)
+        if (mask < np.isfinite(x)).any()
     ]
     # At a pole all differences may be no numbers; the element to name is where the rule is none.
     ranks = [
-        np.where(mask & ~np.isfinite(g), np.inf, np.nan_to_num(error))
+        np.where(mask, np.where(np.isfinite(g), np.nan_to_num(error), np.inf), -1.0)
         for g, error, mask in zip(rules, errors, tried, strict=True)
     ]
     k = int(np.argmax([rank.max() for rank in ranks]))
@@ -420,8 +506,7 @@ def central_differences(
         point[index] = below = x - h
         difference = upper - function.terms(points)
         point[index] = x
-        with np.errstate(over="ignore"):  # an infinite size is left out below
-            sizes.append(float(np.linalg.norm(upper)))
+        sizes.append(norm(upper))
         return float(difference.sum() / (above - below))
 
     steps = [step * length for length in lengths]

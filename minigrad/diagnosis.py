@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.cases import EXCUSES, Call, Suspicion, place
-from minigrad.check import COMPLEX, STEP, Problem, Report, checked, some_elements
+from minigrad.check import COMPLEX, STEP, Problem, Report, checked
 from minigrad.evidence import Evidence, Kink, Sweep, Taylor
 from minigrad.mistakes import examined, excused
 from minigrad.tensor import Tensor, Watcher, watching
@@ -90,7 +90,7 @@ def diagnosed(problem: Problem, report: Report, step: float) -> Diagnosis:
             names=problem.names,
             directions=problem.directions,
             rules=rules,
-            tried=some_elements(rules, problem.seed),
+            tried=problem.tried(rules, step),
             step=step,
         )
         at = problem.inputs.index(report.input), report.index

@@ -25,6 +25,7 @@ from minigrad.check import (
     central_differences,
     element,
     sharpened,
+    spread,
 )
 from minigrad.tensor import Array
 
@@ -150,12 +151,14 @@ class Evidence:
 
     @cached_property
     def direction(self) -> list[Array]:
-        """The directions so scaled that a step h moves no element by more than h · max(1, |x|)."""
-        largest = max(np.abs(v).max() for v in self.directions)
-        return [
-            np.where(np.isfinite(x), v / largest * np.maximum(1, np.abs(x)), 0)
-            for v, x in zip(self.directions, self.points, strict=True)
-        ]
+        """The directions, spread over the points."""
+        return spread(self.directions, self.points)
+
+    @cached_property
+    def slope(self) -> float:
+        """What the rules give for the derivative in the direction, where it moves an element."""
+        pairs = zip(self.rules, self.direction, strict=True)
+        return sum(float(np.sum(g * v, where=v != 0)) for g, v in pairs)
 
     def line(self, direction: Sequence[Array]) -> Line:
         """f along the line through the points; not a number where it has no value."""
@@ -218,8 +221,8 @@ class Evidence:
 
     @cached_property
     def sound(self) -> list[Array]:
-        """Masks of the elements tried that may have a derivative: finite ones without a kink."""
-        masks = [tried & np.isfinite(x) for tried, x in zip(self.tried, self.points, strict=True)]
+        """Masks of the elements tried that may have a derivative: those without a kink."""
+        masks = [tried.copy() for tried in self.tried]
         for kink in self.kinks:
             masks[kink.point][kink.index] = False
         return masks
@@ -266,11 +269,11 @@ class Evidence:
     def taylor(self) -> Taylor:
         """The Taylor remainders in the direction."""
         at = self.line(self.direction)
-        slope = sum(float(np.sum(g * v)) for g, v in zip(self.rules, self.direction, strict=True))
-        moved = sum(float(np.sum(abs(g * x))) for g, x in zip(self.rules, self.points, strict=True))
+        pairs = zip(self.rules, self.points, strict=True)
+        moved = sum(float(np.sum(abs(g * x), where=np.isfinite(x))) for g, x in pairs)
 
         def remainder(h: float) -> float:
-            return max(abs((at(t) - self.here).sum() - t * slope) for t in (h, -h))
+            return max(abs((at(t) - self.here).sum() - t * self.slope) for t in (h, -h))
 
         found = np.array([remainder(h) for h in STEPS])
         eps = float(np.finfo(float).eps)
@@ -290,8 +293,8 @@ class Evidence:
         """The elements by which f has a kink, here or within a step · max(1, |x|) from here."""
         return [
             kink
-            for k, point in enumerate(self.points)
-            for index in np.argwhere(np.isfinite(point) & self.tried[k])
+            for k, tried in enumerate(self.tried)
+            for index in np.argwhere(tried)
             if (kink := self.kink(k, tuple(map(int, index))))
         ]
 

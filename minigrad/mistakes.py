@@ -31,11 +31,7 @@ def examined(call: Call, recorded: bool) -> list[Suspicion]:
     if found or case.looks_right:
         return found
     wrong = [i for i in range(len(case.points)) if case.wrong(i).any()]
-    found = excused(case, call.op.name) or [explained(case, i) for i in wrong]
-    if not found and not all(tried.all() for tried in case.tried):
-        text = "wrong somewhere, as moving all elements at once shows, but not at those tried alone"
-        found = [case.suspicion("unknown", text)]
-    return found
+    return excused(case, call.op.name) or [explained(case, i) for i in wrong]
 
 
 def same(a: list[Array], b: list[Array]) -> bool:

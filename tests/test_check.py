@@ -297,9 +297,10 @@ def test_of_a_large_input_some_elements_are_tried_and_the_report_says_how_many(
 
 def test_the_number_of_elements_tried_keeps_a_check_to_seconds() -> None:
     for size, tried in ((4000, 4000), (40_000, 500), (1_000_000, 100)):
-        (mask,) = some_elements([np.zeros(size)], 0)
+        (mask,) = some_elements([np.zeros(size)], [np.zeros(size)], 0)
         assert mask.sum() == tried
-    (one,), (other,) = (some_elements([np.zeros(40_000)], seed) for seed in (0, 1))
+    x = np.zeros(40_000)
+    (one,), (other,) = (some_elements([x], [x], seed) for seed in (0, 1))
     assert not np.array_equal(one, other)
 
 
@@ -311,6 +312,44 @@ def test_an_element_for_which_a_rule_gives_no_number_is_never_left_out() -> None
     assert (report.ok, report.index) == (False, (12_345,))
     assert np.isfinite(report.numerical)
     assert "only at x[12345] (1 of 401 elements tried)" in str(report)
+
+
+def test_only_an_element_that_was_tried_is_named_with_its_numbers() -> None:
+    x = np.random.default_rng(0).standard_normal((200, 200))
+    for f in (np.sum, lambda x: np.sum(np.max(x, axis=1))):
+        report = gradcheck(f, x)
+        (tried,) = some_elements([x], [x], 0)
+        assert tried[report.index]
+        assert not tried[0, 0]
+        assert report.numerical == pytest.approx(report.rule)
+    assert gradcheck(np.sum, x).numerical == 1
+
+
+def test_numbers_whose_squares_are_infinite_are_measured() -> None:
+    for x in ([700.0, 1.0], [-700.0, 1.0], [1.0, 2.0]):
+        assert gradcheck(lambda x: np.sum(np.exp(x)), np.array(x)).error < 1e-12
+
+
+def test_elements_that_are_not_finite_are_left_out_with_a_warning() -> None:
+    c, m = np.array([1.0, 2.0, 3.0]), np.array([0.0, -np.inf, 0.0])
+
+    def f(x: Tensor, m: Tensor) -> Tensor:
+        return np.sum((x + m).softmax() * c)
+
+    report = gradcheck(f, [POINTS[0], m])
+    remark = "m was not checked at m[1], where it is not finite: nothing to measure"
+    assert report.warnings == (remark,)
+    assert report.name != "m" or report.index != (1,)
+    assert gradcheck(f, [POINTS[0], m], 2).warnings == (remark,)
+    many = np.array([np.inf, -np.inf, np.inf, -np.inf, 0.5])
+    assert "at x[0], x[1], x[2], …, where" in gradcheck(np.tanh, many).warnings[0]
+    wrong = report_on(an_op(np.tanh, lambda g, y, x: g * (1 - y)), many)
+    assert (wrong.ok, wrong.index) == (False, (4,))
+
+
+def test_an_input_without_a_finite_element_is_not_differentiated_by() -> None:
+    report = gradcheck(lambda x, m: np.sum(x * np.exp(m)), [POINTS, np.array([-np.inf])])
+    assert (report.name, len(report.warnings)) == ("x", 1)
 
 
 def test_the_inputs_are_left_as_they_were() -> None:
@@ -325,7 +364,8 @@ def test_the_inputs_are_left_as_they_were() -> None:
     ("inputs", "order", "message"),
     [
         ([np.arange(3), 2.0], 1, "no input is a floating array"),
-        ([np.zeros((0, 3)), 2], 1, "the floating inputs have no elements"),
+        ([np.zeros((0, 3)), 2], 1, "the floating inputs have no finite elements"),
+        ([np.array([np.inf, np.nan])], 1, "the floating inputs have no finite elements"),
         ([POINTS], 3, "order is 1 or 2, not 3"),
     ],
 )

@@ -254,7 +254,7 @@ def test_the_inputs_of_a_function_are_passed_by_their_names() -> None:
     assert " passes: " in succeeds("check", "mine.py:scaled", "factor=3", "x=3")
     assert " passes: " in succeeds("check", "mine.py:scaled", "factor=3", "x=3", "mean=1.5")
     assert " passes: " in succeeds("check", "mine.py:summed", "a=2", "b=3")  # those have no names
-    assert " passes: " in succeeds("check", "mine.py:doubled", "any=2")
+    assert " passes: " in succeeds("check", "mine.py:doubled", "x=2")
     assert "mine.py:right takes x, w, not x: missing a required argument: 'w'" in fails(
         "check", "mine.py:right", "x=2"
     )
@@ -274,7 +274,7 @@ def test_right_gradients_are_not_called_wrong_where_numbers_happen_to_be_round()
 def test_what_cannot_be_measured_is_told_from_what_is_wrong() -> None:
     for expression, numbers in (("relu(x)", "x=[0.0, 1.0]"), ("1/x", "x=[1.0, 0.0]")):
         said = run("check", expression, numbers)
-        assert said.exit_code == 2
+        assert said.exit_code == 3
         assert "cannot be measured here" in said.stdout
 
 

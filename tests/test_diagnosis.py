@@ -485,9 +485,9 @@ def test_a_wrong_rule_of_a_large_input_is_explained_by_the_elements_that_were_tr
     everywhere = diagnose(square(lambda g, y, x: 4 * g * x), x)
     assert "2 times what it should be at every element" in the_only_suspicion(everywhere).text
     half = diagnose(square(lambda g, y, x: 2 * g * x * np.where(x < 0, 3, 1)), x)
-    tried = some_elements([x], seed=1)[0]
+    tried = some_elements([x], [x], seed=1)[0]
     assert (
-        f"only where x < 0 ({(tried & (x < 0)).sum()} of {tried.sum()} elements tried)"
+        f"only where x < 0 ({1 + (tried & (x < 0)).sum()} of {1 + tried.sum()} elements tried)"
         in the_only_suspicion(half).text
     )
     turned = diagnose(an_op(lambda x: np.maximum(x, 0), lambda g, y, x: g * (x < 0)), x)
@@ -496,14 +496,31 @@ def test_a_wrong_rule_of_a_large_input_is_explained_by_the_elements_that_were_tr
 
 def test_an_op_that_is_wrong_at_an_untried_element_is_blamed_all_the_same() -> None:
     x = np.random.default_rng(0).standard_normal(6000)
-    ((in_check,), (in_case,)) = (some_elements([x], seed) for seed in (0, 1))
+    ((in_check,), (in_case,)) = (some_elements([x], [x], seed) for seed in (0, 1))
     only = np.flatnonzero(in_check & ~in_case)[0]
     op = square(lambda g, y, x: 2 * g * x * np.where(np.arange(x.size) == only, 3, 1))
     diagnosis = diagnose(op, x)
     assert diagnosis.report.index == (only,)
     suspicion = the_only_suspicion(diagnosis)
-    assert (suspicion.kind, suspicion.op) == ("unknown", "trial")
-    assert "moving all elements at once" in suspicion.text
+    assert (suspicion.kind, suspicion.op) == ("factor", "trial")
+    assert f"3 times what it should be only at x[{only}]" in suspicion.text
+
+
+@pytest.mark.parametrize("around", [lambda y: y, np.sum, lambda y: np.mean(np.abs(y))])
+def test_one_wrong_element_is_found_among_many_that_are_not_tried(around: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((200, 200))
+    (in_check,) = some_elements([x], [x], 0)
+    assert not in_check[66, 28]
+    right = np.ones(x.shape)
+    right[66, 28] = 0
+    op = square(lambda g, y, x: 2 * g * x * right)
+    report = gradcheck(lambda x: around(op(x)), x, raise_exception=False)
+    assert (report.ok, report.index, report.rule) == (False, (66, 28), 0)
+    assert report.warnings == ("x was checked at 501 of its 40,000 elements, chosen at random",)
+    assert report.diagnosis is not None
+    found = {s.op: s for s in report.diagnosis.suspicions}["trial"]
+    assert (found.kind, found.input) == ("missing", "x")
+    assert "0 only at x[66, 28] (1 of 501 elements tried)" in found.text
 
 
 def test_a_factor_is_found_where_the_square_of_the_gradient_is_no_number() -> None:
@@ -637,6 +654,17 @@ def test_infinite_scores_of_a_mask_are_nobodys_mistake() -> None:
         return wrong(np.where(mask, x, -np.inf).softmax())
 
     assert the_only_suspicion(diagnose(f, A)).op == "trial"
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_evidence_is_no_worse_for_an_infinite_input(order: int) -> None:
+    def f(x: Tensor, m: Tensor, lost: Tensor) -> Tensor:
+        return np.sum((x + m).softmax() * np.tanh(x) + np.tanh(lost))
+
+    infinite = [np.array([0.0, -np.inf, 0.0]), np.array([np.inf])]
+    diagnosis = diagnose(f, [POINTS[0], *infinite], order)
+    assert (diagnosis.report.ok, diagnosis.suspicions) == (True, ())
+    assert diagnosis.taylor.slope == pytest.approx(2, abs=0.05)
 
 
 def test_a_rule_that_cannot_be_tried_by_itself_is_told() -> None:

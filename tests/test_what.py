@@ -9,7 +9,7 @@ import pytest
 
 from minigrad import Tensor, Value
 from viz.examples import EXAMPLES
-from viz.what import computation
+from viz.what import computation, function
 
 FILE = """
 import helper
@@ -30,6 +30,9 @@ def nothing():
 
 def product(x, *, w):
     return x @ w
+
+def ordered(x, y=2.0, z=3.0, /, *, w=0.0):
+    return x * 100 + y * 10 + z + w
 
 def leave():
     raise SystemExit(0)
@@ -65,6 +68,29 @@ def test_a_function_is_given_its_inputs_by_their_names(file: Path) -> None:
         computation(f"{file}:product", ["x=4x3", "y=2"])
     with pytest.raises(ValueError, match=r"loss takes no inputs, not x: "):
         computation(f"{file}:loss", ["x=4x3"])
+
+
+def test_parameters_before_a_slash_are_found_by_their_names_too(file: Path) -> None:
+    for words, expected in (
+        (["x=1.0"], 123.0),
+        (["y=7.0", "x=1.0"], 173.0),
+        (["z=5.0", "x=1.0"], 125.0),
+        (["w=0.5", "z=5.0", "y=7.0", "x=1.0"], 175.5),
+    ):
+        result, _ = computation(f"{file}:ordered", words)
+        assert isinstance(result, Tensor) and result.item() == expected
+        f, inputs = function(f"{file}:ordered", words)
+        assert f(*inputs).item() == expected
+    with pytest.raises(ValueError, match=r"ordered takes x, y, z, w, not y: missing .* 'x'$"):
+        computation(f"{file}:ordered", ["y=7.0"])
+
+
+def test_a_file_alone_is_told_what_is_missing_wherever_it_is_given(file: Path) -> None:
+    for words in ([], ["x=3"]):
+        with pytest.raises(ValueError, match=r"name a function of the file too, as in .*mine\.py:"):
+            computation(str(file), words)
+        with pytest.raises(ValueError, match=r"name a function of the file too, as in .*mine\.py:"):
+            function(str(file), words)
 
 
 def test_a_file_may_hold_dataclasses_and_be_called_as_a_module_of_python(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -30,11 +30,8 @@ def computation(
     expression, these two on `inputs` such as "x=4x3", random by `seed`. ValueError when it is none
     of these, or when it fails.
     """
-    file, is_function, _ = what.rpartition(":")
-    if is_function and file.endswith(".py"):
+    if is_function(what):
         return of_function(what, read_inputs(inputs, seed)), {}
-    if what.endswith(".py") and os.path.isfile(what):
-        raise ValueError(f"name a function of the file too, as in {what}:loss")
     is_path = os.path.exists(what) or (not inputs and PATH.fullmatch(what))
     if what not in EXAMPLES and not is_path:
         return evaluate(what, read_inputs(inputs, seed)), {}
@@ -53,6 +50,13 @@ def computation(
 
 PATH = re.compile(r"[\w.~-]*(/[\w.~-]*)*")
 """What looks like a name or a path; an expression without inputs has at least a bracket."""
+
+
+def is_function(what: str) -> bool:
+    """Whether this is FILE.py:FUNCTION; ValueError for a file without its function."""
+    if what.endswith(".py") and os.path.isfile(what):
+        raise ValueError(f"name a function of the file too, as in {what}:loss")
+    return what.rpartition(":")[0].endswith(".py")
 
 
 def of_function(what: str, inputs: dict[str, Any]) -> Tensor | Value:
@@ -112,11 +116,11 @@ def function(
     Random ones are not rounded: rounded numbers are often 0 or equal, where there may be a kink.
     ValueError when it is neither, without inputs, or where their names are not the function's.
     """
-    inputs = read_inputs(words, seed, decimals=None)
+    in_file, inputs = is_function(what), read_inputs(words, seed, decimals=None)
     if not inputs:
         raise ValueError(f"give the inputs of {what!r}, as in x=4x3")
-    file, is_function, name = what.rpartition(":")
-    if is_function and file.endswith(".py"):
+    if in_file:
+        file, _, name = what.rpartition(":")
         return by_name(what, function_of(Path(file), name), list(inputs)), list(inputs.values())
     evaluate(what, inputs)  # what is wrong with it is best said at once
     return lambda *args: evaluate(what, dict(zip(inputs, args, strict=True))), list(inputs.values())
@@ -129,16 +133,30 @@ def by_name(what: str, f: Callable[..., Any], names: Sequence[str]) -> Callable[
     """
     if isinstance(inspect.unwrap(f), Op):  # it names what is unknown or missing itself
         return lambda *args: f(**dict(zip(names, args, strict=True)))
-    signature = inspect.signature(f)
-    if any(p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for p in signature.parameters.values()):
+    parameters = inspect.signature(f).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return f  # its inputs have no names to be passed by
+    # In this signature the parameters before a "/" have names too; `bind` puts them in their order.
+    signature = inspect.Signature([
+        p.replace(kind=max(p.kind, p.POSITIONAL_OR_KEYWORD)) for p in parameters
+    ])  # fmt: skip
+
+    def bound(args: Iterable[Any]) -> inspect.BoundArguments:
+        found = signature.bind(**dict(zip(names, args, strict=True)))
+        found.apply_defaults()  # no gap may be left among those that go by position
+        return found
+
+    def called(*args: Any) -> Any:
+        found = bound(args)
+        return f(*found.args, **found.kwargs)
+
     try:
-        signature.bind(**dict.fromkeys(names))
+        bound(names)
     except TypeError as error:
         takes = ", ".join(signature.parameters) or "no inputs"
         given = ", ".join(names) or "none"
         raise ValueError(f"{what} takes {takes}, not {given}: {error}") from None
-    return lambda *args: f(**dict(zip(names, args, strict=True)))
+    return called
 
 
 def place(error: BaseException, file: Path) -> str:
