@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from io import TextIOWrapper
 from pathlib import Path
 from shlex import quote
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import click
@@ -523,16 +524,21 @@ def print_gradients(rows: Sequence[Explanation]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(header_style="bold")
-    table.add_column("tensor", overflow="fold")
-    for name in ("shape", "norm", "zeros", "verdict", "cause"):
-        table.add_column(name, no_wrap=True)
+    console = Console(highlight=False, markup=False)
+    header = ("tensor", "shape", "norm", "zeros", "verdict", "cause")
+    facts = []
     for row in rows:
         shape = "×".join(map(str, row.shape)) or "scalar"
         norm = "" if row.gradient is None else f"{row.size:.2e}"
         zeros = f"{row.zeros:.0%}" if row.zeros > 0 else ""
-        table.add_row(row.name, shape, norm, zeros, row.verdict, row.cause)
-    Console(highlight=False, markup=False).print(table)
+        facts.append((shape, norm, zeros, row.verdict, row.cause))
+    taken = sum(max(map(len, column)) for column in zip(header[1:], *facts, strict=True))
+    room = max(16, console.width - taken - 3 * len(header) - 1)
+    table = Table(*header, header_style="bold")
+    for row, fact in zip(rows, facts, strict=True):
+        lines = wrap(row.name.replace(".", ". "), room)  # a long name is broken behind its dots
+        table.add_row("\n".join(line.replace(". ", ".") for line in lines), *fact)
+    console.print(table)
 
 
 @main.command()
