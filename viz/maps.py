@@ -25,7 +25,9 @@ from viz.plots import (
 
 if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import SubFigure
+
+    from viz.drawing import Drawing
 
 Weights = NDArray[np.floating[Any]]  # (H, T, S)
 
@@ -70,7 +72,7 @@ def draw_attention(
     target_tokens: Sequence[str],
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
-) -> Figure:
+) -> Drawing:
     """A panel per head and a row per layer, for each kind of attention in the model.
 
     `maps` takes a layer's path, such as "decoder.layers.0.cross_attention", to its weights
@@ -89,7 +91,8 @@ def draw_attention(
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
-    from matplotlib.figure import Figure
+
+    from viz.drawing import Drawing
 
     tokens = {
         "source": [_readable(token) for token in source_tokens],
@@ -118,7 +121,7 @@ def draw_attention(
         for layers in groups.values()
     ]
 
-    figure = Figure(figsize=(width, sum(heights)))
+    figure = Drawing(figsize=(width, sum(heights)))
     write_title(figure, lines, left, _MARGIN)
     bands = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights, hspace=0)[:, 0]
     colour_map = LinearSegmentedColormap.from_list("weights", _COLOURS)

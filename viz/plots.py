@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from viz.drawing import Drawing
+
 Point = tuple[float, float]  # (step, value)
 
 # Okabe and Ito's colours, told apart by colour-blind readers too, and three greys.
@@ -120,7 +122,7 @@ def draw_curve(
     records: Sequence[Mapping[str, float]],
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
-) -> Figure:
+) -> Drawing:
     """A run's learning curve: the loss, and below it the accuracy wherever it was measured.
 
     `records` are the lines of a run's `metrics.jsonl`: each has "step" and "loss"; those of an
@@ -134,8 +136,9 @@ def draw_curve(
     >>> [axes.get_title(loc="left") for axes in figure.axes]
     ['Loss']
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    from viz.drawing import Drawing
 
     loss = _points(records, "loss")
     if not loss:
@@ -160,7 +163,7 @@ def draw_curve(
         "hspace": gap / _PANEL,
     }
 
-    figure = Figure(figsize=(width, height))
+    figure = Drawing(figsize=(width, height))
     write_title(figure, lines, left, 0.12)
     column = figure.subplots(panels, sharex=True, squeeze=False, gridspec_kw=placement)[:, 0]
     for axes in column:
