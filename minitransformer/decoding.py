@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,15 @@ class Decoding:
 
     With the cache each step computes its own position only; without it, all positions again.
     The results are the same. `max_length` is the number of tokens asked for, or that of the
-    model's positions where that is less.
+    model's positions where that is less. ValueError for fewer than 0 tokens, and for logits of
+    which none is a finite number, or one NaN: a spoilt model would answer nothing, or anything.
     """
 
     def __init__(
         self, model: Transformer, source: Any, max_length: int, copies: int = 1, cache: bool = True
     ) -> None:
+        if max_length < 0:
+            raise ValueError(f"max_length must be at least 0, not {max_length}")
         self.model = model
         source = np.asarray(source)
         self.memory: Any = np.repeat(model.encode(source), copies, axis=0)
@@ -42,6 +46,10 @@ class Decoding:
             position = tokens.shape[1] - 1
             logits = model.decode_next(tokens[:, -1], position, memory, mask, self.caches).data
         logits[:, [PAD, BOS]] = -np.inf  # no answer contains them, whatever the model says
+        highest = logits.max(axis=-1)
+        if not np.isfinite(highest).all():
+            spoilt = highest[~np.isfinite(highest)][0]
+            raise ValueError(f"the model's highest logit is {spoilt}: its weights are spoilt")
         return logits
 
     def select(self, rows: Array) -> None:
@@ -142,35 +150,52 @@ def beam_search(
 ) -> list[list[int]]:
     """The best of the sequences found by keeping the `beam_size` best beginnings at each step.
 
-    Sequences are compared by log-probability / ((5 + length) / 6)^length_penalty: Wu et al.,
-    "Google's Neural Machine Translation System" (2016), section 7; the paper takes 4 and 0.6.
+    Sequences are compared by log-probability / ((5 + length) / 6)^length_penalty, the length with
+    its EOS: Wu et al., "Google's Neural Machine Translation System" (2016), section 7; the paper
+    takes 4 and 0.6. Every beginning may end at every step; whatever has ended is kept, so nothing
+    is returned that scores below it. One beam is greedy decoding, which ends where EOS comes first.
     """
     if beam_size < 1:
         raise ValueError(f"beam_size must be at least 1, not {beam_size}")
+    if not isfinite(length_penalty):
+        raise ValueError(f"length_penalty must be a finite number, not {length_penalty}")
+    if beam_size == 1:
+        return greedy(model, source, max_length, cache)
     with no_grad(), evaluating(model):
         batch, beams = len(source), beam_size
         decoding = Decoding(model, source, max_length, copies=beams, cache=cache)
         tokens = np.full((batch * beams, 1), BOS)
-        finished = np.zeros((batch, beams), bool)
-        lengths = np.zeros((batch, beams))
-        scores = np.full((batch, beams), -np.inf)
+        scores = np.full((batch, beams), -np.inf)  # of the beginnings, the best first
         scores[:, 0] = 0  # all beams begin alike: let the first one branch
-        while tokens.shape[1] <= decoding.max_length and not finished.all():
-            log_p = log_probabilities(decoding.logits(tokens)).reshape(batch, beams, -1)
-            log_p[finished] = -np.inf
-            log_p[finished, PAD] = 0  # a finished sequence goes on as it is
-            totals = scores[..., None] + log_p  # (B, beams, V)
-            grown = lengths + ~finished
-            ranks = totals / penalty(grown, length_penalty)[..., None]
-            best = np.argsort(-ranks.reshape(batch, -1), axis=-1, kind="stable")[:, :beams]
-            beam, token = np.divmod(best, log_p.shape[-1])  # (B, beams) each
-            scores = np.take_along_axis(totals.reshape(batch, -1), best, axis=-1)
-            lengths = np.take_along_axis(grown, beam, axis=-1)
-            finished = np.take_along_axis(finished, beam, axis=-1) | (token == EOS)
+        answers: list[list[int]] = [[] for _ in range(batch)]
+        ranks = np.full(batch, -np.inf)  # of the answers, the best that have ended so far
+
+        def offer(ended: Array) -> None:
+            """Take the beginnings whose ranks, (B, beams), are above those of the answers."""
+            for row in np.flatnonzero(ended.max(axis=1, initial=-np.inf) > ranks):
+                beam = ended[row].argmax()
+                ranks[row] = ended[row, beam]
+                answers[row] = tokens[row * beams + beam, 1:].tolist()
+
+        for length in range(1, decoding.max_length + 1):
+            log_p = log_probabilities(decoding.logits(tokens))
+            vocab = log_p.shape[-1]
+            totals = scores[..., None] + log_p.reshape(batch, beams, vocab)
+            offer(totals[..., EOS] / penalty(length, length_penalty))
+            totals[..., EOS] = -np.inf
+            totals = totals.reshape(batch, beams * vocab)
+            best = np.argsort(-totals, axis=-1, kind="stable")[:, :beams]
+            beam, token = np.divmod(best, vocab)  # (B, beams) each
+            scores = np.take_along_axis(totals, best, axis=-1)
             rows = (beam + np.arange(batch)[:, None] * beams).ravel()
             tokens = np.concatenate([tokens[rows], token.reshape(-1, 1)], axis=1)
+            # Log-probabilities only fall, and the penalty is largest at one end of what is left.
+            ends = penalty(np.array([[length], [decoding.max_length]]), length_penalty)
+            if ((scores[:, 0] / ends).max(axis=0) <= ranks).all():
+                return answers
             decoding.select(rows)
-    return [until_eos(row) for row in tokens[::beams, 1:].tolist()]  # ranked best first
+        offer(scores / penalty(decoding.max_length, length_penalty))  # those cut off there
+    return answers
 
 
 def log_probabilities(logits: Array) -> Array:
@@ -180,6 +205,6 @@ def log_probabilities(logits: Array) -> Array:
     return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
-def penalty(lengths: Array, alpha: float) -> Array:
+def penalty(length: Any, alpha: float) -> Any:
     """((5 + length) / 6)^alpha."""
-    return ((5 + lengths) / 6) ** alpha
+    return ((5 + length) / 6) ** alpha

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minigrad import Tensor, nn
 from minitransformer import Transformer, TransformerConfig, beam_search, greedy, sample
 from minitransformer.data import BOS, EOS, PAD
 from minitransformer.decoding import generate, log_probabilities, penalty, probabilities
@@ -134,6 +135,135 @@ def test_a_beam_as_wide_as_everything_finds_the_best(seed: int, length_penalty: 
     best = max(everything, key=rank)
     found = beam_search(model, source, 3, beam_size=40, length_penalty=length_penalty)
     assert found == [[token for token in best if token != EOS]]
+
+
+class Tables(nn.Module):
+    """A model that looks the next token's probabilities up: `table(row, tokens so far)` → (V,).
+
+    `row` is the first token of a source; decode without the cache.
+    """
+
+    config = TransformerConfig(V, V, d_model=2, num_heads=1, max_length=50)
+
+    def __init__(self, table: Callable[[int, tuple[int, ...]], np.ndarray]) -> None:
+        self.table = table
+
+    def encode(self, source: Any) -> np.ndarray:
+        return np.asarray(source)
+
+    def decode(self, tokens: np.ndarray, memory: np.ndarray, mask: Any) -> Tensor:
+        p = [
+            self.table(int(row[0]), tuple(sequence[1:]))
+            for row, sequence in zip(memory, tokens.tolist(), strict=True)
+        ]
+        with np.errstate(divide="ignore"):
+            return Tensor(np.log(np.array(p, float).reshape(-1, 1, V)))
+
+
+def step_table(*steps: dict[int, float]) -> Tables:
+    """Tables that depend on the step alone, the last for all that follow."""
+    rows = np.array([[step.get(token, 0) for token in range(V)] for step in steps])
+    return Tables(lambda row, so_far: rows[min(len(so_far), len(rows) - 1)])
+
+
+def random_tables(seed: int, by_step: bool = False) -> Tables:
+    """Small whole numbers as odds of each token, so that some tie and some are impossible."""
+    known: dict[Any, np.ndarray] = {}
+
+    def table(row: int, so_far: tuple[int, ...]) -> np.ndarray:
+        key = (row, len(so_far)) if by_step else (row, *so_far)
+        if key not in known:
+            odds = np.random.default_rng((seed, *key)).integers(0, 4, V)
+            odds[[PAD, BOS, 6, 7, 8]] = 0
+            odds[EOS if odds.sum() == 0 else 3] += 1
+            known[key] = odds / odds.sum()
+        return known[key]
+
+    return Tables(table)
+
+
+def rank(model: Tables, row: int, sequence: list[int], alpha: float) -> float:
+    """What beam search compares, of an answer with its EOS."""
+    with np.errstate(divide="ignore"):
+        score = sum(
+            float(np.log(model.table(row, tuple(sequence[:i]))[token]))
+            for i, token in enumerate(sequence)
+        )
+    return score / float(penalty(len(sequence), alpha))
+
+
+def whole(answer: list[int], max_length: int) -> list[int]:
+    return [*answer, EOS][:max_length]
+
+
+ROWS = np.array([[4], [5], [6]])
+alphas = st.sampled_from([-1.0, 0.0, 0.6, 1.0, 3.0])
+
+
+def test_a_finished_answer_is_not_lost_to_a_worse_one() -> None:
+    model = step_table(
+        {2: 0.3, 4: 0.6, 5: 0.1}, {5: 0.5, 6: 0.5}, {2: 0.2, 4: 0.2, 5: 0.2, 6: 0.2, 7: 0.2}
+    )
+    assert beam_search(model, [[4]], 6, beam_size=2, cache=False) == [[]]  # type: ignore[arg-type]
+
+
+@few
+@given(st.integers(0, 2**32), alphas, st.integers(0, 4))
+def test_enough_beams_search_everything_there_is(seed: int, alpha: float, longest: int) -> None:
+    model: Any = random_tables(seed)
+    everything = all_sequences([3, 4, 5], longest)
+    answers = beam_search(model, ROWS, longest, 3**longest + 1, alpha, cache=False)
+    for (row,), answer in zip(ROWS, answers, strict=True):
+        best = max(rank(model, row, sequence, alpha) for sequence in everything)
+        assert rank(model, row, whole(answer, longest), alpha) == pytest.approx(best)
+
+
+@few
+@given(st.integers(0, 2**32), alphas)
+def test_as_many_beams_as_tokens_find_the_best_of_what_depends_on_the_step_alone(
+    seed: int, alpha: float
+) -> None:
+    model: Any = random_tables(seed, by_step=True)
+    everything = all_sequences([3, 4, 5], 4)
+    for (row,), answer in zip(ROWS, beam_search(model, ROWS, 4, V, alpha, False), strict=True):
+        best = max(rank(model, row, sequence, alpha) for sequence in everything)
+        assert rank(model, row, whole(answer, 4), alpha) == pytest.approx(best)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), alphas, st.integers(2, 4), st.integers(1, 7))
+def test_nothing_is_returned_that_scores_below_what_had_ended(
+    seed: int, alpha: float, beams: int, longest: int
+) -> None:
+    """Beam search written a second time, without an early end: no pool, no batch, no bound."""
+    model: Any = random_tables(seed)
+    answers = beam_search(model, ROWS, longest, beams, alpha, cache=False)
+    for (row,), answer in zip(ROWS, answers, strict=True):
+        ended: list[list[int]] = []
+        kept: list[list[int]] = [[]]
+        for _ in range(longest):
+            ended += [[*sequence, EOS] for sequence in kept]
+            grown = [[*sequence, token] for sequence in kept for token in (3, 4, 5)]
+            kept = sorted(grown, key=lambda x: -rank(model, row, x, 0.0))[:beams]
+        found = rank(model, row, whole(answer, longest), alpha)
+        least = max(rank(model, row, sequence, alpha) for sequence in [*ended, *kept])
+        assert found >= least - 1e-9
+
+
+@methods
+def test_no_tokens_are_an_answer_too(method: Callable[..., Answers]) -> None:
+    assert method(a_model(), SOURCE, 0) == [[]] * 4
+    with pytest.raises(ValueError, match="max_length must be at least 0, not -1"):
+        method(a_model(), SOURCE, -1)
+
+
+@methods
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
+def test_a_spoilt_model_does_not_answer(method: Callable[..., Answers], spoilt: float) -> None:
+    model = a_model()
+    model.projection.bias.data[:] = spoilt
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="its weights are spoilt"):
+        method(model, SOURCE, 3)
 
 
 @few
@@ -387,3 +517,5 @@ def test_choices_out_of_range_are_named(choices: dict[str, Any], message: str) -
 def test_at_least_one_beam_is_needed() -> None:
     with pytest.raises(ValueError, match="beam_size must be at least 1, not 0"):
         beam_search(a_model(), SOURCE, 12, beam_size=0)
+    with pytest.raises(ValueError, match="length_penalty must be a finite number, not nan"):
+        beam_search(a_model(), SOURCE, 12, length_penalty=np.nan)
