@@ -23,7 +23,6 @@ from minitransformer.config import TrainingConfig
 
 if TYPE_CHECKING:
     from minigrad.diagnosis import Diagnosis
-    from minigrad.scalar import Value
     from minigrad.why import Explanation
     from minitransformer.prediction import Predictor
     from minitransformer.runs import Run
@@ -379,7 +378,6 @@ def graph(
     out: Path,
     opened: tuple[str, ...],
     element: str | None,
-    grads: bool,
     against: str | None,
     **options: Any,
 ) -> None:
@@ -396,11 +394,6 @@ def graph(
     if element is not None:
         given["element"] = index(element)
     other = None if against is None else computation(against, words, seed)[0]
-    if grads:
-        given["grads"] = True
-        run_backward(result)
-        if other is not None:
-            run_backward(other)
     chosen = given if {"zoom", "depth"} & given.keys() else usual | given
     if other is None:
         picture = drawn(result, **chosen)
@@ -409,17 +402,6 @@ def graph(
         picture = compare(result, other, titles, **chosen)
     render(picture, out)
     click.echo(f"{out}{f'  ({picture.note})' if picture.note else ''}")
-
-
-def run_backward(result: Tensor | Value) -> None:
-    """Fill the gradients of a result and of all behind it; a result of several numbers sends 1s."""
-    from viz.graphs import retain_grads
-
-    if isinstance(result, Tensor):
-        retain_grads(result)
-        result.backward(np.ones(result.shape), retain_graph=True)
-    else:
-        result.backward()
 
 
 def index(text: str) -> tuple[int, ...]:

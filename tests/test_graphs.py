@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, Value, nn
-from viz.cards import counted, numbers
+from viz.cards import counted, numbers, short
 from viz.graphs import build, retain_grads
 from viz.nodes import Edge, Graph, Node, Row
+from viz.trace import FREED
 
 
 def leaf(name: str, *shape: int, trained: bool = False) -> Tensor:
@@ -442,15 +443,62 @@ def test_values_are_shown_on_request() -> None:
     assert all(node.value is None and node.grad is None for node in build(w * w).nodes)
 
 
-def test_no_gradient_yet_is_not_a_gradient_of_zero() -> None:
+def test_gradients_are_those_of_what_is_drawn_and_a_constant_has_none() -> None:
     w, x = leaf("w", trained=True), leaf("x")
     result = (w * x) * 0.0
+    picture = build(result, grads=True)
+    assert [node.grad for node in picture.nodes] == [(("0",),), None, (("0",),), (("1",),)]
+    assert w.grad is None and not picture.note
+    w.grad = np.array([7.0])  # of an earlier loss
+    assert build(result, grads=True).nodes == picture.nodes
+
+
+def test_gradients_of_several_elements_and_of_several_results_are_those_of_their_sum() -> None:
+    w = leaf("w", 2, trained=True)
+    picture = build(w * 3, grads=True)
+    assert picture.nodes[0].grad == (("3", "3"),)
+    assert picture.note == "the gradients are those of the sum of all elements"
+    h = w * 3
+    picture = build([h, h.sum()], grads=True)
+    assert [node.grad for node in picture.nodes] == [(("6", "6"),), (("2", "2"),), (("1",),)]
+
+
+def test_gradients_that_were_all_kept_are_drawn_as_they_are() -> None:
+    w = leaf("w", 2, trained=True)
+    result = (w * 3).sum()
     retain_grads(result)
-    before = build(result, grads=True)
-    assert [node.grad for node in before.nodes] == [(), None, (), ()]
     result.backward(retain_graph=True)
-    after = build(result, grads=True)
-    assert [node.grad for node in after.nodes] == [(("0",),), None, (("0",),), (("1",),)]
+    result.backward(retain_graph=True)
+    assert [node.grad for node in build(result, grads=True).nodes] == [
+        (("6", "6"),), (("2", "2"),), (("2",),),
+    ]  # fmt: skip
+
+
+def test_gradients_of_values_are_found_without_backward() -> None:
+    a, b = Value(2.0), Value(-3.0)
+    loss = (a * b + a).tanh() * a
+    before = build(loss, grads=True)
+    assert a.grad == 0.0
+    loss.backward()
+    assert before == build(loss) == build(loss, grads=True)
+    assert before.nodes[0].grad == ((short(a.grad),),)
+
+
+def test_a_picture_after_backward_says_exactly_what_to_call_instead() -> None:
+    def loss() -> Tensor:
+        return (leaf("w", 2, trained=True) * 3).sum()
+
+    freed = loss()
+    freed.backward()
+    picture = build(freed, grads=True)
+    assert picture.note == FREED
+    for call in ("viz.graph(loss, grads=True)", "loss.backward(retain_graph=True)"):
+        assert call in picture.note
+    kept = loss()
+    kept.backward(retain_graph=True)
+    for result in (loss(), kept):
+        picture = build(result, grads=True)
+        assert (picture.note, picture.nodes[0].grad) == ("", (("3", "3"),))
 
 
 def test_rows_carry_the_numbers_of_a_modules_parameters() -> None:

@@ -88,7 +88,8 @@ class Cards:
     def _grad(self, x: Tensor) -> Table | None:
         if not self.grads or not x.requires_grad:
             return None
-        return () if x.grad is None else numbers(x.grad)
+        g = self.trace.gradients.get(x.order)
+        return () if g is None else numbers(g)
 
     def _op_node(self, step: Tensor, op: Op) -> Node:
         asked = self.values or self.grads

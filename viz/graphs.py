@@ -25,7 +25,7 @@ from viz.cost import with_costs
 from viz.folding import Folding
 from viz.nodes import Graph, Node, Path, prefixes
 from viz.scalars import Scalars, check_element
-from viz.trace import Trace, ancestors
+from viz.trace import Gradients, Trace, ancestors
 from viz.zoom import Zoom
 
 Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
@@ -59,10 +59,11 @@ def build(
     depth: module calls nested deeper than this become one card each; left out, it is the largest
     that shows at most `limit` nodes. limit: the most nodes to show, the newest ones (150; with a
     `depth` or `open`, 1,000); of more scalars than that (1,000) there is no graph. values, grads:
-    with the numbers where they are few, otherwise with what they are like; `retain_grads` lets
-    inner nodes have gradients. parameters: module cards list theirs. names: what to call leaves and
-    Values that have no name of their own, such as `locals()`. costs: with the FLOPs and bytes of
-    each node, forward and backward, by the convention of `viz/cost.py`.
+    with the numbers where they are few, otherwise with what they are like. The gradients are those
+    of the result by each node, found without `backward()` and changing no `.grad`; where all nodes
+    have one in `.grad` (see `retain_grads`), they are those. parameters: module cards list theirs.
+    names: what to call leaves and Values that have no name of their own, such as `locals()`. costs:
+    with the FLOPs and bytes of each node, forward and backward, by the convention of `viz/cost.py`.
 
     TypeError for a result that is no Tensor or Value; ValueError for an unknown zoom or name to
     open, an element that there is not, too many scalars, a negative depth, an empty limit, and for
@@ -95,7 +96,7 @@ def build(
     if roots and all(isinstance(root, Value) for root in roots):
         if costs or zoomed.opened or element is not None:
             raise ValueError("graph: costs, open and element are for Tensors, not for Values")
-        return graph_of_values(roots, given, few)
+        return graph_of_values(roots, given, few, grads)
     if not roots or not all(isinstance(root, Tensor) for root in roots):
         kinds = ", ".join(sorted({type(root).__name__ for root in roots})) or "nothing"
         raise TypeError(f"graph: a Tensor or a Value, or a list of either, is drawn, not {kinds}")
@@ -105,7 +106,8 @@ def build(
             check_element(tuple(chosen), root.shape)
     asked_for = depth is not None or zoom == "scalar" or bool(zoomed.opened)
     most = MOST if limit is None and asked_for else few
-    trace = Trace(roots, given, zoomed, fold_named=not (values or grads))
+    gradients = Gradients(roots) if grads else None
+    trace = Trace(roots, given, zoomed, not (values or grads), gradients)
     scalars = Scalars(trace, chosen, most)
     folding = Folding(trace, depth, few, scalars.shown)
     graph = graph_of_tensors(folding, scalars, Cards(trace, values, grads, parameters), most)
@@ -113,7 +115,8 @@ def build(
 
 
 def retain_grads(result: Tensor) -> None:
-    """Ask `backward()` to fill `grad` of every tensor behind `result`, so that it can be drawn."""
+    """Ask `backward()` to fill `grad` of every tensor behind `result`, to be drawn in the place of
+    what `result` alone sends: what several backward passes have added up, say."""
     for tensor in behind(result):
         if tensor.op is not None:
             tensor.retain_grad()
@@ -157,7 +160,7 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int
         else:
             older += trace.count_ops(unit)
 
-    notes = trace.notes() + scalars.notes()
+    notes = scalars.notes() or trace.notes()
     if folded and folding.is_reduced:
         notes.append(
             f"showing {len(kept):,} nodes at depth {folding.depth}; {folded:,} ops are folded into "
@@ -176,11 +179,16 @@ def relabelled(node: Node, key: Any, labels: Mapping[Path, str]) -> Node:
     return replace(node, path=tuple(labels.get(path, path[-1]) for path in prefixes(node.path)))
 
 
-def graph_of_values(roots: Sequence[Value], given: Mapping[int, str], limit: int) -> Graph:
+def graph_of_values(
+    roots: Sequence[Value], given: Mapping[int, str], limit: int, grads: bool
+) -> Graph:
     """The graph of single numbers: each card has the operation, the number and its gradient."""
     values = ancestors(roots, lambda value: [x for x, _ in value.inputs])
     results = {id(root) for root in roots}
-    has_grads = any(value.grad for value in values)  # a Value cannot tell 0 from none yet
+    gradients = {value._place: value.grad for value in values}
+    has_grads = any(gradients.values())  # a Value cannot tell 0 from none yet
+    if grads and not has_grads:
+        gradients = gradients_of_values(values, roots)
     last_use: dict[int, int] = {}
     for now, value in enumerate(values):
         last_use[value._place] = now
@@ -204,10 +212,21 @@ def graph_of_values(roots: Sequence[Value], given: Mapping[int, str], limit: int
             family,
             op if name else "",
             value=((short(value.data),),),
-            grad=((short(value.grad),),) if has_grads else (),
+            grad=((short(gradients[value._place]),),) if has_grads or grads else (),
             tensors=(value._place,),
         )
         drafts.append(Draft(value._place, node, [x._place for x, _ in value.inputs]))
     older = sum(bool(value._op) for value in values if value._place not in kept)
     missing = older_ops(older) if len(kept) < len(values) else ""
     return assemble(drafts, {place: place for place in last_use}, missing, [])
+
+
+def gradients_of_values(values: Sequence[Value], roots: Sequence[Value]) -> dict[int, float]:
+    """The gradients that `backward()` would bring to these Values, oldest first, by place."""
+    found = dict.fromkeys((value._place for value in values), 0.0)
+    for root in roots:
+        found[root._place] += 1.0
+    for value in reversed(values):
+        for x, slope in value.inputs:
+            found[x._place] += found[value._place] * slope
+    return found

@@ -130,17 +130,18 @@ class Scalars:
 
         What the rest of the computation sends here starts it: the ops outside, by their rules.
         """
+        known = self.trace.gradients
         seeds: list[tuple[Value, float]] = []
         if self.element is not None:
             seeds = [(value, 1.0) for value in self._results]
         else:
             for step in self.steps:
-                if step.order in self.trace.roots and step.grad is not None:
-                    seeds += self._seeds(step, step.grad)
+                if step.order in self.trace.roots and step.order in known:
+                    seeds += self._seeds(step, known[step.order])
             for user in self._outside:
-                if user.grad is not None and not is_freed(user):
+                if user.order in known and not is_freed(user):
                     with np.errstate(all="ignore"):
-                        sent = contributions(user, user.grad, create_graph=False)
+                        sent = contributions(user, known[user.order], create_graph=False)
                     for i, gx in sent:
                         x = user.inputs[i]
                         seeds += self._seeds(self.trace.result(x), sum_to(gx, x.shape))
@@ -160,7 +161,8 @@ class Scalars:
         is_leaf = tensor is not None and tensor.order in self.leaves
         if self.element is not None or (self.complete and not is_leaf):
             return value.grad
-        return None if tensor is None or tensor.grad is None else float(tensor.grad[index])
+        g = None if tensor is None else self.trace.gradients.get(tensor.order)
+        return None if g is None else float(g[index])
 
     @cached_property
     def complete(self) -> bool:
@@ -170,7 +172,7 @@ class Scalars:
             for user in self._outside
             if any(x.order in self.arrays for x in self.trace.tensors(user))
         ]
-        return all(step.grad is not None for step in [*self.steps, *near])
+        return all(step.order in self.trace.gradients for step in [*self.steps, *near])
 
     def standing_for(self, order: int) -> list[Value | int]:
         """The Values drawn in the place of a tensor, or the order itself of any other tensor."""

@@ -20,7 +20,7 @@ from minigrad.tensor import Array, Scope, Tensor, Watcher, behind, outward, watc
 from viz.cards import display_name, index_text, operation_text, param_text, short
 from viz.graphs import READABLE, build
 from viz.nodes import Graph, Path
-from viz.trace import Naming, ancestors, is_transposed, tensors_in
+from viz.trace import Naming, ancestors, is_freed, is_transposed, tensors_in
 
 
 class Sent(NamedTuple):
@@ -88,7 +88,8 @@ def items_behind(result: Tensor | Value, names: Mapping[str, Any] | None = None)
     """The Items behind a result.
 
     names: what to call leaves and Values without a name of their own, such as `locals()`.
-    TypeError for a result that is no Tensor or Value; RuntimeError where no gradient is required.
+    TypeError for a result that is no Tensor or Value; RuntimeError where no gradient is required,
+    or where an earlier `backward()` has freed the graph.
     """
     given = {id(x): name for name, x in (names or {}).items()}
     if isinstance(result, Value):
@@ -99,6 +100,11 @@ def items_behind(result: Tensor | Value, names: Mapping[str, Any] | None = None)
         raise RuntimeError(
             "explain: this tensor does not require a gradient; no input had requires_grad=True, "
             "or it was computed under no_grad()"
+        )
+    elif any(is_freed(x) for x in behind(result)):
+        raise RuntimeError(
+            "explain: backward() has freed the graph: call viz.explain(loss) before it (it walks "
+            "back by itself), or loss.backward(retain_graph=True)"
         )
     else:
         found = items_of_tensors(result, Naming(given))
@@ -167,8 +173,7 @@ def walk(items: Items, notice: Callable[[Sent], None]) -> None:
     """Take the backward pass from the newest Item, and tell `notice` of each contribution.
 
     It leaves every `.grad` as it is, and keeps no array for longer than the engine itself does. A
-    result of several elements gets a gradient of ones, as if their sum were taken. RuntimeError
-    where the graph has been freed.
+    result of several elements gets a gradient of ones, as if their sum were taken.
 
     >>> x = Tensor([3.0], requires_grad=True, name="x")
     >>> walk(items_behind(x * x), lambda sent: print(sent.summed, sent.total))

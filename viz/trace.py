@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrad.backward import propagate
+from minigrad.backward import propagate, seed
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Scope, Tensor, Watcher, mode, outward, recording, watching
+from minigrad.tensor import Array, Scope, Tensor, Watcher, mode, outward, recording, watching
 from viz.nodes import Path
 from viz.zoom import Place, Zoom, check_scalars, unknown
 
@@ -47,6 +47,41 @@ def unnoticed() -> Iterator[None]:
         yield
 
 
+class Gradients(Watcher):
+    """What a picture shows as the gradients of some results: `known`, by a tensor's order.
+
+    Those that `backward()` has left in `.grad`, where it was asked to keep all of them. Otherwise a
+    pass of its own finds those of the results, starting from ones, and changes nothing. Where that
+    cannot be, `obstacle` says why, and what is in `.grad` is all there is.
+    """
+
+    def __init__(self, roots: Sequence[Tensor]) -> None:
+        tracked = [x for x in ancestors(roots, tensors_in) if x.tracked]
+        self.known: dict[int, Array] = {x.order: x.grad for x in tracked if x.grad is not None}
+        self.obstacle = ""
+        self.is_of_sum = False
+        if len(self.known) < len(tracked):
+            kept, self.known = self.known, {}
+            try:
+                for root in roots:
+                    self._pass(root)
+                self.is_of_sum = sum(root.size for root in roots) > 1
+            except RuntimeError as error:
+                self.known, self.obstacle = kept, str(error)
+
+    def _pass(self, root: Tensor) -> None:
+        if root.tracked:
+            with watching(self), np.errstate(all="ignore"):  # a NaN is shown, not warned of
+                sent = propagate(root, seed(root, np.ones(root.shape)))
+            for x, g in sent:
+                if x.op is None:
+                    self.arrived(x, g)
+
+    def arrived(self, node: Tensor, g: Any) -> None:
+        """Keep the gradient, added to that of another result."""
+        self.known[node.order] = self.known[node.order] + g if node.order in self.known else g
+
+
 class Definition:
     """An op's definition, standing where a module would: the scope of the smaller ops it records.
 
@@ -56,8 +91,11 @@ class Definition:
     def __init__(self, step: Tensor, op: Op) -> None:
         self.step, self.op = step, op
 
-    def run(self) -> list[Tensor]:
-        """The smaller ops that compute the same, oldest first, on the inputs of the op itself."""
+    def run(self, gradients: dict[int, Array]) -> list[Tensor]:
+        """The smaller ops that compute the same, oldest first, on the inputs of the op itself.
+
+        If the op's gradient is among these, theirs are added.
+        """
         assert self.op.definition is not None
         inputs = tensors_in(self.step)
         untracked = [x for x in inputs if not x.tracked and x.dtype.kind == "f"]
@@ -73,15 +111,13 @@ class Definition:
                 x.tracked = False
         parts = ancestors([result], tensors_in, stop=inputs)
         result.name = self.step.name
-        if self.step.grad is not None:  # then the smaller ops have theirs too
+        if self.step.order in gradients:
             inside = {part.order for part in parts}
             for part in parts:
                 part.keeps_grad = part.op is not None
             with unnoticed():
-                sent = propagate(result, self.step.grad, stop=inputs)
-            for part, g in sent:
-                if part.order in inside:
-                    part.grad = g
+                sent = propagate(result, gradients[self.step.order], stop=inputs)
+            gradients |= {part.order: g for part, g in sent if part.order in inside}
         return parts
 
     def name_of(self, x: Any) -> str | None:
@@ -172,9 +208,16 @@ class Trace:
     """
 
     def __init__(
-        self, roots: Sequence[Tensor], given: Mapping[int, str], zoom: Zoom, fold_named: bool
+        self,
+        roots: Sequence[Tensor],
+        given: Mapping[int, str],
+        zoom: Zoom,
+        fold_named: bool,
+        gradients: Gradients | None = None,
     ) -> None:
         self.naming, self.zoom = Naming(given), zoom
+        self._passed = gradients
+        self.gradients: dict[int, Array] = {} if gradients is None else gradients.known
         self._opened: dict[int, Tensor] = {}  # an op's result -> the result of its definition
         tensors = self._at_zoom(ancestors(roots, tensors_in))
         self.steps = [x for x in tensors if x.op is not None]
@@ -262,7 +305,7 @@ class Trace:
         wanted = self.zoom.everywhere or self._is_named(step, op) or self.is_scalar(step)
         if not wanted and not self._hidden:
             return [step]
-        own = Definition(step, op).run()
+        own = Definition(step, op).run(self.gradients)
         parts = [part for x in own for part in self._parts(x)]
         found = len(parts) > len(own) or any(map(self.is_scalar, parts))
         lost = np.isfinite(own[-1].data).sum() < np.isfinite(step.data).sum()
@@ -350,8 +393,18 @@ class Trace:
                 return ["nothing is computed: this is what a computation starts from"]
             return ["nothing is recorded: no input requires a gradient, or it was under no_grad()"]
         if self._freed:
-            return ["backward() has freed the graph; backward(retain_graph=True) keeps it to draw"]
+            return [FREED]
+        if self._passed is not None and self._passed.obstacle:
+            return [self._passed.obstacle]
+        if self._passed is not None and self._passed.is_of_sum:
+            return ["the gradients are those of the sum of all elements"]
         return []
+
+
+FREED = (
+    "backward() has freed the graph: draw it before, as viz.graph(loss, grads=True), which finds "
+    "the gradients itself, or call loss.backward(retain_graph=True)"
+)
 
 
 def is_freed(tensor: Tensor) -> bool:
