@@ -9,10 +9,10 @@ from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 
-from minigrad.backward import contributions
 from minigrad.births import Births, born_backward, silent
+from minigrad.stale import held, matters, same
 from minigrad.tensor import Array, Tensor, Watcher, unwrap, watching
-from minigrad.wording import argument, called, non_finite
+from minigrad.wording import called, non_finite
 
 
 class AnomalyError(RuntimeError):
@@ -59,7 +59,7 @@ class Detector(Watcher):
             back = self.going_back
             rule = f"in the rule of {called(back)}: " if back is not None else ""
             raise AnomalyError(rule + birth.text)
-        self.used[result.order] = [self.copied(array) for _, array in held(result)]
+        self.used[result.order] = [self.copied(unwrap(x)) for _, x in held(result)]
         finalize(result, self.used.pop, result.order)
 
     def copied(self, array: Array) -> Array:
@@ -73,7 +73,8 @@ class Detector(Watcher):
         """Look whether the arrays are what they were, and the incoming gradient finite."""
         self.going_back, g = node, unwrap(g)
         used = self.used.get(node.order, [])
-        for (name, array), before in zip(held(node), used, strict=False):
+        for (name, x), before in zip(held(node), used, strict=False):
+            array = unwrap(x)
             if not same(before, array) and matters(node, g, array, before):
                 raise AnomalyError(
                     f"{name} {before.shape} was changed in place after {called(node)} had used it, "
@@ -91,44 +92,3 @@ class Detector(Watcher):
         self.going_back = None
         if not np.isfinite(unwrap(summed)).all():
             raise AnomalyError(born_backward(node, i, unwrap(g), unwrap(ruled), unwrap(summed)))
-
-
-def held(node: Tensor) -> list[tuple[str, Array]]:
-    """The arrays that the rule of an op may look at, and what they are called."""
-    assert node.op is not None
-    found = []
-    for i, x in enumerate(node.inputs):
-        made = isinstance(x, Tensor) and (x.name or (x.op and f"the result of {x.op.name}"))
-        found.append((made or argument(node, i), unwrap(x)))
-    found += [(f"the result of {node.op.name}", node.data)]
-    found += [(f"what {node.op.name} saved", x) for x in node.saved]
-    for name, param in node.params.items():
-        parts = param if isinstance(param, tuple | list) else [param]
-        found += [(f"{name} of {node.op.name}", x) for x in parts]
-    return [(name, x) for name, x in found if isinstance(x, np.ndarray)]
-
-
-def same(a: Array, b: Array) -> bool:
-    """Whether these are the same numbers, NaN too."""
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    return bool((a == b).all()) or (a.dtype.kind == "f" and np.array_equal(a, b, equal_nan=True))
-
-
-def matters(node: Tensor, g: Array, array: Array, before: Array) -> bool:
-    """Whether the op's rules give something else for the array than for what it was before."""
-    if array.shape != before.shape:
-        return True
-
-    def restored(x: Any) -> Any:
-        if isinstance(x, tuple | list):
-            return type(x)(map(restored, x))
-        if isinstance(x, Tensor):
-            return Tensor.wrap(restored(x.data)).requires_grad_(x.tracked)
-        return before if x is array else x
-
-    inputs, saved = restored(node.inputs), restored(node.saved)
-    params = {name: restored(x) for name, x in node.params.items()}
-    then = Tensor.wrap(restored(node.data), node.op, inputs, params, saved)
-    sent = [dict(contributions(x, g, create_graph=False)) for x in (then, node)]
-    return any(not same(sent[0][i], sent[1][i]) for i in sent[0])

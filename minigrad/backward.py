@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import changes
 from minigrad.tensor import Array, Tensor, mode, recording
 
 
@@ -38,7 +39,7 @@ def propagate(
     what is older than all of them is left alone, as it cannot depend on them. With `create_graph`
     the gradients are Tensors whose own computation has been recorded. Without `retain_graph` each
     node lets go of its inputs as soon as it has been used. RuntimeError when a node has already
-    done so.
+    done so, or when what its rules need has changed since it was recorded.
     """
     ends = {tensor.order for tensor in stop}
     oldest = min(ends, default=0)
@@ -47,6 +48,7 @@ def propagate(
     newest = [-root.order]  # a heap of negated orders
     finished: list[tuple[Tensor, Any]] = []
     watcher = mode.watcher
+    last_change = changes.newest
 
     while newest:
         order = -heappop(newest)
@@ -67,12 +69,17 @@ def propagate(
             )
         if watcher is not None:
             watcher.arrived(node, g)
+        if order < last_change:
+            from minigrad.stale import refuse_stale
+
+            refuse_stale(node, g, create_graph)
         for i, ruled in contributions(node, g, create_graph):
             x, gx = inputs[i], ruled
-            if gx.shape != x.data.shape:
-                gx = sum_to(gx, x.data.shape)
-            if gx.dtype != x.data.dtype:
-                gx = gx.astype(x.data.dtype)
+            data = x._data
+            if gx.shape != data.shape:
+                gx = sum_to(gx, data.shape)
+            if gx.dtype != data.dtype:
+                gx = gx.astype(data.dtype)
             if watcher is not None:
                 watcher.sent(node, i, g, ruled, gx)
             at = x.order
@@ -98,8 +105,8 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[int, A
             return expanded(node, g)
         y, arguments = node, inputs
     else:
-        y = node.data
-        arguments = tuple([x.data if isinstance(x, Tensor) else x for x in inputs])
+        y = node._data
+        arguments = tuple([x._data if isinstance(x, Tensor) else x for x in inputs])
         if op.joint is not None:
             gradients = op.joint(g, y, node.saved, *arguments, **params)
             return [
@@ -140,7 +147,8 @@ def backward(root: Tensor, gradient: Any = None, retain_graph: bool = False) -> 
 
     gradient: the incoming gradient, of root's shape; it may be left out for a single element
     (ValueError otherwise). The graph is freed as it is used unless `retain_graph` is true.
-    RuntimeError when there is no graph, or when it has been freed.
+    RuntimeError when there is no graph, when it has been freed, or when numbers that it needs have
+    been changed since, as by an optimizer's step.
     """
     if not root.requires_grad:
         raise RuntimeError(

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.changes import note_write
 from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
 from minigrad.tensor import Array, Scope, Tensor, mode, outward, unwrap
 
@@ -132,7 +133,7 @@ class Module:
         for _, module in self.named_modules():
             for name, x in module.members():
                 if isinstance(x, Tensor):
-                    x.data = x.data.astype(dtype)
+                    x._replace(x.data.astype(dtype), "Module.astype()")
                     x.grad = None
                 elif isinstance(x, np.ndarray) and x.dtype.kind == "f":
                     setattr(module, name, x.astype(dtype))
@@ -163,6 +164,7 @@ class Module:
         fitting = [(x, given[name].astype(x.dtype)) for name, x in own.items() if name in given]
         for x, values in fitting:
             x[...] = values
+            note_write(x, "load_state_dict()")
 
     def describe(self) -> str:
         """What stands beside the class name in `repr`, such as "64 → 128"."""

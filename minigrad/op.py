@@ -112,7 +112,7 @@ class Op:
         any_tensor = tracked = False
         for i, x in enumerate(args):
             if isinstance(x, Tensor):
-                arrays.append(x.data)
+                arrays.append(x._data)
                 any_tensor = True
                 if x.tracked:
                     tracked = True
@@ -198,7 +198,7 @@ class Op:
             if isinstance(x, Tensor):
                 if x.requires_grad:
                     raise TypeError(f"{self.name}: no gradient flows to {key}; pass {key}.data")
-                params[key] = x.data
+                params[key] = x._data
         return args[:arity], params
 
     def _explained(self, error: Exception, arrays: list[Any]) -> Exception:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.changes import note_write
 from minigrad.tensor import Array, Tensor
 
 PIECE = 1 << 15
@@ -47,7 +48,7 @@ class Optimizer:
         self.scratch = np.empty(PIECE, self.values.dtype)
         start = 0
         for p in self.parameters:
-            p.data = self.values[start : start + p.size].reshape(p.shape)
+            p._data = self.values[start : start + p.size].reshape(p.shape)  # the same numbers
             start += p.size
         self.state = {name: np.zeros_like(self.values) for name in self.moments}
 
@@ -71,6 +72,7 @@ class Optimizer:
             value = self.values[part]
             moments = [self.state[name][part] for name in self.moments]
             self.update(value, self.gradients[part], *moments, self.scratch[: value.size])
+        note_write(self.values, f"{type(self).__name__}.step()")
 
     def update(self, value: Array, gradient: Array, *state: Array) -> None:
         """Change one piece of the values in place; `state` is the moments, then a scratch array."""

@@ -9,7 +9,6 @@ topological order (see `backward.py`).
 
 from __future__ import annotations
 
-import itertools
 import operator
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from minigrad.changes import Change, change, count, note_write
 
 if TYPE_CHECKING:
     from minigrad.op import Op
@@ -29,8 +30,6 @@ TABLE: dict[str, Op] = {}
 
 NUMPY: dict[Callable[..., Any], Op] = {}
 """The NumPy functions that have a row, and the op that differentiates each."""
-
-count = itertools.count()
 
 
 class Scope(NamedTuple):
@@ -133,7 +132,7 @@ def compared(function: Callable[[Any, Any], Array]) -> Callable[[Tensor, Any], A
     """A comparison: has no derivative, so it gives a plain boolean array."""
 
     def call(self: Tensor, other: Any) -> Array:
-        return function(self.data, unwrap(other))
+        return function(self._data, unwrap(other))
 
     return call
 
@@ -153,7 +152,7 @@ def behind(root: Tensor) -> list[Tensor]:
 def unwrap(x: Any) -> Any:
     """The array inside a Tensor; anything else as it is, tuples and lists element by element."""
     if isinstance(x, Tensor):
-        return x.data
+        return x._data
     if type(x) in (tuple, list):
         return type(x)(unwrap(item) for item in x)
     return x
@@ -167,8 +166,10 @@ class Tensor:
     the same shape and dtype; it needs a floating dtype (TypeError otherwise). Data that holds
     Tensors whose gradient would be lost is a TypeError too. `name` is for pictures only.
 
-    Ops keep their inputs, not copies of them: what is changed in place before `backward()` changes
-    the gradient.
+    Ops keep their inputs, not copies of them. Where one that a rule needs is changed before
+    `backward()`, by an optimizer's step, `t.data = …` or `t.data *= …`, that is a RuntimeError.
+    Only what is written into the array itself, as by `t.data[0] = …`, cannot be seen: it changes
+    the gradient silently, unless `detect_anomaly()` watches.
 
     >>> from minigrad import Tensor
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -179,11 +180,11 @@ class Tensor:
     """
 
     __slots__ = (
-        "data", "grad", "tracked", "op", "inputs", "params", "saved", "order", "scope", "name",
-        "keeps_grad", "__weakref__",
+        "_data", "grad", "tracked", "op", "inputs", "params", "saved", "order", "scope", "name",
+        "keeps_grad", "replaced", "__weakref__",
     )  # fmt: skip
 
-    data: Array
+    _data: Array
     grad: Array | None
     tracked: bool
     op: Op | None
@@ -194,6 +195,7 @@ class Tensor:
     scope: Scope | None
     name: str | None
     keeps_grad: bool
+    replaced: Change | None
 
     def __init__(
         self,
@@ -218,7 +220,7 @@ class Tensor:
         params: dict[str, Any],
         saved: tuple[Any, ...],
     ) -> None:
-        self.data = data
+        self._data = data
         self.grad = None
         self.op = op
         self.inputs = inputs
@@ -229,6 +231,7 @@ class Tensor:
         self.scope = mode.scope
         self.name = None
         self.keeps_grad = False
+        self.replaced = None
 
     @classmethod
     def wrap(
@@ -273,7 +276,7 @@ class Tensor:
                 "join Tensors by np.stack or np.concatenate, or take the values by .detach() or "
                 ".data"
             )
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(self._data, dtype=dtype, copy=copy)
 
     __add__ = method("add")
     __sub__ = method("subtract")
@@ -327,11 +330,11 @@ class Tensor:
 
     def argmax(self, axis: int | None = None) -> Any:
         """Where the largest element stands: plain integers, no derivative."""
-        return self.data.argmax(axis)
+        return self._data.argmax(axis)
 
     def argmin(self, axis: int | None = None) -> Any:
         """Where the smallest element stands: plain integers, no derivative."""
-        return self.data.argmin(axis)
+        return self._data.argmin(axis)
 
     def __getitem__(self, index: Any) -> Tensor:
         result: Tensor = TABLE["getitem"](self, index=unwrap(index))
@@ -349,10 +352,10 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._data)
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        return bool(self._data)
 
     def __float__(self) -> float:
         self._leave_graph("float() and the functions of math")
@@ -371,10 +374,10 @@ class Tensor:
             )
 
     def __index__(self) -> int:
-        return operator.index(self.data)
+        return operator.index(self._data)
 
     def __repr__(self) -> str:
-        text = np.array2string(self.data, separator=", ", prefix="Tensor(")
+        text = np.array2string(self._data, separator=", ", prefix="Tensor(")
         if self.dtype not in (np.float64, np.int64, np.bool_):
             text += f", dtype={self.dtype}"
         if self.op is not None:
@@ -390,27 +393,53 @@ class Tensor:
                 f"the result of {self.op.name} cannot be pickled or copied with its graph; "
                 "use .detach() for its values"
             )
-        return _restored, (self.data, self.grad, self.requires_grad, self.name)
+        return _restored, (self._data, self.grad, self.requires_grad, self.name)
+
+    @property
+    def data(self) -> Array:
+        """The array itself, shared. Assigning to it, also by `*=`, tells the graph."""
+        return self._data
+
+    @data.setter
+    def data(self, data: Any) -> None:
+        self._replace(data, "an assignment to its data")
+
+    def _replace(self, data: Any, by: str) -> None:
+        """Take another array, or the same one after it was written: a change that the graph sees.
+
+        TypeError for what cannot have a gradient, if this tensor requires one.
+        """
+        array = np.asarray(unwrap(data))
+        if array.dtype.kind not in "biufc" or (self.tracked and array.dtype.kind != "f"):
+            raise TypeError(f"this tensor holds {self.dtype}; its data cannot become {array.dtype}")
+        if array is self._data:
+            note_write(array, by)
+            return
+        self.replaced = change(by, self.replaced)
+        if array.shape != self.shape:
+            self.replaced = self.replaced._replace(resized=self.replaced.order)
+            self.grad = None
+        self._data = array
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return self.data.shape
+        return self._data.shape
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self.data.ndim
+        return self._data.ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.data.size
+        return self._data.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the elements; `grad` has the same."""
-        return self.data.dtype
+        return self._data.dtype
 
     @property
     def T(self) -> Tensor:
@@ -438,11 +467,11 @@ class Tensor:
         """
         if self.size != 1:
             raise ValueError(f"item: shape {self.shape} has {self.size} elements, not one")
-        return self.data.item()
+        return self._data.item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self.data.tolist()
+        return self._data.tolist()
 
     def numpy(self) -> Array:
         """The array itself, shared; TypeError while a gradient is required."""
@@ -450,7 +479,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same data, shared, without history: no gradient flows through it."""
-        return Tensor.wrap(self.data)
+        return Tensor.wrap(self._data)
 
     def requires_grad_(self, on: bool = True) -> Tensor:
         """Ask for this leaf's gradient, or stop asking. Returns the tensor itself.
