@@ -55,13 +55,13 @@ from minigrad.ops.neural import (
     layer_norm,
     linear,
     log_softmax,
+    logsumexp,
     mse_loss,
     scaled_dot_product_attention,
     softmax,
 )
 from minigrad.ops.reduce import (
     cumsum,
-    logsumexp,
     max,
     mean,
     min,

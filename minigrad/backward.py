@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from minigrad import changes
+from minigrad.op import as_float32
+from minigrad.sums import add_up
 from minigrad.tensor import Array, Tensor, mode, recording
 
 
@@ -22,7 +24,8 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     extra = g.ndim - len(shape)
     repeated = [i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1]
     if extra or repeated:
-        g = np.sum(g, axis=(*range(extra), *repeated), keepdims=True)
+        total = np.sum if isinstance(g, Tensor) else add_up
+        g = total(g, axis=(*range(extra), *repeated), keepdims=True)
     return np.reshape(g, shape)
 
 
@@ -107,13 +110,15 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[int, A
     else:
         y = node._data
         arguments = tuple([x._data if isinstance(x, Tensor) else x for x in inputs])
-        if op.joint is not None:
-            gradients = op.joint(g, y, node.saved, *arguments, **params)
-            return [
-                (i, gx)
-                for i, (x, gx) in enumerate(zip(inputs, gradients, strict=True))
-                if isinstance(x, Tensor) and x.tracked
-            ]
+    if g.dtype.itemsize == 2:  # rules compute in float32; the engine then casts what they give
+        g, y, arguments = as_float32(g), as_float32(y), tuple(map(as_float32, arguments))
+    if op.joint is not None:
+        gradients = op.joint(g, y, node.saved, *arguments, **params)
+        return [
+            (i, gx)
+            for i, (x, gx) in enumerate(zip(inputs, gradients, strict=True))
+            if isinstance(x, Tensor) and x.tracked
+        ]
     rules = op.rules if len(op.rules) == len(inputs) else op.rules * len(inputs)
     found = []
     for i, x in enumerate(inputs):
@@ -137,8 +142,8 @@ def expanded(node: Tensor, g: Any) -> list[tuple[int, Any]]:
     inputs = [(i, x) for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked]
     places = {x.order: i for i, x in inputs}
     with recording(True):
-        y = node.op.definition(*node.inputs, **node.params)
-    sent = propagate(y, g, stop=[x for _, x in inputs], create_graph=True)
+        y = node.op.definition(*map(as_float32, node.inputs), **node.params)
+    sent = propagate(y, as_float32(g), stop=[x for _, x in inputs], create_graph=True)
     return [(places[x.order], gx) for x, gx in sent]
 
 

@@ -313,7 +313,8 @@ def cross_entropy_rows(hop: Hop, flat: float) -> Reason | None:
     """Targets that do not count, and those that are predicted as they should be."""
     params, target = hop.node.params, np.asarray(unwrap(hop.node.inputs[1]))
     ignored = np.asarray(target == params.get("ignore_index"))  # nothing is equal to None
-    weight = hop.node.saved[2].reshape(target.shape) * np.abs(hop.g)
+    _, _, counts, _, scale = hop.node.saved
+    weight = counts.reshape(target.shape) * scale * np.abs(hop.g)
     dead = np.abs(hop.ruled).max(-1) <= flat * weight
     sure = dead & ~ignored
     wanted = "just as label smoothing asks" if params.get("label_smoothing") else "with certainty"

@@ -28,7 +28,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,41 @@ def on(*inputs: Any, domain: str = "real", **params: Any) -> Example:
     return Example(inputs, domain, params)
 
 
+SUMMING = frozenset({"reduce", "norm", "loss", "matmul", "activation"})
+"""The families whose ops take many steps to a result: float16 would overflow or lose digits."""
+
+
+def is_half(x: Any) -> bool:
+    """Whether `x` holds float16 numbers."""
+    return getattr(x, "dtype", None) is not None and x.dtype.char == "e"
+
+
+def as_float32(x: Any) -> Any:
+    """An array or Tensor of float16 numbers as one of float32; anything else as it is."""
+    return x.astype(np.float32) if is_half(x) else x
+
+
+def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, computed in float32 where its arrays are float16, as PyTorch does it.
+
+    The result is float16 again; what a kernel saves for its rule stays as it is.
+    """
+
+    def narrowed(y: Any) -> Any:
+        return y.astype(np.float16) if y.dtype == np.float32 else y
+
+    @wraps(function)
+    def computed(*inputs: Any, **params: Any) -> Any:
+        if not any(map(is_half, inputs)):
+            return function(*inputs, **params)
+        result = function(*map(as_float32, inputs), **params)
+        if any(getattr(x, "dtype", None) == np.float32 for x in inputs):
+            return result
+        return (narrowed(result[0]), *result[1:]) if isinstance(result, tuple) else narrowed(result)
+
+    return computed
+
+
 @dataclass(eq=False)
 class Op:
     """One row of the table. Calling it on arrays gives an array, on Tensors a Tensor."""
@@ -90,15 +125,21 @@ class Op:
     input_names: tuple[str, ...] = field(init=False)
     param_names: tuple[str, ...] = field(init=False)
     arity: int = field(init=False)
+    positions: tuple[str, ...] = ()
+    further: Callable[..., Any] | None = None
+    further_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Read off what the inputs are called, and the params: they are what has a default."""
+        if self.family in SUMMING:
+            self.forward = in_float32(self.forward)
         rule = self.definition or next(rule for rule in self.rules if rule)
         behind = 0 if self.definition else 3 if self.unpack else 2  # g, y, and which input's rule
         arguments = list(inspect.signature(rule).parameters.values())[behind:]
         self.input_names = tuple(p.name for p in arguments if p.default is p.empty)
         self.param_names = tuple(p.name for p in arguments if p.default is not p.empty)
         self.arity = len(self.input_names)
+        self.positions = self.positions or self.param_names
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Compute, and record the result if an input requires a gradient."""
@@ -106,6 +147,9 @@ class Op:
             args, params = self._unpacked(args, params)
         elif len(args) != self.arity or params:
             args, params = self._bind(args, params)
+            if not params.keys() <= set(self.param_names):
+                assert self.further is not None
+                return self.further(*args, **params)
         if self.composite:
             return self.forward(*args, **params)
         arrays = []
@@ -185,14 +229,17 @@ class Op:
                 )
             args += tuple(params[name] for name in names)
             params = {key: x for key, x in params.items() if key not in names}
-        by_position = dict(zip(self.param_names, args[arity:], strict=False))
+        by_position = dict(zip(self.positions, args[arity:], strict=False))
         for key in by_position.keys() & params.keys():
             raise TypeError(f"{self.name}: {key} is given twice")
         params = by_position | params
-        unknown = [key for key in params if key not in self.param_names]
-        if unknown or len(args) - arity > len(self.param_names):
+        if params.get("out", 0) is None:  # stands before others in NumPy's functions
+            del params["out"]
+        taken = self.param_names + self.further_names
+        unknown = [key for key in params if key not in taken]
+        if unknown or len(args) - arity > len(self.positions):
             what = ", ".join(unknown) or f"{len(args)} positional arguments"
-            takes = ", ".join(self.param_names) or "none"
+            takes = ", ".join(taken) or "none"
             raise TypeError(f"{self.name} does not take {what}; its parameters are: {takes}")
         for key, x in params.items():
             if isinstance(x, Tensor):
@@ -211,7 +258,15 @@ class Op:
 
     def kernel(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the array code that computes this fused op, returning (y, *saved)."""
-        self.forward = function
+        self.forward = in_float32(function) if self.family in SUMMING else function
+        return function
+
+    def extension(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: the function, made of smaller ops, for calls with params that no rule has."""
+        self.further = function
+        arguments = inspect.signature(function).parameters.values()
+        defaults = [p.name for p in arguments if p.default is not p.empty]
+        self.further_names = tuple(name for name in defaults if name not in self.param_names)
         return function
 
     def rule(self, function: Rule) -> Rule:
@@ -224,10 +279,13 @@ class Op:
 
 
 def register(row: Op, also: Iterable[Callable[..., Any]]) -> Op:
-    """Enter a row in the table, under its name and under the NumPy functions that mean it."""
+    """Enter a row in the table, under its name and under the NumPy functions that mean it, whose
+    order its params follow when they are given by position."""
     TABLE[row.name] = row
     for function in also:
         NUMPY[function] = row
+        if row.param_names and row.unpack is None and argument_names(function):
+            row.positions = argument_names(function)[row.arity :]
     return row
 
 
@@ -259,22 +317,23 @@ def op(
     family: str = "elementwise",
     name: str | None = None,
     numpy: Sequence[Callable[..., Any]] | None = None,
+    forward: Callable[..., Any] | None = None,
     definition: Callable[..., Any] | None = None,
     unpack: Unpack | None = None,
     examples: Sequence[Example] = (),
 ) -> Op:
     """A row with one rule per input; `None` for an input that has no derivative, such as a mask.
 
-    `numpy` lists the NumPy functions that mean this op (by default `function` itself, if it is
-    NumPy's); `unpack` turns NumPy's calling convention into (inputs, params) where inputs come
-    in a list or after a param.
+    `forward` computes it, where NumPy's own code will not do. `numpy` lists the NumPy functions
+    that mean this op (by default `function` itself, if it is NumPy's); `unpack` turns NumPy's
+    calling convention into (inputs, params) where inputs come in a list or after a param.
     """
     is_numpy = isinstance(function, np.ufunc) or function.__module__.startswith("numpy")
     row = Op(
         name or function.__name__.strip("_"),
         symbol,
         family,
-        function,
+        forward or function,
         rules,
         definition=definition,
         unpack=unpack,

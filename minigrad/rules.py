@@ -316,8 +316,8 @@ def definition(op: Op, node: Tensor | None = None) -> list[str]:
     It is run on the op's first example, or on the inputs of `node`, which the op gave. ValueError
     if the row has no definition.
 
-    >>> definition(TABLE["log_softmax"])
-    ['log_softmax(x, axis) = x - logsumexp(x, axis, keepdims=True)']
+    >>> definition(TABLE["silu"])
+    ['silu(x) = x · sigmoid(x)']
     """
     if op.definition is None:
         raise ValueError(f"{op.name} has no definition in smaller ops; see its rules")

@@ -205,7 +205,7 @@ def test_the_complex_step_is_believed_near_a_pole_where_differences_need_a_finer
     assert off.error == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("f", [np.abs, TABLE["erf"], TABLE["layer_norm"], lambda x: np.var(x, 1)])
+@pytest.mark.parametrize("f", [np.abs, TABLE["erf"], TABLE["layer_norm"]])
 def test_functions_that_are_not_analytic_fall_back_to_central_differences(f: Any) -> None:
     weights = [np.ones(3), np.zeros(3)] if f is TABLE["layer_norm"] else []
     report = gradcheck(f, [POINTS, *weights])

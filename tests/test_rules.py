@@ -46,7 +46,7 @@ FORMULAS = {
     "silu": ["∂/∂x = g · sigmoid(x) · (1 + x · (1 - sigmoid(x)))"],
     "erf": ["∂/∂x = g · 1.12838 · exp(-x · x)"],
     "sum": ["∂/∂x = broadcast_to(expand_dims(g, axis), shape(x))"],
-    "logsumexp": ["∂/∂x = expand_dims(g, axis) · exp(x - expand_dims(y, axis))"],
+    "logsumexp": ["∂/∂x = expand_dims(g, axis) · softmax(x, axis)"],
     "matmul": [
         "∂/∂a = g @ b.T",
         "∂/∂b = a.T @ g",

@@ -11,65 +11,53 @@ from math import prod, sqrt
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import composite, fused, on, op
 from minigrad.ops.elementwise import dropout_mask, softplus
-from minigrad.ops.reduce import logsumexp
+from minigrad.ops.reduce import AXES, mean, spread, sum
 from minigrad.ops.shape import scatter_add
+from minigrad.sums import dot_rows, sum_columns, sum_rows
 from minigrad.tensor import unwrap
 
 SAFE = 60.0
 """e⁶⁰, summed over a row of any length, is far from float32's largest number, and e⁻⁶⁰ from 0."""
 
-THREADED = 1 << 18
-"""From this size on, BLAS splits a matrix-vector product over threads, which costs more than it
-saves."""
 
-
-def dot_rows(x: Any, vector: Any) -> Any:
-    """Each row of the matrix `x` times `vector`."""
-    return x @ vector if x.size < THREADED else np.vecdot(x, vector)
-
-
-def sum_rows(x: Any) -> Any:
-    """The sum of each row of a matrix."""
-    return dot_rows(x, np.ones(x.shape[-1], x.dtype))
-
-
-def sum_columns(x: Any) -> Any:
-    """The sum of each column of a matrix."""
-    return np.ones(len(x), x.dtype) @ x if x.size < THREADED else np.add.reduce(x, axis=0)
+def floating(x: Any) -> Any:
+    """`x` itself, or as float64 if it holds integers."""
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def matrix(x: Any) -> Any:
-    """`x` as a matrix whose rows run along the last axis."""
+    """`x` as a matrix whose rows run along the last axis; a copy where memory demands it."""
     return x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 def is_safe(x: Any) -> bool:
     """Whether e^x neither overflows nor vanishes, so that no row's maximum need be taken out."""
-    return bool(x.itemsize > 2 and x.max(initial=0) < SAFE and x.min(initial=0) > -SAFE)
+    return bool(x.max(initial=0) < SAFE and x.min(initial=0) > -SAFE)
 
 
-def row_maxima(x: Any) -> Any:
+def maxima(x: Any, axis: Any = -1) -> Any:
     """The largest element of each row, to be taken out of it; 0 where that is -inf."""
-    top = x.max(-1, keepdims=True)
+    none: dict[str, Any] = {} if np.size(x) else {"initial": -np.inf}
+    top = np.max(unwrap(x), axis=axis, keepdims=True, **none)
     return np.where(np.isneginf(top), 0, top)
 
 
-def normalised(e: Any) -> Any:
-    """`e`, in place, with each row divided by its sum; rows of zeros stay zeros."""
-    rows = matrix(e)
+def normalise(rows: Any) -> None:
+    """Divide each row of a matrix by its sum, in place; rows of zeros stay zeros."""
     total = sum_rows(rows)
     total[total == 0] = 1
     rows *= (1 / total)[:, None]
-    return e
 
 
 @fused("linear", family="matmul", examples=[on((2, 3), (4, 3), (4,)), on((2, 5, 3), (4, 3), (4,))])
 def linear(x: Any, weight: Any, bias: Any) -> Any:
-    """x · weightᵀ + bias: (..., in), (out, in), (out,) → (..., out)."""
-    return x @ np.swapaxes(weight, 0, 1) + bias
+    """x · weightᵀ + bias: (..., in), (out, in), (out,) → (..., out); bias may be None."""
+    y = x @ np.swapaxes(weight, 0, 1)
+    return y if bias is None else y + bias
 
 
 @linear.kernel
@@ -79,7 +67,8 @@ def linear_kernel(x: Any, weight: Any, bias: Any) -> Any:
             f"the input's last axis is {x.shape[-1]}, the layer takes {weight.shape[1]}"
         )
     y = matrix(x) @ weight.T
-    y += bias
+    if bias is not None:
+        y += bias
     return (y.reshape(*x.shape[:-1], len(weight)),)
 
 
@@ -101,36 +90,72 @@ embedding = op(
 )
 
 
-@fused("softmax", family="norm", examples=[on((2, 3)), on((2, 3, 2), axis=1)])
-def softmax(x: Any, axis: int = -1) -> Any:
-    """eˣ / Σ eˣ along `axis`: positive numbers that sum to one; a row of -inf alone gives zeros."""
-    top = np.max(unwrap(x), axis=axis, keepdims=True)
-    e = np.exp(x - np.where(np.isneginf(top), 0, top))  # the same whatever is taken out
-    total = np.sum(e, axis=axis, keepdims=True)
+@fused(
+    "softmax",
+    family="norm",
+    examples=[on((2, 3)), on((2, 3, 2), axis=1), on((2, 3), axis=None), on((2, 3, 2), axis=(0, 2))],
+)
+def softmax(x: Any, axis: Any = -1) -> Any:
+    """eˣ / Σ eˣ along `axis`, or several: positive numbers that sum to one; 0 where all are -inf.
+
+    axis: None for all axes.
+    """
+    e = np.exp(x - maxima(x, axis))  # the same whatever is taken out
+    total = sum(e, axis=axis, keepdims=True)
     return e / (total + (total == 0))
 
 
 @softmax.kernel
-def softmax_kernel(x: Any, axis: int = -1) -> Any:
-    x = np.moveaxis(x, axis, -1)
-    e = np.empty_like(x, order="C")
+def softmax_kernel(x: Any, axis: Any = -1) -> Any:
+    x = floating(np.asarray(x))
+    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    last = range(-len(axes), 0)
+    x = np.moveaxis(x, axes, last)
+    e = np.empty(x.shape, x.dtype)
     if is_safe(x):
         np.exp(x, out=e)
     else:
-        np.exp(np.subtract(x, row_maxima(x), out=e), out=e)
-    return (np.moveaxis(normalised(e), -1, axis),)
+        np.exp(np.subtract(x, maxima(x, tuple(last)), out=e), out=e)
+    stack = x.ndim - len(axes)
+    normalise(e.reshape(prod(x.shape[:stack]), prod(x.shape[stack:])))
+    return (np.moveaxis(e, last, axes),)
 
 
 @softmax.rule
-def softmax_rule(g: Any, y: Any, saved: Any, x: Any, axis: int = -1) -> Any:
+def softmax_rule(g: Any, y: Any, saved: Any, x: Any, axis: Any = -1) -> Any:
     gy = g * y
-    gy -= y * gy.sum(axis, keepdims=True)
+    gy -= y * sum(gy, axis=axis, keepdims=True)
     return (gy,)
 
 
-def log_softmax_value(x: Any, axis: int = -1) -> Any:
+def log_sum_exp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """log Σ eˣ, the largest x taken out first so that nothing overflows."""
+    top = maxima(x, axis)
+    total = sum(np.exp(x - np.where(np.isposinf(top), 0, top)), axis=axis, keepdims=True)
+    with np.errstate(divide="ignore"):  # a slice of -inf alone has the logarithm of 0
+        y = np.log(total) + top
+    return y if keepdims else np.squeeze(y, axis=axis)
+
+
+logsumexp = op(
+    log_sum_exp,
+    "logΣexp",
+    # each element's share of the sum; e^(x − y) would lose the digits that y has no room for
+    lambda g, y, x, axis=None, keepdims=False: spread(g, x, axis, keepdims) * softmax(x, axis=axis),
+    family="reduce",
+    name="logsumexp",
+    definition=lambda x, axis=None, keepdims=False: np.log(
+        np.sum(np.exp(x), axis=axis, keepdims=keepdims)
+    ),
+    examples=AXES,
+)
+
+
+def log_softmax_value(x: Any, axis: Any = -1) -> Any:
     """x − log Σ eˣ along `axis`: the logarithm of softmax, without ever leaving the logarithm."""
-    return x - logsumexp(x, axis=axis, keepdims=True)
+    x = x - maxima(x, axis)  # before the logarithm, whose digits large numbers would leave no room
+    with np.errstate(divide="ignore"):  # a row of -inf alone has the logarithm of 0
+        return x - np.log(sum(np.exp(x), axis=axis, keepdims=True))
 
 
 log_softmax = op(
@@ -140,30 +165,53 @@ log_softmax = op(
     family="norm",
     name="log_softmax",
     definition=log_softmax_value,
-    examples=[on((2, 3)), on((2, 3, 2), axis=1)],
+    examples=[on((2, 3)), on((2, 3, 2), axis=1), on((2, 3), axis=None)],
 )
 
 
-@fused("layer norm", family="norm", examples=[on((2, 3), (3,), (3,)), on((2, 2, 4), (4,), (4,))])
+@fused(
+    "layer norm",
+    family="norm",
+    examples=[
+        on((2, 3), (3,), (3,)),
+        on((2, 2, 4), (4,), (4,)),
+        on((2, 3), (1,), None),
+        on((2, 3), None, (1,)),
+    ],
+)
 def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     """Each row brought to mean 0 and variance 1, then scaled and shifted: (..., D), (D,), (D,).
 
+    A weight or bias of shape (1,) serves all features; None scales or shifts nothing.
     Ba, Kiros and Hinton, "Layer Normalization" (2016), section 3.
     """
-    centred = x - np.mean(x, axis=-1, keepdims=True)
-    variance = np.mean(centred * centred, axis=-1, keepdims=True)
-    return centred / np.sqrt(variance + eps) * weight + bias
+    return scale_and_shift(normalise_over(x, -1, eps), weight, bias)
+
+
+def normalise_over(x: Any, axes: Any, eps: float) -> Any:
+    """`x` brought to mean 0 and variance 1 over some axes."""
+    centred = x - mean(x, axis=axes, keepdims=True)
+    variance = mean(centred * centred, axis=axes, keepdims=True)
+    return centred / np.sqrt(variance + eps)
+
+
+def scale_and_shift(x: Any, weight: Any, bias: Any) -> Any:
+    """x · weight + bias, where each may be None."""
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
 
 
 @layer_norm.kernel
 def layer_norm_kernel(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
-    rows, width = matrix(x), x.shape[-1]
+    rows, width = matrix(floating(x)), x.shape[-1]
+    for name, vector in (("weight", weight), ("bias", bias)):
+        if vector is not None and np.shape(vector) not in ((width,), (1,)):
+            raise ValueError(f"a {name} of shape ({width},), (1,) or None is needed")
     normal = rows - rows[:, :1]  # the mean alone would leave its rounding, as large as √eps
     normal -= (sum_rows(normal) * (1 / width))[:, None]
     inverse = 1 / np.sqrt(np.vecdot(normal, normal) * (1 / width) + eps)
     normal *= inverse[:, None]
-    y = normal * weight
-    y += bias
+    y = scale_and_shift(normal, weight, bias)
     return y.reshape(x.shape), normal, inverse
 
 
@@ -172,11 +220,12 @@ def layer_norm_rule(
     g: Any, y: Any, saved: Any, x: Any, weight: Any, bias: Any, eps: float = 1e-5
 ) -> Any:
     normal, inverse = saved
-    g = matrix(g)
+    g, width = matrix(g), x.shape[-1]
+    weight = np.broadcast_to(g.dtype.type(1) if weight is None else weight, width)
     scratch = g * normal
     weight_gradient = sum_columns(scratch)
-    along_normal = dot_rows(scratch, weight) * (1 / x.shape[-1])
-    along_ones = dot_rows(g, weight) * (1 / x.shape[-1])
+    along_normal = dot_rows(scratch, weight) * (1 / width)
+    along_ones = dot_rows(g, weight) * (1 / width)
     gx = g * weight
     gx -= along_ones[:, None]
     gx -= np.multiply(normal, along_normal[:, None], out=scratch)
@@ -192,9 +241,7 @@ def batch_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     Ioffe and Szegedy, "Batch Normalization" (2015), algorithm 1.
     """
     batch = tuple(range(np.ndim(x) - 1))
-    centred = x - np.mean(x, axis=batch)
-    variance = np.mean(centred * centred, axis=batch)
-    return centred / np.sqrt(variance + eps) * weight + bias
+    return scale_and_shift(normalise_over(x, batch, eps), weight, bias)
 
 
 def with_ignored(target: Any, ignore_index: int | None, classes: int) -> tuple[Any, Any, int]:
@@ -233,11 +280,13 @@ def cross_entropy(
     "Rethinking the Inception Architecture" (2016), section 7. `reduction` is "mean" or "sum".
     """
     chosen, counts, n = with_ignored(target, ignore_index, np.shape(logits)[-1])
+    if ignore_index is not None:  # what is ignored may be anything, NaN too
+        logits = np.where(counts[..., None], logits, 0)
     log_p = log_softmax(logits)
     picked = np.take_along_axis(log_p, chosen[..., None], axis=-1)[..., 0]
     if label_smoothing:
-        picked = picked * (1 - label_smoothing) + np.mean(log_p, axis=-1) * label_smoothing
-    total = -np.sum(np.where(counts, picked, 0))
+        picked = picked * (1 - label_smoothing) + mean(log_p, axis=-1) * label_smoothing
+    total = -sum(np.where(counts, picked, 0))
     return total / n if mean_or_sum(reduction) else total
 
 
@@ -260,16 +309,17 @@ def cross_entropy_kernel(
     if np.shape(target) != logits.shape[:-1]:
         raise ValueError(f"a target of shape {logits.shape[:-1]} is needed")
     chosen, counts, n = with_ignored(target, ignore_index, classes)
-    chosen, counts, x = chosen.ravel(), counts.ravel(), matrix(logits)
-    x = x - row_maxima(x)  # always: without it, large logits leave few digits of a small loss
+    chosen, counts, x = chosen.ravel(), counts.ravel(), matrix(floating(logits))
+    if ignore_index is not None:  # what is ignored may be anything, NaN too
+        chosen, x = chosen[counts], x[counts]
+    x = x - maxima(x)  # always: without it, large logits leave few digits of a small loss
     p = np.exp(x)
     total = sum_rows(p)
-    picked = x[np.arange(len(x)), chosen] * (1 - label_smoothing)
+    losses = np.log(total) - x[np.arange(len(x)), chosen] * (1 - label_smoothing)
     if label_smoothing:
-        picked += sum_rows(x) * (label_smoothing / classes)
-    weight = counts * total.dtype.type(1 / n if mean_or_sum(reduction) else 1)
-    losses = np.where(counts, np.log(total) - picked, 0)
-    return (losses * weight).sum(), p, total, weight, chosen
+        losses -= sum_rows(x) * (label_smoothing / classes)
+    scale = p.dtype.type(1 / n if mean_or_sum(reduction) else 1)
+    return losses.sum() * scale, p, total, counts, chosen, scale
 
 
 @cross_entropy.rule
@@ -283,25 +333,28 @@ def cross_entropy_rule(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Any:
-    p, total, weight, chosen = saved
-    weight = weight * g
+    p, total, counts, chosen, scale = saved
+    weight = g * scale
     gx = p * (weight / total)[:, None]
     gx[np.arange(len(gx)), chosen] -= weight * (1 - label_smoothing)
     if label_smoothing:
-        gx -= (weight * (label_smoothing / logits.shape[-1]))[:, None]
+        gx -= weight * (label_smoothing / logits.shape[-1])
+    if len(gx) < len(counts):
+        counting, gx = gx, np.zeros((len(counts), logits.shape[-1]), gx.dtype)
+        gx[counts] = counting
     return gx.reshape(logits.shape), None
 
 
 @composite(family="loss", examples=[on((2, 3), (2, 3))])
 def mse_loss(prediction: Any, target: Any) -> Any:
     """The mean squared difference."""
-    return np.mean(np.square(prediction - target))
+    return mean(np.square(prediction - target))
 
 
 @composite(family="loss", examples=[on((2, 3), np.array([[1.0, 0.0, 1.0], [0.0, 0.5, 1.0]]))])
 def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
     """The mean of −t log σ(x) − (1 − t) log(1 − σ(x)), written so that nothing overflows."""
-    return np.mean(softplus(logits) - logits * target)
+    return mean(softplus(logits) - logits * target)
 
 
 @composite(family="elementwise", examples=[on((3, 4), p=0.5, rng=0)])
@@ -348,18 +401,19 @@ def attention_kernel(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
 
 def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
     """softmax(query · keyᵀ / √K), an array of shape (..., T, S)."""
-    scores = np.matmul(query, np.swapaxes(key, -1, -2))
-    scores *= 1 / sqrt(query.shape[-1])
+    # contiguous, though heads may be views whose axes are exchanged: rows can then be summed
+    scores = np.matmul(query * (1 / sqrt(query.shape[-1])), np.swapaxes(key, -1, -2), order="C")
     if mask is not None:
         mask = fitting(mask, scores)
     if not is_safe(scores):
         if mask is not None:
             scores = np.where(mask, scores, -np.inf)
-        scores -= row_maxima(scores)
+        scores -= maxima(scores)
     np.exp(scores, out=scores)
     if mask is not None:
         scores *= mask
-    return normalised(scores)
+    normalise(matrix(scores))
+    return scores
 
 
 def fitting(mask: Any, scores: Any) -> Any:
@@ -375,7 +429,8 @@ def fitting(mask: Any, scores: Any) -> Any:
 def product_like(like: Any, a: Any, b: Any) -> Any:
     """a @ b laid out in memory as `like`: heads then merge into one axis without a copy."""
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
-    out = np.empty_like(like) if shape == like.shape else None
+    dtype = np.result_type(a, b)
+    out = np.empty_like(like, dtype) if shape == like.shape else None
     return np.matmul(a, b, out=out)
 
 

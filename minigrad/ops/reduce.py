@@ -1,13 +1,23 @@
-"""Reductions: many elements to one, along some axes or all."""
+"""Reductions: many elements to one, along some axes or all.
+
+A row has the params `axis` and `keepdims`, which its rule needs. NumPy's further ones (`dtype`,
+`initial`, `where`) are served by its extension, the same reduction
+of an array that has been prepared for it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import nan
 from math import prod as product_of
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
-from minigrad.op import composite, on, op
+from minigrad.op import Op, on, op
+from minigrad.ops.elementwise import astype
+from minigrad.sums import add_up
 
 AXES = [
     on((2, 3), axis=1),
@@ -19,20 +29,32 @@ AXES = [
 
 def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     """`g` with the reduced axes put back as axes of length one, to broadcast against `x`."""
-    if axis is None:
+    if axis is None or np.ndim(x) == 0:
         return np.reshape(g, (1,) * np.ndim(x))
     return g if keepdims else np.expand_dims(g, axis)
 
 
 def reduced_count(x: Any, axis: Any) -> int:
     """How many elements go into one result."""
-    axes = range(np.ndim(x)) if axis is None else np.atleast_1d(axis)
-    return product_of(np.shape(x)[i] for i in axes)
+    shape = np.shape(x)
+    axes = range(len(shape)) if axis is None else normalize_axis_tuple(axis, len(shape))
+    return product_of(shape[i] for i in axes)
+
+
+def freedom(x: Any, axis: Any, ddof: Any) -> Any:
+    """The degrees of freedom n − ddof; NaN where none are left."""
+    left = reduced_count(x, axis) - ddof
+    return left if left > 0 else nan
 
 
 def sum_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Every element has slope one."""
     return np.broadcast_to(spread(g, x, axis, keepdims), np.shape(x))
+
+
+def mean_value(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """np.mean, as exact along every axis as along the contiguous one."""
+    return add_up(x, axis, keepdims) / reduced_count(x, axis)
 
 
 def mean_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -41,17 +63,40 @@ def mean_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) 
     return np.broadcast_to(g, np.shape(x))
 
 
+def var_value(x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False) -> Any:
+    """np.var, as exact along every axis as along the contiguous one."""
+    deviation = x - mean_value(x, axis, keepdims=True)
+    left = np.maximum(reduced_count(x, axis) - ddof, 0)  # a Python number's 0 could not divide
+    return add_up(deviation * deviation, axis, keepdims) / left.astype(deviation.dtype)
+
+
 def var_rule(
-    g: Any, y: Any, x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False
+    g: Any, y: Any, x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False
 ) -> Any:
     """2 (x − mean) / (n − ddof): moving the mean changes nothing, as the deviations sum to zero."""
-    deviation = x - np.mean(x, axis=axis, keepdims=True)
-    return spread(g, x, axis, keepdims) * deviation * (2 / (reduced_count(x, axis) - ddof))
+    deviation = x - mean(x, axis=axis, keepdims=True)
+    return spread(g, x, axis, keepdims) * deviation * (2 / freedom(x, axis, ddof))
+
+
+def std_value(x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False) -> Any:
+    """The square root of the variance."""
+    return np.sqrt(var_value(x, axis, ddof, keepdims))
+
+
+def std_rule(
+    g: Any, y: Any, x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False
+) -> Any:
+    """(x − mean) / (n − ddof) / std; 0 where all elements are equal, as in PyTorch."""
+    deviation = x - mean(x, axis=axis, keepdims=True)
+    g = g / np.where(y == 0, 1, y)
+    return spread(g, x, axis, keepdims) * deviation / freedom(x, axis, ddof)
 
 
 def extreme_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The gradient goes to the largest (or smallest) element; equal ones share it."""
+    """The gradient goes to the largest (or smallest) element; equal ones, and NaNs, share it."""
     chosen = x == spread(y, x, axis, keepdims)
+    if np.any(np.isnan(y)):
+        chosen = chosen | np.isnan(x)
     shares = np.sum(chosen, axis=axis, keepdims=True)
     return np.where(chosen, spread(g, x, axis, keepdims), 0) / shares.astype(x.dtype)
 
@@ -71,24 +116,22 @@ def prod_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) 
     return g * np.transpose(np.reshape(others, np.shape(turned)), np.argsort(order))
 
 
+def cumsum_value(x: Any, axis: int | None = None) -> Any:
+    """np.cumsum, whose running total is float64 for float32."""
+    wide = np.float64 if np.asarray(x).dtype.char == "f" else None
+    y = np.cumsum(x, axis, dtype=wide)
+    return y if wide is None else y.astype(np.float32)
+
+
 def cumsum_rule(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
     """Each element is in its own partial sum and in all later ones."""
-    back = np.flip(np.cumsum(np.flip(g, axis or 0), axis or 0), axis or 0)
+    back = np.flip(cumsum(np.flip(g, axis or 0), axis=axis or 0), axis or 0)
     return np.reshape(back, np.shape(x))
 
 
-def stable_logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """log Σ eˣ, the largest x taken out first so that nothing overflows."""
-    top = np.max(x, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(divide="ignore"):  # a slice of -inf alone has the logarithm of 0
-        y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
-    return y if keepdims else np.squeeze(y, axis=axis)
-
-
-def logsumexp_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """softmax(x): each element's share of the sum."""
-    return spread(g, x, axis, keepdims) * np.exp(x - spread(y, x, axis, keepdims))
+def norm_value(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The square root of the sum of squares."""
+    return np.sqrt(sum(x * x, axis=axis, keepdims=keepdims))
 
 
 def norm_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -97,9 +140,24 @@ def norm_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) 
     return spread(g, x, axis, keepdims) * x / np.where(length == 0, 1, length)
 
 
-sum = op(np.sum, "Σ", sum_rule, family="reduce", examples=AXES)
-mean = op(np.mean, "mean", mean_rule, family="reduce", examples=AXES)
-var = op(np.var, "var", var_rule, family="reduce", examples=[*AXES, on((4, 3), axis=0, ddof=1)])
+sum = op(np.sum, "Σ", sum_rule, forward=add_up, family="reduce", examples=AXES)
+mean = op(np.mean, "mean", mean_rule, forward=mean_value, family="reduce", examples=AXES)
+var = op(
+    np.var,
+    "var",
+    var_rule,
+    forward=var_value,
+    family="reduce",
+    examples=[*AXES, on((4, 3), axis=0, ddof=1)],
+)
+std = op(
+    np.std,
+    "std",
+    std_rule,
+    forward=std_value,
+    family="reduce",
+    examples=[*AXES, on((4, 3), axis=0, ddof=1)],
+)
 max = op(
     np.max, "max", extreme_rule, family="reduce", name="max", numpy=[np.max, np.amax], examples=AXES
 )
@@ -117,35 +175,140 @@ cumsum = op(
     np.cumsum,
     "cumsum",
     cumsum_rule,
+    forward=cumsum_value,
     family="reduce",
     examples=[on((2, 3), axis=1), on((2, 3)), on((2, 3), axis=0)],
 )
-logsumexp = op(
-    stable_logsumexp,
-    "logΣexp",
-    logsumexp_rule,
-    family="reduce",
-    name="logsumexp",
-    definition=lambda x, axis=None, keepdims=False: np.log(
-        np.sum(np.exp(x), axis=axis, keepdims=keepdims)
-    ),
-    examples=AXES,
-)
 norm = op(
-    lambda x, axis=None, keepdims=False: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims)),
+    norm_value,
     "norm",
     norm_rule,
     family="reduce",
     name="norm",
     numpy=[np.linalg.norm],
-    definition=lambda x, axis=None, keepdims=False: np.sqrt(
-        np.sum(x * x, axis=axis, keepdims=keepdims)
-    ),
+    definition=norm_value,
     examples=AXES,
 )
 
 
-@composite(np.std, family="reduce", examples=[*AXES, on((4, 3), axis=0, ddof=1)])
-def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """The standard deviation, the square root of the variance; without a slope (NaN) where 0."""
-    return np.sqrt(np.var(x, axis=axis, ddof=ddof, keepdims=keepdims))
+# NumPy's further params: the same reduction of an array that has been prepared for it.
+
+
+def prepare(x: Any, dtype: Any, where: Any, neutral: Any) -> Any:
+    """`x` as `dtype`, and `neutral` in the place of the elements that are to be left out."""
+    x = x if dtype is None else astype(x, dtype=dtype)
+    return x if where is True else np.where(where, x, neutral)
+
+
+def start_from(initial: Any, y: Any) -> Any:
+    """`initial` in the dtype of `y`, which it then leaves alone."""
+    return np.asarray(initial, y.dtype)
+
+
+@sum.extension
+def sum_of_some(
+    x: Any,
+    axis: Any = None,
+    keepdims: bool = False,
+    dtype: Any = None,
+    initial: Any = 0,
+    where: Any = True,
+) -> Any:
+    y = sum(prepare(x, dtype, where, 0), axis=axis, keepdims=keepdims)
+    return y + start_from(initial, y)
+
+
+@prod.extension
+def prod_of_some(
+    x: Any,
+    axis: Any = None,
+    keepdims: bool = False,
+    dtype: Any = None,
+    initial: Any = 1,
+    where: Any = True,
+) -> Any:
+    y = prod(prepare(x, dtype, where, 1), axis=axis, keepdims=keepdims)
+    return y * start_from(initial, y)
+
+
+def extreme_of_some(row: Op, pair: Callable[..., Any]) -> Callable[..., Any]:
+    """The extension of max or min, given the function that does the same to two numbers."""
+
+    def extreme(
+        x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    ) -> Any:
+        if initial is None:
+            raise ValueError(f"{row.name}: where= needs initial=, the result where nothing is left")
+        initial = start_from(initial, x)
+        if np.size(x) == 0:
+            return sum(x, axis=axis, keepdims=keepdims) + initial
+        filled = prepare(x, None, where, initial)
+        return pair(row(filled, axis=axis, keepdims=keepdims), initial)
+
+    return extreme
+
+
+max.extension(extreme_of_some(max, np.maximum))
+min.extension(extreme_of_some(min, np.minimum))
+
+
+def count_some(x: Any, axis: Any, where: Any) -> Any:
+    """How many elements are left of each slice, in the dtype of `x`; the reduced axes stay."""
+    return np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=True).astype(x.dtype)
+
+
+def drop_axes(y: Any, axis: Any, keepdims: bool) -> Any:
+    """`y` without the reduced axes, which it still has as axes of length one."""
+    return y if keepdims else np.squeeze(y, axis=axis)
+
+
+@mean.extension
+def mean_of_some(
+    x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None, where: Any = True
+) -> Any:
+    x = prepare(x, dtype, where, 0)
+    if where is True:
+        return mean(x, axis=axis, keepdims=keepdims)
+    total = sum(x, axis=axis, keepdims=True)
+    return drop_axes(total / count_some(total + x, axis, where), axis, keepdims)
+
+
+@var.extension
+def var_of_some(
+    x: Any,
+    axis: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    dtype: Any = None,
+    where: Any = True,
+) -> Any:
+    x = prepare(x, dtype, True, 0)
+    if where is True:
+        return var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    deviation = np.where(where, x - mean_of_some(x, axis, True, None, where), 0)
+    squares = sum(deviation * deviation, axis=axis, keepdims=True)
+    left = np.maximum(count_some(squares + x, axis, where) - ddof, 0)
+    return drop_axes(squares / left, axis, keepdims)
+
+
+@std.extension
+def std_of_some(
+    x: Any,
+    axis: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    dtype: Any = None,
+    where: Any = True,
+) -> Any:
+    x = prepare(x, dtype, True, 0)
+    if where is True:
+        return std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    deviation = np.where(where, x - mean_of_some(x, axis, True, None, where), 0)
+    length = norm(deviation, axis=axis, keepdims=True)
+    left = np.maximum(count_some(length + x, axis, where) - ddof, 0)
+    return drop_axes(length / np.sqrt(left), axis, keepdims)
+
+
+@cumsum.extension
+def cumsum_as(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    return cumsum(prepare(x, dtype, True, 0), axis=axis)
