@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 
 from minigrad.backward import propagate, seed
-from minigrad.ops.neural import cross_entropy
+from minigrad.ops.neural import cross_entropy, softmax
 from minigrad.tensor import Array, Tensor, no_grad, recording
 from minitransformer.attention import MultiHeadAttention
 from minitransformer.data import BOS, EOS, Vocabulary
@@ -37,7 +37,9 @@ class Layer:
     path: where it stands in the model, such as "decoder.layers.0.cross_attention".
     queries, keys: the tokens along both sides. query: (H, T, K). key, value: (H, S, K).
     scores: query · keyᵀ / √K, before the mask, (H, T, S). mask: boolean, True = may attend,
-    (T, S). weights: their softmax, (H, T, S). gradient: ∂loss/∂weight, (H, T, S).
+    (T, S). weights: their softmax, (H, T, S). gradient: ∂loss/∂weight, (H, T, S). result: weights ·
+    value, (H, T, K). part: what each head adds to the layer's output, its result times its columns
+    of W_O, (H, T, D); all of them and a bias are that output.
     without: what becomes of the answer and the loss with one head switched off, for each head.
     """
 
@@ -51,6 +53,8 @@ class Layer:
     mask: Array
     weights: Array
     gradient: Array
+    result: Array
+    part: Array
     without: list[Outcome]
 
 
@@ -59,12 +63,16 @@ class Inspection:
     """A model reading `source`, the decoder reading `read`, and what it should have said.
 
     source: tokens. read: <bos> and all of the target but its last token; target: the tokens that
-    the loss asks for, each one place on. normal: the answer and the loss of the whole model.
+    the loss asks for, each one place on. vocabulary: the target's. probabilities: of each of its
+    tokens, given what is read up to a place, (T, V). normal: the answer and the loss of the whole
+    model.
     """
 
     source: list[str]
     read: list[str]
     target: list[str]
+    vocabulary: tuple[str, ...]
+    probabilities: Array
     normal: Outcome
     layers: list[Layer]
 
@@ -95,16 +103,18 @@ def inspect(
     def spelled(tokens: Sequence[int]) -> list[str]:
         return [vocabularies[1].tokens[i] for i in tokens]
 
-    def loss() -> Tensor:
-        return cross_entropy(model([source], [read]), np.array([expected]))
+    def loss(logits: Tensor) -> Tensor:
+        return cross_entropy(logits, np.array([expected]))
 
     def outcome() -> Outcome:
         with no_grad(), evaluating(model):
-            return Outcome(spelled(greedy(model, [source], longest)[0]), loss().item())
+            answer = greedy(model, [source], longest)[0]
+            return Outcome(spelled(answer), loss(model([source], [read])).item())
 
     asked, spoken = [vocabularies[0].tokens[i] for i in source], spelled(read)
     with recorded(model):
-        root = loss()
+        logits = model([source], [read])
+        root = loss(logits)
     steps = attention_steps(root, model)
     gradients = gradients_of(root, list(steps.values()))
     modules = dict(model.named_modules())
@@ -113,7 +123,7 @@ def inspect(
         attention = modules[path]
         assert isinstance(attention, MultiHeadAttention)
         query, key, value = (x.data[0] for x in step.inputs)
-        weights = step.saved[0][0]
+        weights, result = step.saved[0][0], step.data[0]
         queries = asked if path.startswith("encoder") else spoken
         layers.append(
             Layer(
@@ -127,10 +137,20 @@ def inspect(
                 mask=np.broadcast_to(step.params["mask"], (1, *weights.shape))[0, 0],
                 weights=weights,
                 gradient=gradient_by_weights(step, gradients[step.order])[0],
+                result=result,
+                part=result @ output_of_heads(attention),
                 without=outcomes_without_heads(attention, outcome),
             )
         )
-    return Inspection(asked, spoken, spelled(expected), outcome(), layers)
+    return Inspection(
+        asked,
+        spoken,
+        spelled(expected),
+        vocabulary=vocabularies[1].tokens,
+        probabilities=softmax(logits.data[0]),
+        normal=outcome(),
+        layers=layers,
+    )
 
 
 def gradients_of(root: Tensor, steps: list[Tensor]) -> dict[int, Array]:
@@ -152,6 +172,12 @@ def gradient_by_weights(step: Tensor, g: Array) -> Array:
     weights = result.inputs[0]
     ((_, gradient),) = propagate(result, g, stop=[weights])
     return gradient
+
+
+def output_of_heads(attention: MultiHeadAttention) -> Array:
+    """(H, K, D): the part of W_O, transposed, that each head's result is multiplied with."""
+    weight = attention.output.weight.data
+    return weight.T.reshape(attention.num_heads, -1, len(weight))
 
 
 def outcomes_without_heads(

@@ -23,13 +23,13 @@ from minitransformer.transformer import Transformer, evaluating
 SOURCE_WORDS = Vocabulary((*SPECIAL_TOKENS, "a", "b", "c", "d"))
 TARGET_WORDS = Vocabulary((*SPECIAL_TOKENS, "A", "B", "C", "D", "E"))
 WORDS = SOURCE_WORDS, TARGET_WORDS
-SOURCE = [4, 6, 5, 4]
+SOURCE = [4, 6, 5, 4, 7]
 TARGET = [5, 8, 4]
 
 
 def a_model(seed: int = 0, **settings: Any) -> Transformer:
     """A model with random weights, two heads, and one layer more to decode than to encode."""
-    shape = {"d_model": 8, "num_heads": 2, "d_ff": 16, "max_length": 8, "dropout": 0.5}
+    shape = {"d_model": 12, "num_heads": 2, "d_ff": 16, "max_length": 8, "dropout": 0.5}
     layers = {"num_encoder_layers": 1, "num_decoder_layers": 2}
     return Transformer(TransformerConfig(8, 9, **{**shape, **layers, **settings}), rng=seed)
 
@@ -56,7 +56,7 @@ def inspection(model: Transformer) -> Inspection:
 def test_every_attention_layer_is_there_with_the_tokens_along_its_sides(
     inspection: Inspection,
 ) -> None:
-    source, read = ["a", "c", "b", "a"], ["<bos>", "B", "E", "A"]
+    source, read = ["a", "c", "b", "a", "d"], ["<bos>", "B", "E", "A"]
     assert (inspection.source, inspection.read) == (source, read)
     assert inspection.target == ["B", "E", "A", "<eos>"]
     assert [(layer.path, layer.queries, layer.keys) for layer in inspection.layers] == [
@@ -79,12 +79,12 @@ def test_the_weights_are_those_of_the_model_bit_for_bit(
 
 def test_weights_are_the_softmax_of_the_scores_that_the_mask_leaves(inspection: Inspection) -> None:
     for layer in inspection.layers:
-        scores = np.einsum("htk,hsk->hts", layer.query, layer.key) / np.sqrt(4)
+        scores = np.einsum("htk,hsk->hts", layer.query, layer.key) / np.sqrt(6)
         np.testing.assert_allclose(layer.scores, scores, rtol=1e-5, atol=1e-6)
         powers = np.exp(layer.scores) * layer.mask
         weights = powers / powers.sum(-1, keepdims=True)
         np.testing.assert_allclose(layer.weights, weights, rtol=1e-5)
-        assert layer.value.shape == layer.key.shape == (2, len(layer.keys), 4)
+        assert layer.value.shape == layer.key.shape == (2, len(layer.keys), 6)
 
 
 def test_only_the_decoders_self_attention_hides_what_is_later(inspection: Inspection) -> None:
@@ -93,6 +93,45 @@ def test_only_the_decoders_self_attention_hides_what_is_later(inspection: Inspec
         causal = layer.path.startswith("decoder") and layer.path.endswith("self_attention")
         mask = np.tri(4, dtype=bool) if causal else np.ones(shape, bool)
         np.testing.assert_array_equal(layer.mask, mask)
+
+
+def test_the_result_of_a_head_is_the_sum_of_the_values_each_times_its_weight(
+    inspection: Inspection,
+) -> None:
+    for layer in inspection.layers:
+        result = np.einsum("hts,hsk->htk", layer.weights, layer.value)
+        np.testing.assert_allclose(layer.result, result, rtol=1e-5, atol=1e-6)
+        assert layer.result.shape == (2, len(layer.queries), 6)
+
+
+def test_the_parts_of_all_heads_and_a_bias_are_the_output_of_the_layer(model: Transformer) -> None:
+    """Of the first layer, whose input is the embedded source; a head off lacks its own part."""
+    model = a_model(norm="post")
+    layer = inspect(model, SOURCE, WORDS, TARGET).layers[0]
+    attention = model.encoder.layers[0].self_attention
+    bias = attention.output.bias.data
+    assert layer.part.shape == (2, len(SOURCE), 12)
+    with no_grad(), evaluating(model):
+        x = model.source_embedding(np.array([SOURCE]))
+        whole = attention(x, x).data[0]
+        np.testing.assert_allclose(layer.part.sum(0) + bias, whole, rtol=1e-5, atol=1e-6)
+        with head_off(attention, 0):
+            rest = attention(x, x).data[0]
+    np.testing.assert_allclose(layer.part[0], whole - rest, rtol=1e-4, atol=1e-6)
+
+
+def test_the_probabilities_are_the_softmax_of_the_models_logits(
+    model: Transformer, inspection: Inspection
+) -> None:
+    with no_grad(), evaluating(model):
+        logits = np.asarray(model([SOURCE], [[BOS, *TARGET]]).data[0], np.float64)
+    powers = np.exp(logits)
+    probabilities = powers / powers.sum(-1, keepdims=True)
+    assert inspection.probabilities.shape == (4, 9)
+    np.testing.assert_allclose(inspection.probabilities, probabilities, rtol=1e-5)
+    chosen = inspection.probabilities[np.arange(4), [*TARGET, EOS]]
+    assert -np.log(chosen).mean() == pytest.approx(inspection.normal.loss, rel=1e-5)
+    assert inspection.vocabulary == TARGET_WORDS.tokens
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
@@ -149,7 +188,7 @@ def test_without_a_head_answer_and_loss_are_those_of_a_model_that_never_had_it(
         for head, without in enumerate(layer.without):
             other = a_model()
             output = dict(other.named_parameters())[f"{layer.path}.output.weight"]
-            output.data[:, 4 * head : 4 * (head + 1)] = 0
+            output.data[:, 6 * head : 6 * (head + 1)] = 0
             answer = greedy(other, [SOURCE], 8)[0]
             assert without.answer == [TARGET_WORDS.tokens[i] for i in answer]
             assert without.loss == loss_of(other, [BOS, *TARGET], [*TARGET, EOS])
@@ -202,8 +241,8 @@ def test_a_head_comes_back_after_an_error(model: Transformer) -> None:
     attention = model.encoder.layers[0].self_attention
     before = attention.output.weight.data.tobytes()
     with pytest.raises(KeyboardInterrupt), head_off(attention, 1):
-        assert not attention.output.weight.data[:, 4:].any()
-        assert attention.output.weight.data[:, :4].all()
+        assert not attention.output.weight.data[:, 6:].any()
+        assert attention.output.weight.data[:, :6].all()
         raise KeyboardInterrupt
     assert attention.output.weight.data.tobytes() == before
 

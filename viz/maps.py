@@ -40,7 +40,16 @@ class _Kind(NamedTuple):
     key: str
     accent: str
 
+    @property
+    def origin(self) -> str:
+        """Where its queries, keys and values come from."""
+        asking, asked = (_STACKS[side] for side in (self.query, self.key))
+        if asking == asked:
+            return f"query, key and value from the {asking}"
+        return f"query from the {asking}, key and value from the {asked}"
 
+
+_STACKS = {"source": "encoder", "target": "decoder"}
 _KINDS = {
     ("encoder", "self"): _Kind("Encoder self-attention", "source", "source", BLUE),
     ("decoder", "self"): _Kind("Decoder self-attention", "target", "target", VERMILION),

@@ -1,6 +1,6 @@
 // The page of attention: `state` says what the reader looks at, and `show` makes the page say so.
 
-const { layers, normal, source, target } = DATA;
+const { layers, normal, source, target, read, likeliest, opens } = DATA;
 const LABEL = 14; // pixels that a token's name needs; where they are closer, not all have one
 const state = { layer: 0, head: 0, row: 0, column: 0, lines: false, off: false };
 const figures = [];
@@ -11,14 +11,18 @@ async function start() {
   for (const layer of layers) {
     const [heads, rows, columns] = layer.weights.shape;
     Object.assign(layer, { heads, rows, columns, width: layer.query?.shape[2] });
-    for (const name of ["weights", "scores", "mask", "gradient", "query", "key", "value"]) {
+    for (const name of ["weights", "scores", "mask", "gradient", "query", "key", "value", "part"]) {
       if (layer[name]) layer[name] = await unpacked(layer[name]);
     }
   }
   addTheme();
-  buildThumbnails();
+  buildThumbnails(byId("heads"), layers, (layer, head) => choose({ layer: layers.indexOf(layer), head }));
+  layers.forEach((layer, number) => layer.thumbnails.forEach((button, head) =>
+    onKey(button, ({ key }) => stepThumbnails(key, number, head))));
+  byId("heads").append(element("p", { id: "opens", class: "grey" }, reasonToOpen()));
   figures.push(buildFigure("weights", "weight"));
   if (layers[0].gradient) figures.push(buildFigure("gradient", "∂loss/∂weight"));
+  byId("legend").hidden = !layers[0].gradient;
   byId("matrix").onclick = () => choose({ lines: false });
   byId("lines").onclick = () => choose({ lines: true });
   byId("off").onclick = () => choose({ off: !state.off });
@@ -33,11 +37,13 @@ async function start() {
 /** What the address asks for: "#layer=decoder.layers.0.cross_attention&head=2&cell=3,1". */
 function asked() {
   const fragment = new URLSearchParams(location.hash.slice(1));
-  const layer = Math.max(0, layers.findIndex(({ path }) => path === fragment.get("layer")));
-  const [row, column] = (fragment.get("cell") ?? "").split(",").map((text) => parseInt(text) - 1);
+  const named = layers.findIndex(({ path }) => path === fragment.get("layer"));
+  const [layer, head] = named < 0 ? opens : [named, parseInt(fragment.get("head")) - 1];
+  const cell = fragment.get("cell")?.split(",").map((text) => parseInt(text) - 1);
+  const [row, column] = cell ?? [0, mostWeighted(layers[layer], within(head, layers[layer].heads))];
   return {
     layer,
-    head: parseInt(fragment.get("head")) - 1,
+    head,
     row,
     column,
     lines: fragment.has("lines"),
@@ -58,7 +64,8 @@ function choose(change) {
 
 function show() {
   const layer = layers[state.layer];
-  byId("name").textContent = fullName(state.layer, state.head);
+  byId("name").textContent = fullName(layer, state.head);
+  byId("origin").textContent = layer.origin ?? "";
   byId("matrix").ariaPressed = !state.lines;
   byId("lines").ariaPressed = state.lines;
   byId("off").ariaPressed = state.off;
@@ -73,10 +80,19 @@ function show() {
   remember(fragment);
 }
 
-/** Such as "Decoder cross-attention, layer 1, head 2". */
-function fullName(layer, head) {
-  const { group, name } = layers[layer];
-  return `${group ? `${group}, ` : ""}${name}, head ${head + 1}`;
+/** Why the page opens on the head on which it does. */
+function reasonToOpen() {
+  const [layer, head] = opens;
+  const name = fullName(layers[layer], head);
+  if (!normal) return `Opens on the head whose keys depend most on the query: ${name}.`;
+  const { loss } = layers[layer].without[head];
+  return `Opens on the head that is needed most: ${name}. Without it the loss is ${short(loss)} instead of ${short(normal.loss)}.`;
+}
+
+/** The key on which a head's first query has most weight. */
+function mostWeighted(layer, head) {
+  const weights = rowOf(ofHead(layer, "weights", head), 0, layer.columns);
+  return weights.indexOf(Math.max(...weights));
 }
 
 /** The part of a layer's array that belongs to a head. */
@@ -103,31 +119,7 @@ function spoken(tokens, place) {
   return `${place + 1} “${readable(tokens[place])}”`;
 }
 
-// Thumbnails: a row per layer, a column per head. One of them can be reached by the tab key, the
-// others from there by arrows.
-
-function buildThumbnails() {
-  for (const group of new Set(layers.map((layer) => layer.group))) {
-    const own = layers.filter((layer) => layer.group === group);
-    const heads = Math.max(...own.map((layer) => layer.heads));
-    const grid = element("div", { class: "grid", style: `--heads: ${heads}` });
-    for (const layer of own) {
-      const number = layers.indexOf(layer);
-      grid.append(element("span", { class: "grey", title: layer.name }, layer.name));
-      layer.thumbnails = Array.from({ length: layer.heads }, (_, head) =>
-        element("button", {
-          type: "button",
-          class: "thumbnail",
-          title: fullName(number, head),
-          style: `grid-column: ${head + 2}`,
-          onclick: () => choose({ layer: number, head }),
-        }, element("canvas")));
-      layer.thumbnails.forEach((button, head) => onKey(button, ({ key }) => stepThumbnails(key, number, head)));
-      grid.append(...layer.thumbnails);
-    }
-    byId("heads").append(...(group ? [element("h2", {}, group)] : []), grid);
-  }
-}
+// Thumbnails: one of them can be reached by the tab key, the others from there by arrows.
 
 function paintThumbnails() {
   for (const layer of layers) {
@@ -144,7 +136,7 @@ function showThumbnails() {
       const changed = state.off && !sameTokens(layer.without[head].answer, normal.answer);
       button.ariaPressed = chosen;
       button.tabIndex = chosen ? 0 : -1;
-      button.ariaLabel = fullName(number, head) + (changed ? "; without it the answer is another" : "");
+      button.ariaLabel = fullName(layer, head) + (changed ? "; without it the answer is another" : "");
       button.classList.toggle("changed", changed);
     }));
 }
@@ -167,6 +159,8 @@ function buildFigure(name, caption) {
     name,
     queries: part("div", "queries"),
     keys: part("div", "keys"),
+    writes: part("div", "writes"),
+    axes: ["query", "key", "write"].map((side) => part("span", `axis ${side}`)),
     canvas: element("canvas"),
     marks: svg("svg", { preserveAspectRatio: "none", "aria-hidden": true }),
     scale: part("div", "scale grey"),
@@ -183,20 +177,22 @@ function buildFigure(name, caption) {
   onKey(figure.cells, stepCells);
   figure.cells.append(figure.canvas, figure.marks);
   figure.frame = part("div", "frame");
-  figure.frame.append(figure.queries, figure.cells, figure.keys);
+  figure.frame.append(...figure.axes, figure.queries, figure.cells, figure.keys, figure.writes);
   const head = element("figcaption", {}, element("b", {}, caption), figure.scale);
   byId("figures").append(element("figure", { id: name }, head, figure.frame));
   return figure;
 }
 
-function showFigure({ name, queries, keys, canvas, marks, scale, cells, frame }) {
+function showFigure({ name, queries, keys, writes, axes, canvas, marks, scale, cells, frame }) {
   const layer = layers[state.layer];
   const values = ofHead(layer, name);
   const signed = name === "gradient";
   const most = signed ? largest(values) : 1;
   frame.classList.toggle("lines", state.lines);
   cells.style.aspectRatio = state.lines ? 1 : Math.max(0.5, Math.min(3, layer.columns / layer.rows));
+  for (const axis of axes) axis.textContent = sidesOf(layer)[axis.classList[1]];
   nameTokens(queries, layer.queries, "row", cells.clientHeight);
+  nameTokens(writes, writtenIn(layer), "row", cells.clientHeight);
   nameTokens(keys, layer.keys, "column", state.lines ? cells.clientHeight : cells.clientWidth);
   if (state.lines) drawLines(canvas, values, signed, most);
   else if (signed) paintSigned(canvas, values, layer.rows, layer.columns, most);
@@ -205,10 +201,15 @@ function showFigure({ name, queries, keys, canvas, marks, scale, cells, frame })
   showScale(scale, signed, most, layer.mask);
 }
 
+/** What the decoder has to write after each token that it reads; nothing where it does not ask. */
+function writtenIn({ asking }) {
+  return asking === "target" && target ? target : [];
+}
+
 /** The tokens along a side of this length, thinned out where they are close, but for the chosen. */
 function nameTokens(side, tokens, axis, length) {
   const step = Math.ceil((tokens.length * LABEL) / length);
-  const longest = Math.max(...tokens.map((token) => token.length));
+  const longest = Math.max(0, ...tokens.map((token) => token.length));
   side.style.setProperty("--tokens", tokens.length);
   side.classList.toggle("long", longest * LABEL > (2 * length) / tokens.length);
   side.replaceChildren(...tokens.flatMap((token, place) => {
@@ -370,7 +371,11 @@ function showFacts() {
   const { row, column } = pointed ?? state;
   const at = row * layer.columns + column;
   const of = (name) => exact(ofHead(layer, name), at);
-  const facts = { query: spoken(layer.queries, row), key: spoken(layer.keys, column), weight: of("weights") };
+  const { query, key, write } = sidesOf(layer);
+  const written = writtenIn(layer)[row];
+  const facts = { [query]: spoken(layer.queries, row) };
+  if (written !== undefined) facts[write] = `“${readable(written)}”`;
+  Object.assign(facts, { [key]: spoken(layer.keys, column), weight: of("weights") });
   if (layer.scores) facts.score = of("scores");
   if (layer.mask) facts.mask = layer.mask[at] ? "may attend" : "hidden";
   if (layer.gradient) facts["∂loss/∂weight"] = of("gradient");
@@ -381,10 +386,14 @@ function showFacts() {
 
 function showSteps() {
   const layer = layers[state.layer];
-  byId("steps").replaceChildren(...(layer.scores ? [scoreSteps(layer)] : []), softmaxSteps(layer));
-  const row = document.querySelector("#steps .chosen");
-  const region = row.closest(".scroll");
-  region.scrollTop = row.offsetTop - region.clientHeight / 2;
+  const told = layer.scores
+    ? [scoreSteps(layer), softmaxSteps(layer), resultSteps(layer), partOfOutput(layer), writingSteps(layer)]
+    : [softmaxSteps(layer)];
+  byId("steps").replaceChildren(...told);
+  for (const row of document.querySelectorAll("#steps .chosen")) {
+    const region = row.closest(".scroll");
+    region.scrollTop = row.offsetTop - region.clientHeight / 2;
+  }
 }
 
 /** How the score came from query and key. */
@@ -392,17 +401,17 @@ function scoreSteps(layer) {
   const { width } = layer;
   const score = rowOf(ofHead(layer, "scores"), state.row, layer.columns)[state.column];
   const query = rowOf(ofHead(layer, "query"), state.row, width);
-  const [key, value] = ["key", "value"].map((name) => rowOf(ofHead(layer, name), state.column, width));
+  const key = rowOf(ofHead(layer, "key"), state.column, width);
   const products = Array.from(query, (x, i) => x * key[i]);
-  const sum = products.reduce((a, b) => a + b, 0);
-  const mosts = [query, key, products, value].map(largest);
+  const sum = total(products);
+  const mosts = [query, key, products].map(largest);
   const lines = products.map((product, i) =>
-    [i + 1, ...[query[i], key[i], product, value[i]].map((x, k) => tinted(x, mosts[k]))]);
+    [i + 1, ...[query[i], key[i], product].map((x, k) => tinted(x, mosts[k]))]);
   return steps(
     "Score: how well query and key agree",
-    ["", "query", "key", "query × key", "value"],
+    [["", "query", "key", "query × key"]],
     lines,
-    ["sum", "", "", number(sum), ""],
+    ["sum", "", "", number(sum)],
     [number(sum), ` / √${width} = `, number(score), ", the score"],
   );
 }
@@ -410,14 +419,14 @@ function scoreSteps(layer) {
 /** How the weights of the query's row came from its scores. */
 function softmaxSteps(layer) {
   const weights = rowOf(ofHead(layer, "weights"), state.row, layer.columns);
-  const sum = weights.reduce((a, b) => a + b, 0);
+  const sum = total(weights);
   const named = (place) => spoken(layer.keys, place);
   const weight = (place) => tinted(weights[place], 1);
   const chosen = (place) => (place === state.column ? "chosen" : null);
   const title = "Softmax: the query's weights on all keys";
   if (!layer.scores) {
     const lines = Array.from(weights, (_, place) => [named(place), weight(place)]);
-    return steps(title, ["key", "weight"], lines, ["sum", number(sum)], [], chosen);
+    return steps(title, [["key", "weight"]], lines, ["sum", number(sum)], [], chosen);
   }
   const scores = rowOf(ofHead(layer, "scores"), state.row, layer.columns);
   const mask = rowOf(layer.mask, state.row, layer.columns);
@@ -426,18 +435,80 @@ function softmaxSteps(layer) {
   const out = Number.isFinite(top) && Math.abs(top) > 60 ? top : 0;
   const exponent = out ? `(score ${out > 0 ? "−" : "+"} ${short(Math.abs(out))})` : "score";
   const powers = Array.from(scores, (score, place) => (mask[place] ? Math.exp(score - out) : 0));
-  const total = powers.reduce((a, b) => a + b, 0);
+  const all = total(powers);
   const lines = powers.map((power, place) =>
     [named(place), number(scores[place]), mask[place] ? "✓" : "hidden", number(power), weight(place)]);
   const [power, told] = [powers, weights].map((row) => row[state.column]);
   return steps(
     title,
-    ["key", "score", "mask", `e^${exponent}`, "weight"],
+    [["key", "score", "mask", `e^${exponent}`, "weight"]],
     lines,
-    ["sum", "", "", number(total), number(sum)],
-    total ? [number(power), " / ", number(total), " = ", number(told), ", the weight"] : [],
+    ["sum", "", "", number(all), number(sum)],
+    all ? [number(power), " / ", number(all), " = ", number(told), ", the weight"] : [],
     chosen,
   );
+}
+
+/** How the head's result came from the values: their sum, each times its weight. */
+function resultSteps(layer) {
+  const { width, columns } = layer;
+  const weights = rowOf(ofHead(layer, "weights"), state.row, columns);
+  const values = ofHead(layer, "value");
+  const products = Array.from(weights, (weight, place) => Array.from(rowOf(values, place, width), (x) => weight * x));
+  const result = Array.from({ length: width }, (_, i) => total(products.map((line) => line[i])));
+  const most = largest(products.flat());
+  const value = rowOf(values, state.column, width);
+  return steps(
+    "Result: the sum of all values, each times its weight",
+    [
+      ["key", "weight", ...result.map((_, i) => i + 1)],
+      [`value of ${spoken(layer.keys, state.column)}`, "", ...Array.from(value, number)],
+    ],
+    products.map((line, place) =>
+      [spoken(layer.keys, place), number(weights[place]), ...line.map((x) => tinted(x, most))]),
+    ["sum: the head's result", number(total(weights)), ...result.map(number)],
+    [],
+    (place) => (place === state.column ? "chosen" : null),
+  );
+}
+
+/** What the head adds to the output of its layer. */
+function partOfOutput(layer) {
+  const size = layer.part.length / layer.heads / layer.rows;
+  const partOf = (_, head) => rowOf(ofHead(layer, "part", head), state.row, size);
+  const parts = Array.from({ length: layer.heads }, partOf);
+  const part = parts[state.head];
+  const most = largest(part);
+  const lengths = parts.flatMap((one, head) => [head ? " · " : "", number(Math.sqrt(total(Array.from(one, (x) => x * x))))]);
+  return element(
+    "section", {},
+    element("h2", {}, `Output: the result times W_O, ${layer.width} → ${size} numbers`),
+    element("div", { class: "numbers" }, ...Array.from(part, (x) => tinted(x, most))),
+    element("p", {}, "The parts of all heads and a bias are the layer's output. Their lengths: ", ...lengths),
+  );
+}
+
+/** The model's probabilities at each step: of the right token, and the largest. */
+function writingSteps(layer) {
+  const count = Math.max(...likeliest.map(({ top }) => top.length));
+  const choice = (token, probability, right) => element(
+    "span", { class: token === right ? "right" : null },
+    readable(token), " ", tinted(probability, 1));
+  return steps(
+    "Output of the model: softmax over the vocabulary at each step",
+    [["reads", "to write", "its probability", "likeliest", ...Array(count - 1).fill("")]],
+    likeliest.map(({ right, top }, place) => [
+      spoken(read, place), readable(target[place]), tinted(right, 1),
+      ...top.map(([token, probability]) => choice(token, probability, target[place])),
+    ]),
+    [],
+    [],
+    (place) => (layer.asking === "target" && place === state.row ? "chosen" : null),
+  );
+}
+
+function total(values) {
+  return values.reduce((a, b) => a + b, 0);
 }
 
 /** A table whose columns can be added up by hand, and what is made of the sums. */
@@ -448,7 +519,7 @@ function steps(title, heads, lines, sums, conclusion, kind = () => null) {
     element("h2", {}, title),
     element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, element(
       "table", {},
-      element("thead", {}, element("tr", {}, ...cells("th", heads))),
+      element("thead", {}, ...heads.map((head) => element("tr", {}, ...cells("th", head)))),
       element("tbody", {}, ...lines.map((line, place) => element("tr", { class: kind(place) }, ...cells("td", line)))),
       element("tfoot", {}, element("tr", {}, ...cells("td", sums))),
     )),

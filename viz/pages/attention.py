@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,10 +25,14 @@ def attention(
     """Attention weights as a page: a thumbnail per head, one head large, every number to be read.
 
     weights: what `Predictor.inspect` found out about a model, which the page then shows all of
-    (queries, keys, masks, gradients, and what becomes of the answer without each head); or weights
-    alone, of shape (T, S), (H, T, S) or (L, H, T, S), or a mapping from each layer's name to its
-    (H, T, S). Names such as "encoder.layers.0.self_attention" are put in groups.
+    (queries, keys, values, masks, gradients, each head's part of the output, the probabilities of
+    what is written, and what becomes of the answer without each head); or weights alone, of shape
+    (T, S), (H, T, S) or (L, H, T, S), or a mapping from each layer's name to its (H, T, S). Names
+    such as "encoder.layers.0.self_attention" are put in groups.
     queries, keys: the T and the S tokens; numbers from 1 by default. title: plain text.
+
+    The page opens on the head without which the loss is largest; of weights alone, on the one whose
+    keys depend most on the query.
 
     ValueError for weights that do not fit the tokens, are not finite or not between 0 and 1; and
     for tokens given beside an inspection, which has its own.
@@ -42,14 +47,20 @@ def attention(
         data = {
             "source": weights.source,
             "target": weights.target,
+            "read": weights.read,
+            "likeliest": likeliest(weights),
             "normal": told(weights.normal),
             "layers": [of_model(layer) for layer in weights.layers],
+            "opens": most_needed(weights.layers),
         }
     else:
         layers = by_name(weights)
         if not layers:
             raise ValueError("attention: there is no layer to show")
-        data = {"layers": [alone(name, x, queries, keys) for name, x in layers.items()]}
+        data = {
+            "layers": [alone(name, x, queries, keys) for name, x in layers.items()],
+            "opens": most_choosing(list(layers.values())),
+        }
     title = title or "Attention"
     for layer in data["layers"]:
         layer.update({name: packed(x) for name, x in layer.items() if isinstance(x, np.ndarray)})
@@ -69,10 +80,15 @@ BODY = """
         <button type="button" id="lines">lines</button>
         <button type="button" id="off">head off</button>
       </div>
-      <div id="figures"></div>
+      <p id="origin" class="grey"></p>
       <dl id="facts" aria-live="polite"></dl>
+      <div id="figures"></div>
+      <p id="legend" class="grey" hidden>∂loss/∂weight tells how the loss would change with a
+        weight: above 0 (blue), a little more weight here would raise it; below 0 (vermilion), it
+        would lower it. With the head off, ≠ marks tokens of the answer that change, and at the left
+        the heads without which they do.</p>
     </section>
-    <section id="steps" aria-label="how this weight came about"></section>
+    <section id="steps" aria-label="how this weight came about, and what came of it"></section>
   </div>
 </main>
 <p class="keys grey">Tab: to the heads and figures · arrows: another head or cell there ·
@@ -131,17 +147,66 @@ def of_model(layer: Layer) -> dict[str, Any]:
         "mask": layer.mask,
         "weights": layer.weights,
         "gradient": layer.gradient,
+        "part": layer.part,
         "without": [told(outcome) for outcome in layer.without],
     }
 
 
 def titled(path: str) -> dict[str, Any]:
-    """What a layer is called: its path, the group that it stands in, and its name there."""
+    """What a layer is called: its path, the group that it stands in, and its name there; and whose
+    tokens stand at its sides."""
     known = kind_of(path)
     if known is None:
         return {"path": path, "group": "", "name": path}
     kind, number = known
-    return {"path": path, "group": kind.heading, "name": f"layer {number + 1}"}
+    sides = {"origin": kind.origin, "asking": kind.query, "asked": kind.key}
+    return {"path": path, "group": kind.heading, "name": f"layer {number + 1}", **sides}
+
+
+def likeliest(inspection: Inspection, count: int = 5) -> list[dict[str, Any]]:
+    """At each step, the probability of the right token, and the tokens that are the likeliest."""
+    tokens = inspection.vocabulary
+    steps = []
+    for right, row in zip(inspection.target, inspection.probabilities, strict=True):
+        order = np.argsort(-row, kind="stable")[:count]
+        steps.append(
+            {
+                "right": plain(row[tokens.index(right)]),
+                "top": [[tokens[i], plain(row[i])] for i in order],
+            }
+        )
+    return steps
+
+
+def most_needed(layers: Sequence[Layer]) -> tuple[int, int]:
+    """The layer's and the head's number, from 0, of that without which the loss is largest."""
+    losses = {
+        (number, head): outcome.loss
+        for number, layer in enumerate(layers)
+        for head, outcome in enumerate(layer.without)
+    }
+    return max(losses, key=lambda at: (not math.isnan(losses[at]), losses[at]))
+
+
+def most_choosing(layers: Sequence[NDArray[Any]]) -> tuple[int, int]:
+    """The layer's and the head's number, from 0, of that whose keys depend most on the query.
+
+    That is the mutual information of query and key, all queries being as likely: the entropy of
+    the mean row less the mean entropy of a row. It is 0 where every query attends alike: to all
+    keys, or always to the first.
+    """
+    information = {
+        (number, head): entropy(weights.mean(0)) - entropy(weights).mean()
+        for number, layer in enumerate(layers)
+        for head, weights in enumerate(layer)
+    }
+    return max(information, key=lambda at: float(information[at]))
+
+
+def entropy(rows: NDArray[Any]) -> Any:
+    """−Σ p log p along the last axis."""
+    p = np.clip(rows, 0, 1)
+    return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
 
 
 def told(outcome: Outcome) -> dict[str, Any]:

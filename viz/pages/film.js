@@ -15,7 +15,10 @@ async function start() {
   addTheme();
   chosen.layer = layers.at(-1);
   chosen.head = mostOnLine(chosen.layer);
-  buildThumbnails();
+  buildThumbnails(byId("heads"), layers, chooseHead);
+  for (const button of document.querySelectorAll(".thumbnail")) {
+    button.onmousedown = (event) => event.preventDefault(); // it would take the space bar from `play`
+  }
   buildExample();
   readFragment();
   byId("frame").addEventListener("input", (event) => choose({ frame: Number(event.target.value) }));
@@ -122,30 +125,6 @@ function press(event) {
   return true;
 }
 
-/** A grid of thumbnails for each kind of attention: a row per layer, a column per head. */
-function buildThumbnails() {
-  for (const kind of new Set(layers.map((layer) => layer.kind))) {
-    const own = layers.filter((layer) => layer.kind === kind);
-    const grid = element("div", { class: "heads", style: `--heads: ${own[0].heads}` });
-    for (const layer of own) {
-      layer.thumbnails = layer.lines.map((_, head) => element("button", {
-        type: "button",
-        class: "thumbnail",
-        title: fullName(layer, head),
-        "aria-label": fullName(layer, head),
-        onmousedown: (event) => event.preventDefault(), // it would take the space bar from `play`
-        onclick: () => chooseHead(layer, head),
-      }, element("canvas")));
-      grid.append(element("span", { class: "grey" }, layer.name), ...layer.thumbnails);
-    }
-    byId("heads").append(element("h2", {}, kind), grid);
-  }
-}
-
-function fullName({ kind, name }, head) {
-  return `${kind}, ${name}, head ${head + 1}`;
-}
-
 /** The map of the chosen head: queries down, keys across, and a ring around each cell of its line.
  * What the decoder reads stands at the left; at the right, what it has to write then. */
 function buildMap() {
@@ -155,26 +134,28 @@ function buildMap() {
     each.thumbnails.forEach((button, number) =>
       button.setAttribute("aria-pressed", each === layer && number === head));
   }
-  const { query, key } = layer;
+  const { asking: query, asked: key } = layer;
+  const sides = sidesOf(layer);
   const label = (token, row, column, name) =>
     element("span", { class: name, title: token, style: `grid-area: ${row} / ${column}` }, token);
   const long = tokens[key].some((token) => token.length > 3) ? "key long" : "key";
-  const canvas = element("canvas", { id: "weights", role: "img", style: "grid-area: 2 / 2 / -1 / -2" });
+  const canvas = element("canvas", { id: "weights", role: "img", style: "grid-area: 3 / 2 / -1 / -2" });
   for (const event of ["pointermove", "pointerdown"]) canvas.addEventListener(event, point);
   byId("map").style.setProperty("--queries", layer.queries);
   byId("map").style.setProperty("--keys", layer.keys);
   byId("map").replaceChildren(
     canvas,
-    ...tokens[key].map((token, j) => label(readable(token), 1, j + 2, long)),
-    ...tokens[query].map((token, i) => label(readable(token), i + 2, 1, "query")),
-    ...onLine(layer, head).map(([i, j]) => element("i", { style: `grid-area: ${i + 2} / ${j + 2}` })),
+    label(sides.query, 2, 1, "query grey"),
+    element("span", { class: "axis grey", style: "grid-area: 1 / 2 / auto / -2" }, sides.key),
+    ...tokens[key].map((token, j) => label(readable(token), 2, j + 2, long)),
+    ...tokens[query].map((token, i) => label(readable(token), i + 3, 1, "query")),
+    ...onLine(layer, head).map(([i, j]) => element("i", { style: `grid-area: ${i + 3} / ${j + 2}` })),
     element("b", { id: "pointed", hidden: true }),
   );
   if (query === "target") {
     byId("map").append(
-      label("reads", 1, 1, "query grey"),
-      label("to write", 1, layer.keys + 2, "write grey"),
-      ...tokens[query].map((_, i) => label(readable(written(i)), i + 2, layer.keys + 2, "write")),
+      label(sides.write, 2, layer.keys + 2, "write grey"),
+      ...tokens[query].map((_, i) => label(readable(written(i)), i + 3, layer.keys + 2, "write")),
     );
   }
 }
@@ -206,14 +187,14 @@ function showMap() {
   const weights = weightsOf(layer, head);
   paintWeights(byId("weights"), weights, layer.queries, layer.keys);
   const [i, j] = cell ?? largestCell();
-  const { query, key } = layer;
+  const { asking: query, asked: key } = layer;
   const asking =
     query === "source" ? said(query, i) : `Reading ${said(query, i)} to write “${readable(written(i))}”`;
   const weight = Number(weights[i * layer.keys + j].toPrecision(9)); // all that float32 knows
   byId("cell").textContent = `${asking}: weight ${weight} on ${said(key, j)}${cell ? "" : ", the largest"}`;
   byId("weights").ariaLabel = byId("cell").textContent;
   byId("pointed").hidden = !cell;
-  byId("pointed").style.gridArea = `${i + 2} / ${j + 2}`;
+  byId("pointed").style.gridArea = `${i + 3} / ${j + 2}`;
 }
 
 /** What the decoder has to write after reading the target's tokens up to this place. */

@@ -11,7 +11,7 @@ from minigrad.tensor import Array
 from minitransformer.data import EOS, SPECIAL_TOKENS
 from minitransformer.film import Film, Frame, read_film
 from minitransformer.runs import StrPath
-from viz.maps import kind_of
+from viz.pages.attention import titled
 from viz.pages.page import Page, packed, page, plain
 
 
@@ -89,16 +89,9 @@ def moment(frame: Frame) -> dict[str, Any]:
 
 def layer(path: str, shown: Film) -> dict[str, Any]:
     """One layer's attention: weights (frames, H, T, S), and the line of each head."""
-    known = kind_of(path)
-    assert known is not None  # the film's paths are those of a Transformer
-    kind, number = known
     weights = np.stack([frame.maps[path] for frame in shown.frames])
     return {
-        "path": path,
-        "kind": kind.heading,
-        "name": f"layer {number + 1}",
-        "query": kind.query,
-        "key": kind.key,
+        **titled(path),
         "weights": packed(weights),
         "lines": [line(weights[:, head]) for head in range(weights.shape[1])],
     }

@@ -158,6 +158,46 @@ function ramp(stops) {
   });
 }
 
+/** Such as "Decoder cross-attention, layer 1, head 2". */
+function fullName({ group, name }, head) {
+  return `${group ? `${group}, ` : ""}${name}, head ${head + 1}`;
+}
+
+/** What stands along the sides of a layer's maps: what asks, what is asked, and, where a decoder
+ * asks, what it writes then. */
+function sidesOf({ asking, asked }) {
+  const named = (side) => (side ? `: ${side === "target" ? "reads" : side}` : "");
+  return { query: `query${named(asking)}`, key: `key${named(asked)}`, write: asking === "target" ? "to write" : "" };
+}
+
+/** Put a thumbnail of each head into `host`, a row per layer and a column per head under the name of
+ * their group, and keep the buttons as each layer's `thumbnails`. A click calls `choose` with the
+ * layer and the head. */
+function buildThumbnails(host, layers, choose) {
+  for (const group of new Set(layers.map((layer) => layer.group))) {
+    const own = layers.filter((layer) => layer.group === group);
+    const grid = element("div", { class: "heads", style: `--heads: ${Math.max(...own.map(({ heads }) => heads))}` });
+    for (const layer of own) {
+      const button = (_, head) => element("button", {
+        type: "button",
+        class: "thumbnail",
+        title: fullName(layer, head),
+        "aria-label": fullName(layer, head),
+        style: `grid-column: ${head + 2}`,
+        onclick: () => choose(layer, head),
+      }, element("canvas"));
+      layer.thumbnails = Array.from({ length: layer.heads }, button);
+      grid.append(element("span", { class: "grey", title: layer.name }, layer.name), ...layer.thumbnails);
+    }
+    const { query, key } = sidesOf(own[0]);
+    host.append(
+      ...(group ? [element("h2", {}, group)] : []),
+      element("p", { class: "sides grey" }, element("span", {}, `↓ ${query}`), element("span", {}, `→ ${key}`)),
+      grid,
+    );
+  }
+}
+
 /** The colour, as "#rrggbb", that a variable of page.css has in the present theme. */
 function colourOf(variable) {
   const probe = element("span", { style: `color: var(${variable})` });
