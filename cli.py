@@ -6,7 +6,7 @@ import difflib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from io import TextIOWrapper
@@ -328,9 +328,7 @@ def note_unknown(predictor: Predictor, text: str) -> None:
         click.echo(f"note: {token!r} is not in the vocabulary; it is read as <unk>", err=True)
 
 
-SEED = click.option(
-    "--seed", type=click.IntRange(0), default=0, help="of random inputs  [default: 0]"
-)
+SEED = click.option("--seed", type=click.IntRange(0), help="of random inputs  [default: 0]")
 
 
 def of_computation(
@@ -357,6 +355,17 @@ WHAT = (
 )
 
 
+def seeded(words: Sequence[str], seed: int | None) -> int:
+    """The seed for these inputs; a note of what may have been meant as a number goes before."""
+    from viz.expressions import SHAPE, mistakable
+
+    if seed is not None and not any(map(SHAPE.fullmatch, words)):
+        raise ValueError("--seed draws inputs given by a shape, as in x=4x3, and here are none")
+    if text := mistakable(words):
+        click.echo(f"note: {text}", err=True)
+    return seed or 0
+
+
 @main.command(epilog=WHAT)
 @of_computation()
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
@@ -374,7 +383,7 @@ WHAT = (
 def graph(
     what: str,
     words: tuple[str, ...],
-    seed: int,
+    seed: int | None,
     out: Path,
     opened: tuple[str, ...],
     element: str | None,
@@ -387,13 +396,14 @@ def graph(
     from viz.dot import render
     from viz.what import computation
 
-    result, usual = computation(what, words, seed)
-    given = {name: value for name, value in options.items() if value not in (None, False)}
+    number = seeded(words, seed)
+    result, usual = computation(what, words, number)
+    given = {name: x for name, x in options.items() if x is not None and x is not False}
     if opened:
         given["open"] = opened
     if element is not None:
         given["element"] = index(element)
-    other = None if against is None else computation(against, words, seed)[0]
+    other = None if against is None else computation(against, words, number)[0]
     chosen = given if {"zoom", "depth"} & given.keys() else usual | given
     if other is None:
         picture = drawn(result, **chosen)
@@ -407,7 +417,7 @@ def graph(
 def index(text: str) -> tuple[int, ...]:
     """The element that "0,2" names."""
     try:
-        return tuple(int(part) for part in text.split(",") if part)
+        return tuple(map(int, text.split(","))) if text.strip() else ()
     except ValueError:
         raise ValueError(f"--element takes whole numbers, as in 0,2, not {text!r}") from None
 
@@ -415,12 +425,12 @@ def index(text: str) -> tuple[int, ...]:
 @main.command(epilog=WHAT)
 @of_computation()
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="page: .html")
-def explain(what: str, words: tuple[str, ...], seed: int, out: Path) -> None:
+def explain(what: str, words: tuple[str, ...], seed: int | None, out: Path) -> None:
     """Make a page that steps through a computation, forward and backward, number by number."""
     from viz.pages.explain import explain as explained
     from viz.what import computation
 
-    result, _ = computation(what, words, seed)
+    result, _ = computation(what, words, seeded(words, seed))
     save(explained(result, title=what), out)
 
 
@@ -472,62 +482,119 @@ def film(run: Path, out: Path) -> None:
 
 @main.command(epilog=WHAT)
 @of_computation("[NAME=SHAPE]... [TENSOR]...")
-def why(what: str, words: tuple[str, ...], seed: int) -> None:
+@click.option("--all", "everything", is_flag=True, help="a line also for what is fine")
+def why(what: str, words: tuple[str, ...], seed: int | None, everything: bool) -> None:
     """Say why the gradient of a TENSOR is none, zero, huge or no number; of all, in a table.
 
-    A TENSOR is a parameter, such as encoder.layers.0.feed_forward.inner.weight, or a named input.
+    A TENSOR is a parameter, such as encoder.layers.0.feed_forward.inner.weight, or the end of such
+    a name, or a named input.
     """
     from minigrad.blame import trouble
     from minigrad.why import explain_grad, leaves, survey
     from viz.what import computation
 
-    loss, _ = computation(what, [word for word in words if "=" in word], seed)
+    inputs = [word for word in words if "=" in word]
+    loss, _ = computation(what, inputs, seeded(inputs, seed))
     names = [word for word in words if "=" not in word]
+    if names and everything:
+        raise ValueError(f"--all is for the table of all tensors; leave out {' '.join(names)}")
     if not isinstance(loss, Tensor):
         raise ValueError(f"{what} is a Value, not a Tensor; see it with minigrad explain")
     if loss.size != 1:
         raise ValueError(f"a loss is one number, and {what} has shape {loss.shape}; sum it, say")
     rows, known = survey(loss), leaves(loss)
     if not names:
-        print_gradients(rows)
+        print_gradients(rows, everything)
         if text := trouble(loss):
             click.echo(text)
-    for name in names:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 4, 0.3)
-            close = close or [full for full in known if name in full][:4] or list(known)[:4]
-            more = ", …" if len(close) < len(known) else ""
-            raise ValueError(f"no tensor is called {name!r}; there are {', '.join(close)}{more}")
+    for name in [full_name(name, known) for name in names]:
         click.echo(explain_grad(known[name], loss))
 
 
-def print_gradients(rows: Sequence[Explanation]) -> None:
-    """A line for each leaf: how large its gradient is, and what is remarkable about it."""
+def full_name(name: str, known: Collection[str]) -> str:
+    """The one of these names that is meant: it may be given by its end, as in query.weight."""
+    alike = [name] if name in known else [full for full in known if full.endswith(f".{name}")]
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        raise ValueError(f"{len(alike)} tensors are called {name!r}: {listed(alike, 8)}")
+    close = difflib.get_close_matches(name, known, 4, 0.3)
+    close = close or [full for full in known if name in full][:4] or list(known)[:4]
+    more = ", …" if len(close) < len(known) else ""
+    raise ValueError(f"no tensor is called {name!r}; there are {', '.join(close)}{more}")
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The names, and of many the first and how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+FEW = 12  # tensors, which are all listed: of more, only what is remarkable
+
+
+def print_gradients(rows: Sequence[Explanation], everything: bool) -> None:
+    """A line for each leaf: how large its gradient is, what is remarkable about it, what that
+    means; of many leaves, those that are fine are only counted."""
+    from minigrad.blame import FINE
+    from minigrad.why import CAUSES
+
+    fine = [row for row in rows if row.verdict == FINE]
+    shown = rows if everything or len(rows) <= FEW else [x for x in rows if x.verdict != FINE]
+    facts = []
+    for row in shown:
+        shape = "×".join(map(str, row.shape)) or "scalar"
+        norm = "" if row.gradient is None else f"{row.size:.2e}"
+        zeros = f"{row.zeros:.0%}" if row.zeros > 0 else ""
+        facts.append((row.name, shape, norm, zeros, row.verdict, row.cause))
+    if shown:
+        print_table(("tensor", "shape", "norm", "zeros", "verdict", "cause"), facts)
+    for cause in sorted({row.cause for row in shown} - {""}):
+        click.echo(f"{cause}: {CAUSES[cause]}")
+    if len(shown) < len(rows):
+        norms = [row.size for row in fine]
+        more = " more" if shown else ""
+        click.echo(
+            f"{len(fine)}{more} of {len(rows)} are fine, of norms {min(norms):.2g} to "
+            f"{max(norms):.2g} (--all lists them)"
+        )
+
+
+NARROWEST = 16  # characters for the first column of a table
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, its first column broken behind dots and spaces where it must be; where even so
+    it is wider than the terminal, each row as a paragraph."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False, markup=False)
-    header = ("tensor", "shape", "norm", "zeros", "verdict", "cause")
-    facts = []
-    for row in rows:
-        shape = "×".join(map(str, row.shape)) or "scalar"
-        norm = "" if row.gradient is None else f"{row.size:.2e}"
-        zeros = f"{row.zeros:.0%}" if row.zeros > 0 else ""
-        facts.append((shape, norm, zeros, row.verdict, row.cause))
-    taken = sum(max(map(len, column)) for column in zip(header[1:], *facts, strict=True))
-    room = max(16, console.width - taken - 3 * len(header) - 1)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    room = console.width - sum(widths[1:]) - 3 * len(header) - 1
+    if room < min(NARROWEST, widths[0]):
+        for name, *cells in rows:
+            told = [f"{word} {cell}" for word, cell in zip(header[1:], cells, strict=True) if cell]
+            click.secho("\n".join(broken(name, console.width)), bold=True)
+            for line in wrap(", ".join(told), max(8, console.width - 2)):
+                click.echo(f"  {line}")
+        return
     table = Table(*header, header_style="bold")
-    for row, fact in zip(rows, facts, strict=True):
-        lines = wrap(row.name.replace(".", ". "), room)  # a long name is broken behind its dots
-        table.add_row("\n".join(line.replace(". ", ".") for line in lines), *fact)
+    for name, *cells in rows:
+        table.add_row("\n".join(broken(name, room)), *cells)
     console.print(table)
+
+
+def broken(name: str, room: int) -> list[str]:
+    """A long name in several lines, each of which ends behind a dot or at a space."""
+    return [line.replace(". ", ".") for line in wrap(name.replace(".", ". "), max(1, room))]
 
 
 @main.command()
 @click.argument("what", nargs=-1, metavar="[OP]... | FILE.py:FUNCTION|EXPRESSION NAME=SHAPE...")
 @SEED
 @click.option("--diagnose", is_flag=True, help="show the evidence also for what passes")
-def check(what: tuple[str, ...], seed: int, diagnose: bool) -> None:
+def check(what: tuple[str, ...], seed: int | None, diagnose: bool) -> None:
     """Compare derivative rules, first and second order, with finite differences.
 
     Of all ops, of those named, or of your own function: minigrad check mine.py:f x=4x3.
@@ -539,12 +606,13 @@ def check(what: tuple[str, ...], seed: int, diagnose: bool) -> None:
         from minigrad.diagnosis import diagnose as diagnosed
         from viz.what import function
 
-        f, inputs = function(what[0], what[1:], seed)
-        show_diagnoses([diagnosed(f, inputs, seed=seed)], evidence=diagnose)
+        number = seeded(what[1:], seed)
+        f, inputs = function(what[0], what[1:], number)
+        show_diagnoses([diagnosed(f, inputs, seed=number)], evidence=diagnose)
     elif diagnose:
-        show_diagnoses(of_ops(what, seed), evidence=True)
+        show_diagnoses(of_ops(what, seed or 0), evidence=True)
     else:
-        show_checks(what, seed)
+        show_checks(what, seed or 0)
 
 
 def show_diagnoses(diagnoses: Iterable[Diagnosis], evidence: bool) -> None:
@@ -571,23 +639,19 @@ def of_ops(names: Sequence[str], seed: int) -> Iterator[Diagnosis]:
 
 def show_checks(names: Sequence[str], seed: int) -> None:
     """Print the table of checks, and what failed; exit code 1 if something did."""
-    from rich.console import Console
-    from rich.table import Table
-
     from minigrad.check_rows import check_table
 
     started = time.perf_counter()
     rows = check_table(names or None, seed=seed)
-    table = Table("op", "inputs", "order", "worst error", "verdict", header_style="bold")
-    for row in rows:
-        verdict = "[green]pass[/]" if row.ok else "[bold red]FAIL[/]"
-        table.add_row(row.op, row.shapes, str(row.order), f"{row.error:.1e}", verdict)
-    console = Console(highlight=False)
-    console.print(table)
+    told = [
+        (f"{row.op} {row.shapes}", f"{row.order}", f"{row.error:.1e}", "pass" if row.ok else "FAIL")
+        for row in rows
+    ]
+    print_table(("op and inputs", "order", "worst error", "verdict"), told)
     failed = [row for row in rows if not row.ok]
     for row in failed:
-        console.print(f"{row.op}: {row.report}", markup=False)
-    console.print(
+        click.echo(f"{row.op}: {row.report}")
+    click.echo(
         f"{len(rows) - len(failed)} of {len(rows)} checks pass "
         f"in {time.perf_counter() - started:.1f} s"
     )

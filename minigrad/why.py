@@ -27,6 +27,38 @@ from minigrad.nn import Module
 from minigrad.tensor import Array, Tensor, behind, outward, unwrap
 from minigrad.wording import argument, called, extremes
 
+CAUSES = {
+    "born-backward": "a rule of the backward pass made the NaN or the infinity",
+    "born-forward": "an op of the forward pass made the NaN or the infinity",
+    "cancelled": "contributions of both signs add up to nothing, or nearly",
+    "changed-in-place": "an array was changed after an op had read it",
+    "clipped": "clip lets nothing through outside of its bounds",
+    "dead-relu": "relu lets nothing through where its input is 0 or less",
+    "detached": "its values enter without history: by .data, .detach() or a copy",
+    "dropout": "dropout dropped these elements",
+    "empty": "an op on the way had no elements",
+    "exploding": "factors above 1 on the way made it large",
+    "freed": "an earlier backward pass has freed the graph",
+    "ignored": "the loss ignores these targets",
+    "in-a-parameter": "a parameter holds the NaN or the infinity",
+    "in-the-data": "the data hold the NaN or the infinity",
+    "masked": "a mask, or the condition of where, hides it from the loss",
+    "no-backward": "backward() has not come here",
+    "no-graph": "the loss was computed from nothing that requires a gradient",
+    "not-floating": "only floating numbers have gradients",
+    "not-required": "nobody asked for its gradient (requires_grad)",
+    "not-retained": "it is a result, and retain_grad() was not called",
+    "overflow": "a number grew beyond what its dtype holds",
+    "saturated": "a curve such as tanh or softmax is flat there",
+    "underflow": "a number became too small to be told from 0",
+    "unreached": "the loss does not depend on it",
+    "unselected": "an index, or a maximum, chose other elements",
+    "vanishing": "factors below 1 on the way made it small",
+    "zero-factor": "it is multiplied by 0",
+    "zero-slope": "the slope of an op is 0 there",
+}
+"""What each cause of an Explanation means."""
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -34,7 +66,7 @@ class Explanation:
 
     verdict: what it is: "none", "zero", "partly zero", "not finite", "huge", "tiny", "wrong" or
     "fine".
-    cause: a code word for why, such as "dead-relu", "detached" or "born-forward"; "" when fine.
+    cause: a code word for why, one of CAUSES, such as "dead-relu"; "" when fine.
     culprit: the op that is to blame; None when there is none, or when it cannot be known.
     path: the ops from the loss to the tensor, through the culprit if it is on the way; the tensor
     itself comes last.

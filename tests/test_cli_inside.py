@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import GRAPHS, ZOOMS, main
+from minigrad.why import CAUSES
 from minitransformer.inspection import inspect
 from minitransformer.prediction import Predictor
 from viz.examples import EXAMPLES
@@ -56,10 +57,15 @@ def run(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args], prog_name="minigrad")
 
 
+def notes(result: Result) -> str:
+    """What the command said beside its output that is no error: which shapes it has read."""
+    return "".join(x for x in result.stderr.splitlines(True) if x.startswith("note: "))
+
+
 def succeeds(*args: object) -> str:
     """What the command says when all goes well."""
     result = run(*args)
-    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    assert (result.exit_code, result.stderr) == (0, notes(result)), result.output
     return result.stdout
 
 
@@ -67,8 +73,9 @@ def fails(*args: object) -> str:
     """The one line that the command says when it cannot do what was asked."""
     result = run(*args)
     assert result.exit_code == 2, result.output
-    assert re.fullmatch(r"Error: .+\n", result.stderr), result.output
-    return result.stderr
+    said = result.stderr.removeprefix(notes(result))
+    assert re.fullmatch(r"Error: .+\n", said), result.output
+    return said
 
 
 def data(page: str) -> Any:
@@ -215,14 +222,174 @@ def test_a_gradient_is_explained() -> None:
     assert said.startswith("x (2,): the gradient is zero.\nrelu lets nothing through")
     table = succeeds("why", "sum(relu(x) * w)", "x=[-1.0, -2.0]", "w=2")
     assert re.search(r"x +│ 2 +│ 0\.00e\+00 │ 100%", table)
+    assert "\ndead-relu: relu lets nothing through where its input is 0 or less\n" in table
     assert "there are x\n" in fails("why", "sum(relu(x))", "x=[-1.0]", "nothing")
 
 
 def test_the_gradients_of_a_model_are_surveyed(filmed: Path) -> None:
-    table = succeeds("why", filmed)
-    assert "projection.bias" in table
+    table = succeeds("why", filmed, "--all")
+    assert "projection.bias" in table and "│ fine" in table
     said = succeeds("why", filmed, "projection.bias")
     assert said.startswith("projection.bias (")
+
+
+def test_of_many_tensors_the_remarkable_ones_are_listed_and_the_others_counted(
+    filmed: Path,
+) -> None:
+    everything, said = succeeds("why", filmed, "--all"), succeeds("why", filmed)
+    fine = len(re.findall(r"│ fine", everything))
+    assert "│ fine" not in said
+    (found,) = re.findall(r"(\d+) more of (\d+) are fine, of norms .* \(--all lists them\)", said)
+    shown = len(re.findall(r"│ (?:partly zero|zero|tiny) ", said))
+    assert (int(found[0]), int(found[1])) == (fine, fine + shown)
+    for cause in set(re.findall(r"│ ([a-z-]+) +│$", said, re.M)) - {"fine", "cause"}:
+        assert f"\n{cause}: {CAUSES[cause]}\n" in said
+    assert "--all is for the table" in fails("why", filmed, "projection.bias", "--all")
+
+
+def test_a_tensor_may_be_named_by_the_end_of_its_name(filmed: Path) -> None:
+    said = succeeds("why", filmed, "cross_attention.query.weight")
+    assert said.startswith("decoder.layers.0.cross_attention.query.weight (8, 8): ")
+    assert said == succeeds("why", filmed, "layers.0.cross_attention.query.weight")
+    assert (
+        "3 tensors are called 'query.weight': encoder.layers.0.self_attention.query.weight, "
+        "decoder.layers.0.self_attention.query.weight, "
+        "decoder.layers.0.cross_attention.query.weight"
+    ) in fails("why", filmed, "query.weight")
+    assert "no tensor is called 'ery.weight'" in fails("why", filmed, "ery.weight")
+
+
+@pytest.mark.parametrize("columns", [1, 20, 40, 60, 80, 200])
+def test_tables_lose_nothing_at_any_width(
+    columns: int, filmed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def words(text: str) -> str:
+        return re.sub(r"[^\w.×+%-]", "", text)
+
+    monkeypatch.setenv("COLUMNS", "500")
+    commands = (["why", filmed, "--all"], ["check", "softmax"])
+    wide = [succeeds(*command) for command in commands]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command, whole in zip(commands, wide, strict=True):
+        text = succeeds(*command)
+        assert "…" not in text
+        if columns >= 20:
+            table = re.split(r"\n(?=[a-z-]+: |\d+ of)", text)[0]
+            assert max(map(len, table.splitlines())) <= columns
+        flowing = words(text)
+        for line in whole.splitlines():
+            if line.startswith("│"):
+                name, *cells = line.strip("│ ").split("│")
+                at = 0
+                for cell in cells:
+                    assert words(cell) in flowing
+                if columns < 60:  # one paragraph for each row, its cells in their order
+                    at = flowing.index(words(name))
+                    for cell in filter(str.strip, cells):
+                        at = flowing.index(words(cell), at)
+
+
+def test_a_length_that_may_have_been_meant_as_a_number_is_told() -> None:
+    result = run("graph", "x*y", "x=2", "y=2", "-o", "g.dot")
+    assert result.stderr == (
+        "note: x=2 and y=2 are shapes, with random numbers; the numbers are x=2. and y=2.\n"
+    )
+    for command in (["why", "sum(x)", "x=2"], ["check", "x", "x=2"]):
+        assert (
+            notes(run(*command))
+            == "note: x=2 is a shape, with random numbers; the number is x=2.\n"
+        )
+    said = run("explain", "sum(x*y)", "x=2.", "y=[1.0, 2.0]", "-o", "p.html")
+    assert (said.exit_code, said.stderr) == (0, "")
+    assert run("graph", "sum(x)", "x=2x2", "-o", "g.dot").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["graph", "softmax", "--seed", "3"], "--seed draws inputs given by a shape"),
+        (["graph", "x*2", "x=1.5", "--seed", "3"], "--seed draws inputs given by a shape"),
+        (["explain", "mine.py:loss", "--seed", "3"], "--seed draws inputs given by a shape"),
+        (["why", "softmax", "--seed", "3"], "--seed draws inputs given by a shape"),
+        (["check", "mine.py:right", "x=1.5", "--seed", "0"], "--seed draws inputs given"),
+        (["graph", "softmax", "--seed", "-1"], "--seed"),
+        (["graph", "softmax", "--depth", "-1"], "--depth"),
+        (["graph", "softmax", "--element", "0"], 'zoom="scalar" only'),
+        (["graph", "transformer", "--zoom", "model", "--depth", "1"], "leave one out"),
+        (["graph", "softmax", "--zoom", "scalar", "--depth", "0"], "scalars are never folded"),
+        (["graph", "encoder-layer", "--parameters"], "choose zoom module or model"),
+        (["graph", "softmax", "--parameters"], "choose zoom module or model"),
+        (["graph", "mine.py:number", "--parameters"], "not for Values"),
+        (["graph", "mine.py:number", "--depth", "0"], "not for Values"),
+        (["graph", "mine.py:number", "--costs"], "not for Values"),
+        (["graph", "x*2", "x=3", "--zoom", "scalar", "--element", "0,,1"], "whole numbers"),
+    ],
+)
+def test_an_option_that_does_not_apply_is_refused_and_never_ignored(
+    args: list[str], told: str
+) -> None:
+    out = {"graph": ["-o", "x.dot"], "explain": ["-o", "x.html"]}
+    assert told in fails(*args, *out.get(args[0], []))
+    assert list(Path().iterdir()) == [Path("mine.py")]
+
+
+def test_a_depth_of_zero_folds_every_module() -> None:
+    succeeds("graph", "encoder-layer", "--depth", "0", "-o", "none.dot")
+    succeeds("graph", "encoder-layer", "--depth", "1", "-o", "one.dot")
+    none, one = (Path(name).read_text() for name in ("none.dot", "one.dot"))
+    assert "self_attention" not in none and "EncoderLayer" in none
+    assert "self_attention" in one
+
+
+BROKEN = """import numpy as np
+
+def divided(x):
+    y = x * 2
+    return y / 0 * (1 / 0)
+
+def nothing(x):
+    x * 2
+
+def leaving(x):
+    raise SystemExit(3)
+
+def endless(x):
+    return endless(x)
+
+def listed(x):
+    return [x, x]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "function", "told"),
+    [
+        (BROKEN, "divided", "broken.py:5: ZeroDivisionError: division by zero"),
+        (BROKEN, "leaving", "broken.py:11: SystemExit: 3"),
+        (BROKEN, "endless", "broken.py:14: RecursionError: maximum recursion depth exceeded"),
+        (BROKEN, "missing", "broken.py has no function 'missing'"),
+        ("x = 1\ndef f(x:\n", "f", "broken.py:2: SyntaxError: '(' was never closed"),
+        ("\nimport no_such_module\n", "f", "broken.py:2: ModuleNotFoundError: No module named"),
+        ("import sys\nsys.exit('no')\n", "f", "broken.py:2: SystemExit: no"),
+        ("def f(x):\n    raise ValueError\n", "f", "broken.py:2: ValueError\n"),
+        ("x = '\0'\n", "f", "broken.py: SyntaxError: source code string cannot contain null"),
+        ("def f(x):\n    1 / 0\n\ndef g(x):\n    f(x)\n", "g", "broken.py:2: ZeroDivisionError"),
+    ],
+)
+def test_a_fault_in_a_users_file_is_told_with_its_line(text: str, function: str, told: str) -> None:
+    Path("broken.py").write_text(text, encoding="utf-8")
+    out = {"graph": ["-o", "x.svg"], "explain": ["-o", "x.html"]}
+    for command in ("graph", "explain", "why", "check"):
+        assert told in fails(command, f"broken.py:{function}", "x=2x3", *out.get(command, []))
+
+
+def test_a_function_that_gives_no_tensor_is_told_with_the_line_where_it_begins() -> None:
+    Path("broken.py").write_text(BROKEN, encoding="utf-8")
+    said = fails("graph", "broken.py:nothing", "x=2x3", "-o", "x.svg")
+    assert "broken.py:7: nothing() gives None (does it lack a return?), not a Tensor" in said
+    said = fails("why", "broken.py:listed", "x=2x3")
+    assert "broken.py:16: listed() gives list, not a Tensor" in said
+    assert "broken.py:divided takes x, not y" in fails("why", "broken.py:divided", "y=2x3")
 
 
 def test_what_is_wrong_with_the_loss_stands_below_the_table() -> None:

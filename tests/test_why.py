@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import minigrad as mg
 from minigrad import Tensor, explain_grad, nn, no_grad
 from minigrad.blame import FINE, HUGE, NONE, NOT_FINITE, PARTLY_ZERO, TINY, ZERO
 from minigrad.nn import module_path, parameter_path
-from minigrad.why import leaves, survey
+from minigrad.why import CAUSES, leaves, survey
 from minitransformer import Transformer, TransformerConfig
 
 RNG = np.random.default_rng(0)
@@ -341,3 +343,14 @@ def test_random_graphs_are_explained_and_the_gradient_is_that_of_backward(
         assert (explanation.verdict == ZERO) == (not x.grad.any())
         assert (explanation.verdict == NOT_FINITE) == (not np.isfinite(x.grad).all())
         assert (explanation.verdict == FINE) == (explanation.cause == "")
+
+
+def test_every_cause_that_is_given_is_in_the_legend():
+    given = set()
+    for file in Path(mg.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            name = node.func.id if isinstance(getattr(node, "func", None), ast.Name) else ""
+            if isinstance(node, ast.Call) and name in ("Reason", "Birth", "blocking"):
+                words = [x for x in ast.walk(node.args[0]) if isinstance(x, ast.Constant)]
+                given |= {x.value for x in words if x.value}
+    assert given | {"in-the-data", "in-a-parameter"} == CAUSES.keys()  # these a variable hands on

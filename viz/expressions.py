@@ -11,6 +11,7 @@ import ast
 import difflib
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -169,6 +170,23 @@ def read_inputs(given: Sequence[str], seed: int = 0, decimals: int | None = 1) -
             raise ValueError(f"{name} is given twice")
         inputs[name] = variable(name, read_array(word, text.strip(), rng, decimals))
     return inputs
+
+
+SHAPE = re.compile(r"\w+=\s*\d+(x\d+)*\s*")
+LENGTH = re.compile(r"\w+=\s*\d+\s*")
+
+
+def mistakable(words: Sequence[str]) -> str:
+    """What to tell of words such as "x=2", which are shapes and may have been meant as numbers.
+
+    >>> mistakable(["x=2", "w=3x2", "b=1.5"])
+    'x=2 is a shape, with random numbers; the number is x=2.'
+    """
+    found = [word.strip() for word in words if LENGTH.fullmatch(word)]
+    names, numbers = " and ".join(found), " and ".join(f"{word}." for word in found)
+    if len(found) < 2:
+        return f"{names} is a shape, with random numbers; the number is {numbers}" if found else ""
+    return f"{names} are shapes, with random numbers; the numbers are {numbers}"
 
 
 def read_array(

@@ -67,7 +67,7 @@ def build(
 
     TypeError for a result that is no Tensor or Value; ValueError for an unknown zoom or name to
     open, an element that there is not, too many scalars, a negative depth, an empty limit, and for
-    costs, open or element with Values.
+    costs, parameters, open, element or depth with Values; for parameters where no module is folded.
 
     >>> import numpy as np
     >>> x = Tensor([[1.0, 2.0]], name="x")
@@ -94,8 +94,10 @@ def build(
     given = {id(x): name for name, x in (names or {}).items()}
     few = READABLE if limit is None else limit
     if roots and all(isinstance(root, Value) for root in roots):
-        if costs or zoomed.opened or element is not None:
-            raise ValueError("graph: costs, open and element are for Tensors, not for Values")
+        if costs or parameters or zoomed.opened or not (element is None and depth is None):
+            raise ValueError(
+                "graph: costs, parameters, open, element and depth are for Tensors, not for Values"
+            )
         return graph_of_values(roots, given, few, grads)
     if not roots or not all(isinstance(root, Tensor) for root in roots):
         kinds = ", ".join(sorted({type(root).__name__ for root in roots})) or "nothing"
@@ -111,6 +113,11 @@ def build(
     scalars = Scalars(trace, chosen, most)
     folding = Folding(trace, depth, few, scalars.shown)
     graph = graph_of_tensors(folding, scalars, Cards(trace, values, grads, parameters), most)
+    if parameters and not any(node.size for node in graph.nodes):
+        raise ValueError(
+            "graph: parameters are listed in the cards of folded modules, and here are none; "
+            "choose zoom module or model, or leave parameters out"
+        )
     return with_costs(graph, trace.drawn) if costs else graph
 
 

@@ -62,9 +62,13 @@ def is_function(what: str) -> bool:
 def of_function(what: str, inputs: dict[str, Any]) -> Tensor | Value:
     """The result of a function in a file, given these inputs by its parameters' names."""
     file, _, name = what.rpartition(":")
-    result = by_name(what, function_of(Path(file), name), list(inputs))(*inputs.values())
+    function = function_of(Path(file), name)
+    result = by_name(what, function, list(inputs))(*inputs.values())
     if not isinstance(result, Tensor | Value):
-        raise ValueError(f"{file}: {name}() gives {type(result).__name__}, not a Tensor or a Value")
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        where = f"{file}:{code.co_firstlineno}" if code else file
+        kind = "None (does it lack a return?)" if result is None else type(result).__name__
+        raise ValueError(f"{where}: {name}() gives {kind}, not a Tensor or a Value")
     return result
 
 
@@ -103,7 +107,9 @@ def of_user(file: Path) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{place(error, file)}: {type(error).__name__}: {error}") from error
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        told = ": ".join(filter(None, [place(error, file), type(error).__name__, text]))
+        raise ValueError(told) from error
     finally:
         sys.path.remove(folder)
 
@@ -161,8 +167,12 @@ def by_name(what: str, f: Callable[..., Any], names: Sequence[str]) -> Callable[
 
 def place(error: BaseException, file: Path) -> str:
     """The last line of the file that led to the error, as "FILE.py:12"."""
-    if isinstance(error, SyntaxError) and error.filename == str(file):
-        return f"{file}:{error.lineno}"
+
+    def is_here(filename: str | None) -> bool:  # Python makes the name of a file absolute
+        return filename is not None and os.path.abspath(filename) == os.path.abspath(file)
+
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
-    return f"{file}:{lines[-1]}" if lines else str(file)
+    lines = [frame.lineno for frame in frames if is_here(frame.filename)]
+    if isinstance(error, SyntaxError) and is_here(error.filename):
+        lines.append(error.lineno)
+    return f"{file}:{lines[-1]}" if lines and lines[-1] else str(file)
