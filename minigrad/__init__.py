@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad import nn, optim
 from minigrad.op import Op
+from minigrad.ops import arrange
 from minigrad.ops.elementwise import (
     abs,
     add,

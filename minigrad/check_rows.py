@@ -67,12 +67,12 @@ def as_function(
 def flattened(inputs: Iterable[Any]) -> Iterator[Any]:
     """The inputs one by one, those inside a list too (np.stack takes a list)."""
     for x in inputs:
-        yield from x if isinstance(x, list) else [x]
+        yield from flattened(x) if isinstance(x, list) else [x]
 
 
 def nested(like: Sequence[Any], flat: Iterator[Any]) -> list[Any]:
     """The inverse of `flattened`: lists again where `like` has lists."""
-    return [[next(flat) for _ in x] if isinstance(x, list) else next(flat) for x in like]
+    return [nested(x, flat) if isinstance(x, list) else next(flat) for x in like]
 
 
 def described(example: Example) -> str:
@@ -85,6 +85,8 @@ def brief(x: Any) -> str:
     """An array as its dtype and shape, anything else as it is."""
     if isinstance(x, np.ndarray):
         return f"{x.dtype}{x.shape}"
+    if isinstance(x, list):
+        return f"[{', '.join(map(brief, x))}]"
     if isinstance(x, tuple) and any(isinstance(item, np.ndarray) for item in x):
         return f"({', '.join(map(brief, x))})"
     return repr(x)

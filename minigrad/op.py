@@ -29,6 +29,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, wraps
+from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,7 @@ class Op:
     examples: Sequence[Example] = ()
     unpack: Unpack | None = None
     composite: bool = False
+    in_words: bool = False
     input_names: tuple[str, ...] = field(init=False)
     param_names: tuple[str, ...] = field(init=False)
     arity: int = field(init=False)
@@ -242,7 +244,7 @@ class Op:
             takes = ", ".join(taken) or "none"
             raise TypeError(f"{self.name} does not take {what}; its parameters are: {takes}")
         for key, x in params.items():
-            if isinstance(x, Tensor):
+            if isinstance(x, Tensor) and not self.composite:  # a composite records what it does
                 if x.requires_grad:
                     raise TypeError(f"{self.name}: no gradient flows to {key}; pass {key}.data")
                 params[key] = x._data
@@ -362,20 +364,32 @@ def fused(
     return enter
 
 
+def as_given(*args: Any, **params: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The `unpack` of a row that tells inputs and params apart by itself."""
+    return args, params
+
+
 def composite(
-    *numpy: Callable[..., Any], family: str, examples: Sequence[Example]
+    *numpy: Callable[..., Any], family: str, examples: Sequence[Example], in_words: bool = False
 ) -> Callable[[Callable[..., Any]], Op]:
-    """Decorator: an op that is its definition: calling it records the smaller ops."""
+    """Decorator: an op that is its definition: calling it records the smaller ops.
+
+    One with `*arrays` or `**options` takes its arguments as Python hands them over. What one says
+    `in_words` is its docstring: its definition is code about places, which makes no formula.
+    """
 
     def enter(definition: Callable[..., Any]) -> Op:
+        kinds = {p.kind for p in inspect.signature(definition).parameters.values()}
         row = Op(
             definition.__name__,
             definition.__name__,
             family,
             definition,
             definition=definition,
+            unpack=as_given if kinds & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD} else None,
             examples=examples,
             composite=True,
+            in_words=in_words,
         )
         row.__doc__ = definition.__doc__
         return register(row, numpy)

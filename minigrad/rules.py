@@ -321,6 +321,8 @@ def definition(op: Op, node: Tensor | None = None) -> list[str]:
     """
     if op.definition is None:
         raise ValueError(f"{op.name} has no definition in smaller ops; see its rules")
+    if op.in_words:
+        return [f"{op.name}: {(op.__doc__ or '').partition(chr(10))[0]}"]
     inputs, params = named_call(op, node)
     result = run(op.definition, [variable(x, name) for name, x in inputs.items()], params)
     writer = Writer(result, in_lines=True)

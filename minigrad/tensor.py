@@ -317,9 +317,10 @@ class Tensor:
     repeat, take, masked_fill = method("repeat"), method("take"), method("masked_fill")
     tril, triu, astype = method("tril"), method("triu"), method("astype")
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any, **order: Any) -> Tensor:
         """The same elements in another shape: `t.reshape(2, 3)` or `t.reshape((2, 3))`."""
-        result: Tensor = TABLE["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
+        shape = shape[0] if len(shape) == 1 else shape
+        result: Tensor = TABLE["reshape"](self, shape=shape, **order)
         return result
 
     def transpose(self, *axes: Any) -> Tensor:

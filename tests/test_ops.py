@@ -57,7 +57,7 @@ def normal(*shapes: tuple[int, ...]) -> Iterator[Array]:
 
 
 def listed(y: Any) -> list[Any]:
-    return y if isinstance(y, list) else [y]
+    return [*y] if isinstance(y, list | tuple) else [y]
 
 
 def gradients(f: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> list[Array]:

@@ -46,7 +46,8 @@ power    = op(lambda a, b: a**b, "xʸ", power_base, power_exponent, name="power"
               examples=[on((2, 3), (2, 3), domain="positive"), on((2, 1), (3,), domain="positive"),
                         on((2, 3), 3), on((2, 3), 2.0)])
 negative = op(np.negative, "−", lambda g, y, x: -g, examples=REAL)
-positive = op(np.positive, "+", lambda g, y, x: g, examples=REAL)
+positive = op(np.positive, "+", lambda g, y, x: g, examples=REAL,
+              numpy=[np.positive, np.copy, np.conjugate, np.real, np.real_if_close])
 abs      = op(np.absolute, "|x|", lambda g, y, x: g * np.sign(x), name="abs", examples=REAL)
 
 exp        = op(np.exp, "exp",       lambda g, y, x: g * y, examples=REAL)

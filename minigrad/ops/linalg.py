@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -36,20 +38,102 @@ def rows(x: Any) -> Any:
     return np.reshape(x, (prod(stack), width))
 
 
-def einsum_arguments(subscripts: str, *arrays: Any) -> tuple[Any, dict[str, Any]]:
-    """np.einsum's arguments with the result's letters written out; no repeats, no ellipsis."""
+LETTERS = "".join(sorted(ascii_letters))
+"""What einsum may call an axis, in the order in which a result's letters come by themselves."""
+
+
+def einsum_arguments(*operands: Any, optimize: Any = False) -> tuple[Any, dict[str, Any]]:
+    """np.einsum's arguments as arrays and letters, where each letter is of one length and comes
+    once in a term: diagonals have been taken, and axes of length one that broadcast left out."""
+    subscripts, arrays = written_out(operands)
     terms, arrow, result = subscripts.replace(" ", "").partition("->")
-    if "." in subscripts or any(len(set(t)) < len(t) for t in terms.split(",")):
-        raise ValueError(
-            f"einsum: {subscripts!r}: an ellipsis or a letter repeated in one term has no "
-            "derivative rule; name every axis, and take diagonals by indexing"
-        )
+    named = named_axes(subscripts, terms.split(","), arrays)
+    free = [c for c in LETTERS if c not in subscripts]
+    extra = free[: max((term.count(".") for term in named), default=0)]  # the axes of an ellipsis
+    named = [fill_ellipsis(term, extra) for term in named]
     if not arrow:
-        result = "".join(c for c in sorted(set(terms) - {","}) if terms.count(c) == 1)
-    return arrays, {"subscripts": f"{terms}->{result}"}
+        seen = "".join(named)
+        result = "..." + "".join(c for c in sorted({*seen} - {*extra}) if seen.count(c) == 1)
+    result = result.replace("...", "".join(extra))
+    plain = [without_repeats(term, x) for term, x in zip(named, arrays, strict=True)]
+    lengths: dict[str, int] = {}
+    for term, x in plain:
+        for c, n in zip(term, np.shape(x), strict=True):
+            if lengths.setdefault(c, n) == 1:
+                lengths[c] = n
+            elif n not in (1, lengths[c]):
+                raise ValueError(f"einsum: {subscripts!r}: {c} is {lengths[c]} long, and {n}")
+    plain = [without_broadcasting(term, x, lengths) for term, x in plain]
+    params = {"subscripts": f"{','.join(term for term, _ in plain)}->{result}"}
+    if optimize is not False:
+        params["optimize"] = optimize
+    return [x for _, x in plain], params
 
 
-def einsum_rule(g: Any, y: Any, i: int, *arrays: Any, subscripts: str = "") -> Any:
+def written_out(operands: tuple[Any, ...]) -> tuple[str, Sequence[Any]]:
+    """The subscripts as a string, and the arrays; einsum(a, [0, 1], b, [1, 2]) has no string."""
+    if not operands or isinstance(operands[0], str):
+        return operands[0] if operands else "", operands[1:]
+
+    def letters(axes: Any) -> str:
+        if not isinstance(axes, list | tuple):
+            kind = type(axes).__name__
+            raise TypeError(f"einsum: an array's axes are a list of integers, not {kind}")
+        return "".join("..." if axis is ... else LETTERS[axis] for axis in axes)
+
+    terms = ",".join(letters(axes) for axes in operands[1::2])
+    if len(operands) % 2:
+        terms += f"->{letters(operands[-1])}"
+    return terms, operands[: len(operands) // 2 * 2 : 2]
+
+
+def named_axes(subscripts: str, terms: list[str], arrays: Sequence[Any]) -> list[str]:
+    """The terms with an ellipsis of as many dots as it stands for axes; ValueError if they do not
+    fit the arrays."""
+    if len(terms) != len(arrays):
+        raise ValueError(f"einsum: {subscripts!r} has {len(terms)} terms for {len(arrays)} arrays")
+    found = []
+    for term, x in zip(terms, arrays, strict=True):
+        before, ellipsis, after = term.partition("...")
+        axes = np.ndim(x) - len(before + after)
+        if not {*before, *after} <= {*LETTERS} or axes < 0 or (axes and not ellipsis):
+            raise ValueError(f"einsum: {subscripts!r}: {term!r} is no term for {np.shape(x)}")
+        found.append(before + "." * axes + after)
+    return found
+
+
+def fill_ellipsis(term: str, extra: list[str]) -> str:
+    """The term with letters for its ellipsis, whose axes broadcast from the last one on."""
+    dots = term.count(".")
+    return term.replace("." * dots, "".join(extra[len(extra) - dots :])) if dots else term
+
+
+def without_repeats(term: str, x: Any) -> tuple[str, Any]:
+    """The diagonal of `x` for each letter that its term repeats, as the last axis."""
+    for c in dict.fromkeys(term):
+        while term.count(c) > 1:
+            first, second = term.index(c), term.rindex(c)
+            if np.shape(x)[first] != np.shape(x)[second]:
+                raise ValueError(
+                    f"einsum: {c} is repeated in {term!r}, not as long in {np.shape(x)}"
+                )
+            x = np.diagonal(x, axis1=first, axis2=second)
+            term = term[:first] + term[first + 1 : second] + term[second + 1 :] + c
+    return term, x
+
+
+def without_broadcasting(term: str, x: Any, lengths: dict[str, int]) -> tuple[str, Any]:
+    """The term and `x` without the axes of length one that stand for longer ones."""
+    shape = np.shape(x)
+    kept = [i for i, c in enumerate(term) if shape[i] == lengths[c]]
+    if len(kept) == len(term):
+        return term, x
+    return "".join(term[i] for i in kept), np.reshape(x, [shape[i] for i in kept])
+
+
+def einsum_rule(
+    g: Any, y: Any, i: int, *arrays: Any, subscripts: str = "", optimize: Any = False
+) -> Any:
     """The same product with `g` in the place of the i-th array, and the letters changed over."""
     terms, _, result = subscripts.partition("->")
     letters = terms.split(",")
@@ -58,7 +142,10 @@ def einsum_rule(g: Any, y: Any, i: int, *arrays: Any, subscripts: str = "") -> A
     present = set(result).union(*(term for term, _ in others))
     kept = "".join(c for c in wanted if c in present)  # a letter of this term alone was summed
     terms = ",".join([result, *(term for term, _ in others)])
-    found = np.einsum(f"{terms}->{kept}", g, *(x for _, x in others))
+    by_path: Any = (
+        {"optimize": True} if optimize is not False else {}
+    )  # a given path is of `y` alone
+    found = np.einsum(f"{terms}->{kept}", g, *(x for _, x in others), **by_path)
     shape = tuple(
         n if c in present else 1 for c, n in zip(wanted, np.shape(arrays[i]), strict=True)
     )
@@ -95,7 +182,7 @@ matmul = op(
     ],
 )
 einsum = op(
-    lambda *arrays, subscripts: np.einsum(subscripts, *arrays),
+    lambda *arrays, subscripts, optimize=False: np.einsum(subscripts, *arrays, optimize=optimize),
     "einsum",
     einsum_rule,
     family="matmul",
@@ -107,6 +194,9 @@ einsum = op(
         on("bik,bjk->bij", (2, 3, 2), (2, 4, 2)),
         on("ij->j", (2, 3)),
         on("ij,j,i", (2, 3), (3,), (2,)),
+        on("...ij, ...jk", (2, 1, 2, 3), (4, 3, 2)),
+        on("iij->ij", (3, 3, 2)),
+        on("ij,ij->", (1, 2), (3, 1), optimize=True),
     ],
 )
 

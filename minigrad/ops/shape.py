@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from minigrad.op import composite, on, op
+from minigrad.tensor import Tensor, unwrap
 
 
-def reshape_rule(g: Any, y: Any, x: Any, shape: Any = None) -> Any:
-    """Back to the shape of the input."""
-    return np.reshape(g, np.shape(x))
+def reshape_rule(
+    g: Any, y: Any, x: Any, shape: Any = None, order: Any = "C", copy: bool | None = None
+) -> Any:
+    """Back to the shape of the input, the elements read in the same order."""
+    return back_in_order(g, x, order)
+
+
+def ravel_rule(g: Any, y: Any, x: Any, order: Any = "C") -> Any:
+    """Back to the shape of the input, the elements read in the same order."""
+    return back_in_order(g, x, order)
+
+
+def back_in_order(g: Any, x: Any, order: Any) -> Any:
+    """`g` in the shape of `x`, whose elements were read row by row, or column by column."""
+    if order == "A":
+        order = "F" if np.isfortran(np.asarray(unwrap(x))) else "C"
+    return np.reshape(g, np.shape(x)) if order == "C" else np.reshape(g, np.shape(x), order=order)
+
+
+def raveled(x: Any, order: Any = "C") -> Any:
+    """np.ravel in an order that does not depend on the memory of a gradient to come."""
+    if order == "K":
+        raise ValueError("order 'K' depends on where elements lie in memory; use 'C' or 'F'")
+    return np.ravel(x, order)
+
+
+def moved(function: Callable[[Any], Any], x: Any) -> Any:
+    """What a function that only moves, repeats or drops elements makes of `x`.
+
+    It is applied to the elements' numbers, which then pick the elements.
+    """
+    numbers = np.arange(np.size(x)).reshape(np.shape(x))
+    return np.reshape(x, -1)[function(numbers)]
 
 
 def transpose_rule(g: Any, y: Any, x: Any, axes: Any = None) -> Any:
@@ -25,40 +58,89 @@ def window(x: Any, start: Any, shape: tuple[int, ...]) -> Any:
     return x[tuple(slice(i, i + n) for i, n in zip(start, shape, strict=True))]
 
 
-def piece(g: Any, y: Any, i: int, *parts: Any, axis: int = 0) -> Any:
+def piece(
+    g: Any, y: Any, i: int, *parts: Any, axis: int = 0, dtype: Any = None, casting: str = ""
+) -> Any:
     """The part of `g` that came from the i-th array."""
     start = [0] * np.ndim(g)
     start[axis] = sum(np.shape(part)[axis] for part in parts[:i])
     return window(g, start, np.shape(parts[i]))
 
 
-def layer(g: Any, y: Any, i: int, *parts: Any, axis: int = 0) -> Any:
+def layer(
+    g: Any, y: Any, i: int, *parts: Any, axis: int = 0, dtype: Any = None, casting: str = ""
+) -> Any:
     """The slice of `g` that was the i-th array."""
     return g[(slice(None),) * (axis % np.ndim(g)) + (i,)]
 
 
-def widths(x: Any, pad_width: Any) -> Any:
-    """np.pad's pad_width in full: (before, after) for each axis."""
-    return np.broadcast_to(pad_width, (np.ndim(x), 2))
+MOVING = ("edge", "reflect", "symmetric", "wrap")
+"""The modes of np.pad that repeat elements of the array."""
 
 
-def pad_rule(g: Any, y: Any, x: Any, pad_width: Any = 0, constant_values: Any = 0) -> Any:
-    """The middle of `g`; the padding was constant."""
-    return window(g, widths(x, pad_width)[:, 0].tolist(), np.shape(x))
+def widths(x: Any, pad_width: Any) -> list[list[int]]:
+    """np.pad's pad_width in full: before and after, for each axis."""
+    if isinstance(pad_width, dict):
+        found = np.zeros((np.ndim(x), 2), int)
+        for axis, pair in pad_width.items():
+            found[axis] = pair
+    else:
+        found = np.broadcast_to(pad_width, (np.ndim(x), 2))
+    return found.tolist()
 
 
-def joined(arrays: Any, axis: int | None = 0) -> Any:
+def padded(
+    x: Any, pad_width: Any = 0, mode: str = "constant", constant_values: Any = 0, **options: Any
+) -> Any:
+    """np.pad's arguments, as far as there is a rule."""
+    if mode not in ("constant", *MOVING) or options.get("reflect_type", "even") != "even":
+        found = f"mode {mode!r}" if mode not in MOVING else "reflect_type 'odd'"
+        modes = ", ".join(MOVING)
+        raise ValueError(
+            f"pad: {found} has no derivative rule; use 'constant', {modes}, or np.concatenate"
+        )
+    if isinstance(constant_values, Tensor) and constant_values.requires_grad:
+        raise TypeError(
+            "pad: no gradient flows to constant_values; use .detach(), or np.concatenate"
+        )
+    params = {"pad_width": widths(x, pad_width)}
+    if mode == "constant":
+        return [x], params | {"constant_values": unwrap(constant_values)}
+    return [x], params | {"mode": mode}
+
+
+def pad_value(x: Any, pad_width: Any = 0, mode: Any = "constant", constant_values: Any = 0) -> Any:
+    """`x` with more elements around it, constant or repeated."""
+    if np.ndim(x) == 0:
+        return np.positive(x)
+    options: Any = {"constant_values": constant_values} if mode == "constant" else {}
+    return np.pad(x, pad_width, mode, **options)
+
+
+def pad_rule(
+    g: Any,
+    y: Any,
+    i: int,
+    x: Any,
+    pad_width: Any = 0,
+    mode: Any = "constant",
+    constant_values: Any = 0,
+) -> Any:
+    """The middle of `g` if the padding was constant, else the sum over all copies."""
+    shape = np.shape(x)
+    if mode == "constant":
+        return window(g, [before for before, _ in pad_width], shape)
+    numbers = np.arange(np.size(x)).reshape(shape)
+    copies = np.pad(numbers, pad_width, mode)
+    return np.reshape(scatter_add(g, index=copies, shape=(np.size(x),)), shape)
+
+
+def joined(arrays: Any, axis: int | None = 0, dtype: Any = None, casting: str = "same_kind") -> Any:
     """np.concatenate's arguments; without an axis it joins what is in the arrays."""
+    cast = {} if dtype is None else {"dtype": dtype, "casting": casting}
     if axis is None:
-        return tuple(np.ravel(x) for x in arrays), {"axis": 0}
-    return tuple(arrays), {"axis": axis}
-
-
-def padded(x: Any, pad_width: Any = 0, mode: str = "constant", constant_values: Any = 0) -> Any:
-    """np.pad's arguments; only padding by a constant has a rule."""
-    if mode != "constant":
-        raise ValueError(f"mode {mode!r}; only 'constant' has a derivative rule")
-    return [x], {"pad_width": widths(x, pad_width).tolist(), "constant_values": constant_values}
+        return tuple(np.ravel(x) for x in arrays), {"axis": 0, **cast}
+    return tuple(arrays), {"axis": axis, **cast}
 
 
 def tile_rule(g: Any, y: Any, x: Any, reps: Any = 1) -> Any:
@@ -75,10 +157,9 @@ def tile_rule(g: Any, y: Any, x: Any, reps: Any = 1) -> Any:
 
 def repeat_rule(g: Any, y: Any, x: Any, repeats: Any = 1, axis: int | None = None) -> Any:
     """The sum over the copies of each element."""
-    if axis is None:
-        x, axis, shape = np.reshape(x, -1), 0, np.shape(x)
-    else:
-        shape = np.shape(x)
+    shape = np.shape(x)
+    if axis is None or not shape:
+        x, axis = np.reshape(x, -1), 0
     source = np.repeat(np.arange(np.shape(x)[axis]), repeats)
     index = (slice(None),) * (axis % np.ndim(x)) + (source,)
     return np.reshape(scatter_add(g, index=index, shape=np.shape(x)), shape)
@@ -136,9 +217,10 @@ def may_repeat(index: Any) -> bool:
 
 # fmt: off
 reshape = op(np.reshape, "reshape", reshape_rule, family="shape",
-             examples=[on((2, 3), shape=(3, 2)), on((2, 3), shape=-1)])
-ravel = op(np.ravel, "ravel", lambda g, y, x: np.reshape(g, np.shape(x)), family="shape",
-           examples=[on((2, 3))])
+             examples=[on((2, 3), shape=(3, 2)), on((2, 3), shape=-1),
+                       on((2, 3), shape=(3, 2), order="F")])
+ravel = op(raveled, "ravel", ravel_rule, family="shape", name="ravel", numpy=[np.ravel],
+           examples=[on((2, 3)), on((2, 3), order="F")])
 transpose = op(np.transpose, "transpose", transpose_rule, family="shape",
                examples=[on((2, 3)), on((2, 3, 4), axes=(1, 2, 0)), on((2, 3, 4), axes=(0, -1, 1))])
 swapaxes = op(lambda x, axis1=0, axis2=1: np.swapaxes(x, axis1, axis2), "swap axes",
@@ -152,14 +234,14 @@ expand_dims = op(np.expand_dims, "expand dims",
                  family="shape", examples=[on((2, 3), axis=1), on((2, 3), axis=(0, -1))])
 squeeze = op(np.squeeze, "squeeze", lambda g, y, x, axis=None: np.reshape(g, np.shape(x)),
              family="shape", examples=[on((2, 1, 3)), on((1, 2, 1), axis=-1)])
-concatenate = op(lambda *parts, axis=0: np.concatenate(parts, axis), "concat", piece,
-                 family="shape", name="concatenate", numpy=[np.concatenate],
+concatenate = op(lambda *parts, axis=0, **cast: np.concatenate(parts, axis, **cast), "concat",
+                 piece, family="shape", name="concatenate", numpy=[np.concatenate],
                  unpack=joined,
                  examples=[on([(2, 3), (1, 3)]), on([(2, 1), (2, 2)], axis=-1),
                            on([(2, 3), (2,)], axis=None)])
-stack = op(lambda *parts, axis=0: np.stack(parts, axis), "stack", layer,
+stack = op(lambda *parts, axis=0, **cast: np.stack(parts, axis, **cast), "stack", layer,
            family="shape", name="stack", numpy=[np.stack],
-           unpack=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
+           unpack=joined,
            examples=[on([(2, 3), (2, 3)]), on([(2, 3), (2, 3)], axis=-1)])
 flip = op(lambda x, axis=None: np.flip(x, axis), "flip",
           lambda g, y, x, axis=None: np.flip(g, axis),
@@ -168,12 +250,9 @@ roll = op(lambda x, shift=1, axis=None: np.roll(x, shift, axis), "roll",
           lambda g, y, x, shift=1, axis=None: np.roll(g, np.negative(shift), axis),
           family="shape", name="roll", numpy=[np.roll],
           examples=[on((2, 3), shift=1), on((2, 3), shift=(1, -1), axis=(0, 1))])
-pad = op(lambda x, pad_width=0, constant_values=0:
-             np.pad(x, pad_width, constant_values=constant_values), "pad",
-         lambda g, y, i, x, pad_width=0, constant_values=0:
-             pad_rule(g, y, x, pad_width, constant_values),
-         family="shape", name="pad", numpy=[np.pad], unpack=padded,
-         examples=[on((2, 3), pad_width=1), on((2, 3), pad_width=((0, 1), (2, 0)))])
+pad = op(pad_value, "pad", pad_rule, family="shape", name="pad", numpy=[np.pad], unpack=padded,
+         examples=[on((2, 3), pad_width=1), on((2, 3), pad_width=((0, 1), (2, 0))),
+                   *(on((2, 3), pad_width=((0, 2), (4, 1)), mode=mode) for mode in MOVING)])
 tile = op(lambda x, reps=1: np.tile(x, reps), "tile", tile_rule, family="shape", name="tile",
           numpy=[np.tile],
           examples=[on((2, 3), reps=2), on((3,), reps=(2, 2)), on((2, 3), reps=(2, 1))])
@@ -199,25 +278,45 @@ triu = op(lambda x, k=0: np.triu(x, k), "triu", lambda g, y, x, k=0: np.triu(g, 
 # fmt: on
 
 
+def bounded(indices: Any, n: int, mode: str) -> Any:
+    """Integer indices brought within 0 to n - 1 as np.take's mode says, or left as they are."""
+    if mode == "raise":
+        return indices
+    if mode not in ("wrap", "clip"):
+        raise ValueError(f"mode is 'raise', 'wrap' or 'clip', not {mode!r}")
+    return np.mod(indices, n) if mode == "wrap" else np.clip(indices, 0, n - 1)
+
+
 @composite(
     np.take,
     family="shape",
-    examples=[on((4, 3), indices=[0, 2, 0], axis=0), on((4, 3), indices=[5, 1])],
+    examples=[
+        on((4, 3), indices=[0, 2, 0], axis=0),
+        on((4, 3), indices=[5, 1]),
+        on((3,), indices=[7, -5], mode="wrap"),
+        on((3,), indices=[7, -5], mode="clip"),
+    ],
 )
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     """The elements at integer `indices` along `axis`, of the flattened array without one."""
-    if axis is None:
-        return np.reshape(x, -1)[np.asarray(indices)]
-    return x[(slice(None),) * (axis % np.ndim(x)) + (np.asarray(indices),)]
+    if axis is None or np.ndim(x) == 0:
+        x, axis = np.reshape(x, -1), 0
+    indices = bounded(np.asarray(indices), np.shape(x)[axis], mode)
+    return x[(slice(None),) * (axis % np.ndim(x)) + (indices,)]
 
 
 @composite(
     np.take_along_axis,
     family="shape",
-    examples=[on((2, 3), indices=np.array([[2, 0], [1, 1]]), axis=1)],
+    examples=[
+        on((2, 3), indices=np.array([[2, 0], [1, 1]]), axis=1),
+        on((2, 3), indices=np.array([5, 1]), axis=None),
+    ],
 )
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
+def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """Elements by an array of indices along `axis` whose other axes match those of `x`."""
+    if axis is None:
+        x, axis = np.reshape(x, -1), 0
     index: list[Any] = list(np.ogrid[tuple(slice(n) for n in np.shape(x))])
     index[axis] = indices
     return x[tuple(index)]
@@ -231,11 +330,12 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """A list of consecutive parts along `axis`: so many equal ones, or cut at the given places."""
     n = np.shape(x)[axis]
-    if isinstance(indices_or_sections, int | np.integer):
-        if n % indices_or_sections:
-            raise ValueError(f"split: {n} elements do not make {indices_or_sections} equal parts")
-        step = n // indices_or_sections
-        cuts = list(range(step, n, step))
+    if np.ndim(indices_or_sections) == 0:
+        parts = operator.index(indices_or_sections)
+        if parts < 1 or n % parts:
+            raise ValueError(f"split: {n} elements do not make {parts} equal parts")
+        step = n // parts
+        cuts = [step * i for i in range(1, parts)]
     else:
         cuts = list(indices_or_sections)
     before = (slice(None),) * (axis % np.ndim(x))
