@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 import signal
+from threading import current_thread, main_thread
+
+# What follows takes 0.2 s to load, in which Ctrl-C would end in a traceback.
+INTERRUPT = signal.getsignal(signal.SIGINT)
+LOADING = INTERRUPT is signal.default_int_handler and current_thread() is main_thread()
+if LOADING:
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+import difflib
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
-from io import TextIOWrapper
+from dataclasses import fields
+from io import BufferedIOBase, BytesIO, TextIOWrapper
 from pathlib import Path
 from shlex import quote
 from textwrap import wrap
@@ -19,7 +28,8 @@ import click
 import numpy as np
 
 from minigrad.tensor import Tensor
-from minitransformer.config import TrainingConfig
+from minitransformer.config import SettingError, TrainingConfig, option
+from minitransformer.text import TextError, decode, lines_at_hand
 
 if TYPE_CHECKING:
     from minigrad.diagnosis import Diagnosis
@@ -29,14 +39,31 @@ if TYPE_CHECKING:
     from minitransformer.training import Record, Trainer
     from viz.pages.page import Page
 
+if LOADING:
+    signal.signal(signal.SIGINT, INTERRUPT)
+
 GRAPHS = ("expression", "softmax", "layernorm", "attention", "attention-unmasked", "encoder-layer",
           "encoder-layer-pre", "decoder-layer", "transformer")  # fmt: skip
 PICTURES = (".png", ".svg", ".pdf")
 ZOOMS = ("model", "module", "op", "definition", "scalar")
 
+WRONG_SHOWN = 3
+"""How many wrong answers the end of a run shows; errors.tsv has them all."""
+
+PATIENCE = 30.0
+"""Seconds in which training may say nothing."""
+
 
 class Commands(click.Group):
-    """Commands whose foreseeable errors are one line and exit code 2."""
+    """Commands whose foreseeable errors are one line and exit code 2; Ctrl-C ends with 130."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                encoding = stream.encoding if stream.isatty() else "utf-8"
+                # "→" is no reason to fail where it cannot be shown
+                stream.reconfigure(encoding=encoding, errors="backslashreplace")
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -45,6 +72,9 @@ class Commands(click.Group):
                 return super().invoke(ctx)
         except (BrokenPipeError, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            sys.exit(130)
         except click.UsageError as error:
             command = (error.ctx or ctx).command_path
             raise ForeseeableError(f"{error.format_message()} See `{command} --help`.") from error
@@ -62,6 +92,8 @@ def one_line(error: Exception) -> click.ClickException:
     """An error as the user sees it."""
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    elif isinstance(error, SettingError):
+        text = error.naming(option)
     elif isinstance(error, MemoryError):
         text = "not enough memory; choose smaller sizes"
     else:
@@ -73,9 +105,6 @@ def one_line(error: Exception) -> click.ClickException:
 @click.version_option(package_name="minigrad-transformer", prog_name="minigrad")
 def main() -> None:
     """An autograd engine and a transformer, small enough to read: train, look inside, check."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # "→" is no reason to fail where it cannot be shown
-            stream.reconfigure(errors="backslashreplace")
 
 
 def setting_options(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -89,7 +118,7 @@ def setting_options(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], C
             choices = get_args(kinds[field.name])
             default = f"  [default: {field.default}]" if field.default != "" else ""
             command = click.option(
-                f"--{field.name.replace('_', '-')}",
+                option(field.name),
                 field.name,
                 type=click.Choice(choices) if choices else kinds[field.name],
                 help=field.metadata["help"] + default,
@@ -103,8 +132,9 @@ def setting_options(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], C
 @click.argument("task", required=False)
 @setting_options(but=("task",))
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings")
-@click.option("--out", type=click.Path(path_type=Path), help="run folder  [default: runs/TASK]")
-@click.option("--resume", is_flag=True, help="go on with the run in --out")
+@click.option("--out", type=click.Path(path_type=Path),
+              help="run folder  [default: in runs/, called after TASK or data]")  # fmt: skip
+@click.option("--resume", is_flag=True, help="go on with the run in --out, longer with --steps")
 @click.option("--film", is_flag=True, help="keep what every head looks at, for `minigrad film`")
 def train(
     task: str | None,
@@ -119,89 +149,103 @@ def train(
     TASK is copy, reverse or sort. Training stops once every held-out sequence has been answered
     right twice running; the run folder then holds the model, its metrics and its pictures.
     """
+    from minitransformer import workflow
     from minitransformer.runs import Run, RunError, read_toml
-    from minitransformer.training import Trainer, require_same
 
     given = {name: value for name, value in {"task": task, **given}.items() if value is not None}
     chosen = with_task(read_toml(config) if config else {}) | with_task(given)
-    where = str(config or "command line")  # click has checked names and types on the command line
 
-    if resume:
+    def told(error: SettingError) -> ValueError:
+        """What is wrong, by the names of options, or by those of the file that they stand in."""
+        if not config or given.keys() & set(error.settings):
+            return error
+        return ValueError(f"{config}: {error}")
+
+    try:
+        if not resume:
+            trainer, run = workflow.start(chosen, out)
+            with run.locked():
+                follow(trainer, run, film)
+            return
         if out is None:
             raise RunError("--resume needs --out, the folder of the run to go on with")
         run = Run.open(out)
-        settings = TrainingConfig.read(run.config, str(out / "config.toml"))
-        asked = TrainingConfig.read(asdict(settings) | chosen, where)
-        require_same(asdict(settings), asdict(asked), str(out))
-        if (out / "summary.json").exists():
-            click.echo(f"{out} is finished: nothing is left to do")
-            return
-        trainer = Trainer(settings)
-        if (out / "model.safetensors").exists():  # a run killed before its first save begins again
-            trainer.restore(*run.load())
-        run.truncate_metrics(trainer.step)
-    else:
-        settings = TrainingConfig.read(chosen, where)
-        if "task" not in chosen:
-            raise ValueError("name a task (copy, reverse or sort), or give --data FILE")
-        trainer = Trainer(settings)
-        run = Run.create(out or unused(Path("runs") / settings.task), asdict(settings))
-        run.save(*trainer.state())  # to know now, not in a minute, if the disk is full
-    follow(trainer, run, film or (run.path / "film").exists())
+        with run.locked():
+            trainer = workflow.resume(run, chosen)
+            if trainer.finished and run.is_finished():
+                click.echo(
+                    f"{out} is finished, at step {trainer.step:,}: nothing is left to do; "
+                    "to train it longer, add --steps"
+                )
+                return
+            if trainer.step and not trainer.finished:
+                rate, last = trainer.schedule(trainer.step + 1), trainer.config.steps
+                click.echo(
+                    f"goes on from step {trainer.step:,} to {last:,}; the learning rate goes on "
+                    f"from {rate:.2g} to {trainer.schedule(last):.2g}"
+                )
+            follow(trainer, run, film or (run.path / "film").exists())
+    except SettingError as error:
+        raise told(error) from error
 
 
 def with_task(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings where `data` has named the task pairs, and any other task has done without data."""
     data = settings.get("data")
     if data and isinstance(data, str):
-        return {"task": "pairs", **settings, "data": str(Path(data).resolve())}
+        path = Path(data).resolve()
+        # What a pipe is resolved to has no name that could be told.
+        return {"task": "pairs", **settings, "data": str(path) if path.exists() else data}
     if "data" not in settings and settings.get("task", "pairs") != "pairs":
         return {**settings, "data": ""}
     return settings
 
 
-def unused(path: Path) -> Path:
-    """The path, or the first of path-2, path-3, … that does not exist."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return candidate
-
-
 def follow(trainer: Trainer, run: Run, filmed: bool) -> None:
-    """Train, showing progress and writing everything down; Ctrl-C stops after the step in hand."""
+    """Train, showing progress; Ctrl-C stops after the step in hand."""
     from rich.console import Console
 
     from minigrad.nn import count_parameters
-    from minitransformer.film import Camera
+    from minitransformer.training import DivergenceError
+    from minitransformer.workflow import follow as followed
+    from minitransformer.workflow import warnings
 
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    task = trainer.task
+    task, folder = trainer.task, quote(str(run.path))
     console.print(
         f"{task.name}: {count_parameters(trainer.model):,} parameters, "
         f"{len(task.test):,} held-out sequences, up to {trainer.config.steps:,} steps → {run.path}"
     )
-    camera = Camera(run, trainer) if filmed else None
+    for line in (trainer.borrowed, *warnings(trainer)):
+        if line:
+            console.print(f"note: {line}")
     with stopped_by_ctrl_c(trainer):
-        with progress(console, trainer) as show:
-            for record in trainer.run():
-                run.append_metrics(record)
-                show(record)
-                if camera:
-                    camera.capture()
-                if "exact_match" in record:
-                    run.save(*trainer.state())
+        with progress(console, trainer) as (show, tick):
+            try:
+                for record in followed(trainer, run, filmed, tick):
+                    show(record)
+            except DivergenceError as error:
+                raise ValueError(
+                    f"{error}: minigrad train --resume --out {folder} {remedy(trainer.config)} "
+                    f"goes on from step {run.load()[2]['step']:,}"
+                ) from error
         if not trainer.stopped:
             finish(trainer, run, console)
-            if camera:
-                console.print(f"see it learn: minigrad film {quote(str(run.path))} -o film.html")
+            if filmed:
+                console.print(f"see it learn: minigrad film {folder} -o film.html")
             return
-    run.save(*trainer.state())
     console.print(
-        f"stopped at step {trainer.step:,}; go on with: "
-        f"minigrad train --resume --out {quote(str(run.path))}"
+        f"stopped at step {trainer.step:,}; go on with: minigrad train --resume --out {folder}"
     )
     sys.exit(130)
+
+
+def remedy(config: TrainingConfig) -> str:
+    """The option that a run which has lost its numbers should go on with."""
+    usual = TrainingConfig()
+    if config.weight_decay * config.learning_rate >= 1:  # weights change their sign at each step
+        return f"--weight-decay {usual.weight_decay}"
+    return f"--learning-rate {min(config.learning_rate / 10, usual.learning_rate):.2g}"
 
 
 @contextmanager
@@ -221,8 +265,14 @@ def stopped_by_ctrl_c(trainer: Trainer) -> Iterator[None]:
 
 
 @contextmanager
-def progress(console: Any, trainer: Trainer) -> Iterator[Callable[[Record], None]]:
-    """A live bar in a terminal, and in any case a line for each evaluation."""
+def progress(
+    console: Any, trainer: Trainer
+) -> Iterator[tuple[Callable[[Record], None], Callable[[], None]]]:
+    """What shows a record, and what is to be called after each step.
+
+    There is a live bar in a terminal, and in any case a line for each evaluation; where that takes
+    long to come, a line that says so.
+    """
     from rich.progress import BarColumn, Progress, TextColumn
 
     with Progress(
@@ -230,22 +280,38 @@ def progress(console: Any, trainer: Trainer) -> Iterator[Callable[[Record], None
         console=console, disable=not console.is_terminal, transient=True, expand=True,
     ) as bar:  # fmt: skip
         bar_task = bar.add_task("", total=trainer.config.steps, completed=trainer.step)
-        exact = "?"
+        began, first = time.monotonic(), trainer.step
+        spoken = began
 
         def show(record: Record) -> None:
-            nonlocal exact
+            nonlocal spoken
             left = record["seconds"] / record["step"] * (trainer.config.steps - record["step"])
+            line = f"step {record['step']:>5,}  loss {record['loss']:.4f}"
             if "exact_match" in record:
-                exact = percent(record["exact_match"])
-            line = (
-                f"step {record['step']:>5,}  loss {record['loss']:.4f}  exact match {exact:>6}  "
-                f"{record['tokens_per_second']:,} tokens/s  {left:.0f} s left"
-            )
-            bar.update(bar_task, completed=record["step"], description=line)
+                line += (
+                    f"  held-out {record['held_out_loss']:.4f}"
+                    f"  exact match {percent(record['exact_match']):>6}"
+                    f"  training {percent(record['training_exact_match']):>6}"
+                )
+            line += f"  {left:,.0f} s left"
+            bar.update(bar_task, description=line)
             if "exact_match" in record:
                 console.print(line)
+                spoken = time.monotonic()
 
-        yield show
+        def tick() -> None:
+            nonlocal spoken
+            bar.update(bar_task, completed=trainer.step)
+            now = time.monotonic()
+            if now - spoken > PATIENCE:
+                spoken = now
+                each = (now - began) / (trainer.step - first)
+                console.print(
+                    f"step {trainer.step:>5,}  {each:.2g} s for a step, so "
+                    f"{each * (trainer.config.steps - trainer.step) / 3600:,.1f} h for the others"
+                )
+
+        yield show, tick
 
 
 def percent(share: float) -> str:
@@ -261,7 +327,7 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     from viz.maps import draw_attention
     from viz.plots import draw_curve
 
-    records = run.metrics()
+    records, wrong = run.metrics(), trainer.wrong_answers()
     summary = trainer.summary()
     predictor = Predictor(run.path)
     sources = [source for source, _ in trainer.task.test[:20]]
@@ -272,14 +338,18 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
         draw_curve(records, curve, title=f"Learning: {trainer.task.name}")
     with trying_to("write", attention):
         draw_attention(*predictor.attention(source), attention, title=f"Attention: {text}")
-    run.write_summary(summary)
+    run.write_errors(wrong)
+    run.write_summary(summary | {"wrong": len(wrong)})
     console.print(
         f"exact match {percent(summary['exact_match'])} on {summary['held_out']:,} sequences "
         f"never seen in training, after {summary['steps']:,} steps in {summary['seconds']:.1f} s",
         style="bold",
     )
     console.print(f"  {text}  →  {predictor.answer([source])[0]}")
-    for path in (curve, attention, run.path / "summary.json"):
+    for asked, expected, answered in wrong[:WRONG_SHOWN]:
+        console.print(f"  {asked}  →  {answered}   wrong: {expected} is right")
+    errors = [run.path / "errors.tsv"] if wrong else []
+    for path in (curve, attention, run.path / "summary.json", *errors):
         console.print(f"  {path}")
     console.print(f"ask it: minigrad predict {quote(str(run.path))} {quote(text)}")
 
@@ -292,40 +362,114 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
 )
 @click.option("--attention", type=click.Path(path_type=Path), help="draw the attention maps here")
 def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> None:
-    """Answer TEXT, or each line of standard input, with the model in the folder RUN."""
+    """Answer TEXT, or each line of standard input, with the model in the folder RUN.
+
+    Lines are answered as they come, each in its place: one that cannot be answered gives an empty
+    line, is named on standard error, and makes the exit code 2. At a terminal Ctrl-D ends.
+    """
     from minitransformer.prediction import Predictor
     from minitransformer.runs import trying_to
 
     predictor = Predictor(run)
     if not (run / "summary.json").exists():
         click.echo("note: this run is not finished", err=True)
-    texts = [text] if text is not None else [line.rstrip("\r\n") for line in sys.stdin]
-    if not texts:
-        raise ValueError("give a text, or lines on standard input")
-    if attention is not None and len(texts) > 1:
-        raise ValueError("--attention draws one text, not several lines")
-    sources = []
-    for number, line in enumerate(texts, 1):
-        try:
-            sources.append(predictor.read(line))
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}" if text is None else error) from error
-        note_unknown(predictor, line)
-    for answer in predictor.answer(sources, beam):
-        click.echo(answer)
+    if text is None and attention is None:
+        if not answer_lines(predictor, beam):
+            sys.exit(2)
+        return
+    if text is None:
+        lines = decode(standard_input().read()).rstrip("\n").split("\n")
+        if len(lines) > 1:
+            raise ValueError("--attention draws one text, not several lines")
+        text = lines[0]
+    text = decode_argument(text)
+    source = predictor.read(text)
+    note_unknown(predictor, text)
+    click.echo(predictor.answer([source], beam)[0])
     if attention is not None:
         from viz.maps import draw_attention
 
         with trying_to("write", attention):
-            draw_attention(
-                *predictor.attention(sources[0]), attention, title=f"Attention: {texts[0]}"
-            )
+            draw_attention(*predictor.attention(source), attention, title=f"Attention: {text}")
 
 
-def note_unknown(predictor: Predictor, text: str) -> None:
-    """Say which tokens of a text the run has never seen."""
+def answer_lines(predictor: Predictor, beam: int) -> bool:
+    """Answer each line of standard input in its place as soon as it is there; whether all could be.
+
+    ValueError where there are none.
+    """
+    number, right = 0, True
+    known: set[str] = set()  # to be noted once
+    for lines in asked_lines():
+        sources: list[list[int]] = []
+        places: list[int | None] = []  # of each line's source, if it has one
+        for line in lines:
+            number += 1
+            place = None
+            try:
+                text = decode(line).removesuffix("\n")
+                source = predictor.read(text)
+                note_unknown(predictor, text, known)
+                place = len(sources)
+                sources.append(source)
+            except ValueError as error:
+                right = False
+                fault = error.fault if isinstance(error, TextError) else error
+                click.echo(f"Error: line {number}: {fault}", err=True)
+            places.append(place)
+        answers = predictor.answer(sources, beam)
+        click.echo("\n".join("" if place is None else answers[place] for place in places))
+    if not number and not sys.stdin.isatty():
+        raise ValueError("give a text, or lines on standard input")
+    return right
+
+
+def asked_lines() -> Iterator[list[bytes]]:
+    """The lines of standard input, as many as are there already; at a terminal, one at a time."""
+    if not sys.stdin.isatty():
+        yield from lines_at_hand(standard_input())
+        return
+    click.echo("Type a text and Return; Ctrl-D ends.", err=True)
+    while True:
+        click.echo("> ", nl=False, err=True)
+        line = standard_input().readline()
+        if not line:
+            click.echo(err=True)
+            return
+        if line.strip():
+            yield [line.removesuffix(b"\n")]
+
+
+def standard_input() -> BufferedIOBase:
+    """The bytes of standard input: what they spell is decoded as a file is, whatever the locale."""
+    buffer = getattr(sys.stdin, "buffer", None)
+    return buffer if buffer is not None else BytesIO(sys.stdin.read().encode())
+
+
+def decode_argument(text: str) -> str:
+    """A text of the command line as UTF-8, whatever the locale that Python has read it by.
+
+    ValueError for one that is not UTF-8.
+    """
+    try:
+        return decode(os.fsencode(text))
+    except UnicodeEncodeError:  # not of this locale, so it does not come from the command line
+        return text
+    except TextError as error:
+        raise ValueError(f"the text is {error.fault.partition(';')[0]}") from error
+
+
+def note_unknown(predictor: Predictor, text: str, known: set[str] | None = None) -> None:
+    """Say which tokens of a text the run has never seen, but not those that are `known`."""
+    from minitransformer.prediction import shorten
+
     for token in predictor.unknown(text):
-        click.echo(f"note: {token!r} is not in the vocabulary; it is read as <unk>", err=True)
+        if known is None or token not in known:
+            click.echo(
+                f"note: {shorten(token)!r} is not in the vocabulary; it is read as <unk>", err=True
+            )
+        if known is not None:
+            known.add(token)
 
 
 SEED = click.option("--seed", type=click.IntRange(0), help="of random inputs  [default: 0]")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import re
+import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import StringIO
 from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from minitransformer.text import TextError, decode
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 PAD, BOS, EOS, UNK = range(4)
@@ -153,39 +160,98 @@ def make_batch(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Batch:
     )
 
 
+def pairs_of(batch: Batch) -> list[Pair]:
+    """The pairs that a batch was made of.
+
+    >>> pairs_of(make_batch([([4, 5], [5, 4]), ([6], [6])]))
+    [([4, 5], [5, 4]), ([6], [6])]
+    """
+    return [
+        (source[: source.index(PAD)] if PAD in source else source, target[: target.index(EOS)])
+        for source, target in zip(batch.source.tolist(), batch.target_out.tolist(), strict=True)
+    ]
+
+
 def _padded(rows: list[list[int]]) -> NDArray[np.int64]:
     # Lists first and one conversion: three times as fast as an assignment to each row.
     width = max(map(len, rows))
     return np.array([row + [PAD] * (width - len(row)) for row in rows], dtype=np.int64)
 
 
-def read_pairs(path: str | Path, tokens: TokenKind) -> list[tuple[list[str], list[str]]]:
-    """The tokens of each `source<TAB>target` line of a UTF-8 file.
+def read_data(path: str | Path) -> bytes:
+    """A data file's content. DataError where it cannot be read, now and again when a run goes on.
 
-    A byte-order mark, CRLF line endings and blank lines at the end are accepted. Raises DataError,
-    with the line's number where there is one, for whatever else is not such a file.
+    So a pipe is refused, without waiting for what may never come out of it.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        mode = None if str(path) == "-" else os.stat(path).st_mode
+        if mode is None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise DataError(
+                f"{path}: not an ordinary file, and a run must be able to read its data again; "
+                "save it as a file first"
+            )
+        return Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from error
+
+
+def read_pairs(
+    path: str | Path, tokens: TokenKind, columns: tuple[int, int] | None = None
+) -> list[tuple[list[str], list[str]]]:
+    """The tokens of each source and target in a file: see `read_data` and `parse_pairs`."""
+    return parse_pairs(read_data(path), path, tokens, columns)
+
+
+def parse_pairs(
+    content: bytes, path: str | Path, tokens: TokenKind, columns: tuple[int, int] | None = None
+) -> list[tuple[list[str], list[str]]]:
+    """The tokens of each source and target in a file's content; `path` is what to call it.
+
+    A line has two columns, `source<TAB>target`, or `columns` names those to take, counted from 1.
+    Where the path ends in .csv, columns are separated by commas and may be quoted. UTF-8 with or
+    without a byte-order mark, any line endings, and blank lines at the end are accepted. Raises
+    DataError, with the line's number where there is one, for whatever else is not such a file.
+    """
+    try:
+        text = decode(content)
+    except TextError as error:
+        raise DataError(f"{path}:{error.line}: {error.fault}") from error
     if not text.strip():
         raise DataError(f"{path}: the file is empty; write one source<TAB>target per line")
 
     pairs = []
-    # Not splitlines(): it would also split at characters that are part of a text, such as U+2028.
-    for line, content in enumerate(text.replace("\r\n", "\n").rstrip("\n").split("\n"), 1):
-        fields = [tokenize(field, tokens) for field in content.split("\t")]
-        if len(fields) != 2:
+    is_csv = Path(path).suffix.lower() == ".csv"
+    for line, row in (csv_rows if is_csv else tab_rows)(text.rstrip("\n"), path):
+        first, second = columns or (1, 2)
+        if not columns and len(row) != 2:
+            separated = "commas" if is_csv else "tabs"
+            hint = ", or --columns 1,2 to take these two" if len(row) > 2 else ""
             raise DataError(
-                f"{path}:{line}: {len(fields) - 1 or 'no'} tabs; "
-                "a line needs exactly one, between source and target"
+                f"{path}:{line}: {max(len(row) - 1, 0) or 'no'} {separated}; "
+                f"a line needs exactly one, between source and target{hint}"
             )
-        source, target = fields
+        if len(row) < max(first, second):
+            raise DataError(f"{path}:{line}: no column {max(first, second)}; it has {len(row)}")
+        source, target = (tokenize(row[column - 1], tokens) for column in (first, second))
         if not source or not target:
             raise DataError(f"{path}:{line}: the {'target' if source else 'source'} is empty")
         pairs.append((source, target))
     return pairs
+
+
+def tab_rows(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Each line of a text by its number, split at tabs."""
+    for line, content in enumerate(text.split("\n"), 1):
+        yield line, content.split("\t")
+
+
+def csv_rows(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Each row of a csv text by the number of its first line; a break in a field is a space."""
+    reader = csv.reader(StringIO(text), strict=True)
+    line = 1
+    try:
+        for row in reader:
+            yield line, [re.sub(r"[\n\t]", " ", field) for field in row]
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}:{line}: {error}") from error

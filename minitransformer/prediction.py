@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from minigrad.tensor import Array
-from minitransformer.config import TrainingConfig
-from minitransformer.data import BOS, SPECIAL_TOKENS, Vocabulary, detokenize, make_batch, tokenize
+from minitransformer.data import (
+    BOS,
+    SPECIAL_TOKENS,
+    TokenKind,
+    Vocabulary,
+    detokenize,
+    make_batch,
+    tokenize,
+)
 from minitransformer.decoding import beam_search, greedy
 from minitransformer.inspection import Inspection, inspect
 from minitransformer.runs import Run
@@ -16,6 +23,11 @@ from minitransformer.training import require_same
 from minitransformer.transformer import Transformer
 
 BOS_TOKEN = SPECIAL_TOKENS[BOS]
+
+
+def shorten(token: str) -> str:
+    """A token that fits into a message of one line."""
+    return token if len(token) <= 40 else f"{token[:39]}…"
 
 
 class Predictor:
@@ -26,7 +38,7 @@ class Predictor:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         run = Run.open(path)
-        self.config = TrainingConfig.read(run.config, os.fspath(run.path / "config.toml"))
+        self.config = run.settings()
         weights, _, state = run.load()
         require_same(state["config"], asdict(self.config), f"the model in {path}")
         self.source_vocabulary = Vocabulary.from_list(state["source_vocabulary"])
@@ -41,6 +53,7 @@ class Predictor:
             rng=0,
         )
         self.model.load_state_dict(weights)
+        self.tokens: TokenKind = self.config.tokens if self.config.task == "pairs" else "word"
 
     def read(self, text: str) -> list[int]:
         """The token numbers of a text. ValueError when it is empty or too long for the model.
@@ -48,15 +61,15 @@ class Predictor:
         A token that the run has not seen is an error for the synthetic tasks; in text it becomes
         <unk>, see `unknown`.
         """
-        tokens = tokenize(text, self.config.tokens)
+        tokens = tokenize(text, self.tokens)
         if not tokens:
             raise ValueError("nothing to answer: the text is empty")
         unknown = self.source_vocabulary.unknown(tokens)
         if unknown and self.config.task != "pairs":
             symbols = self.source_vocabulary.tokens[len(SPECIAL_TOKENS) :]
             raise ValueError(
-                f"unknown token {unknown[0]!r}; this run knows {symbols[0]} to {symbols[-1]}, "
-                "separated by spaces"
+                f"unknown token {shorten(unknown[0])!r}; "
+                f"this run knows {symbols[0]} to {symbols[-1]}, separated by spaces"
             )
         if len(tokens) > self.max_source:
             raise ValueError(
@@ -67,25 +80,29 @@ class Predictor:
 
     def text(self, source: Sequence[int]) -> str:
         """The text that these source token numbers spell."""
-        return detokenize(self.source_vocabulary.decode(source), self.config.tokens)
+        return detokenize(self.source_vocabulary.decode(source), self.tokens)
 
     def unknown(self, text: str) -> list[str]:
         """The tokens of a text that the run has never seen."""
-        return self.source_vocabulary.unknown(tokenize(text, self.config.tokens))
+        return self.source_vocabulary.unknown(tokenize(text, self.tokens))
 
     def answer(
-        self, sources: Sequence[list[int]], beam: int = 1, batch_size: int = 500
+        self, sources: Sequence[list[int]], beam: int = 1, batch_size: int | None = None
     ) -> list[str]:
-        """The text of the model's answer to each source; with `beam` above 1 by beam search."""
+        """The text of the model's answer to each source; with `beam` above 1 by beam search.
+
+        batch_size: sequences that are decoded at once, beams too (default: as in training).
+        """
+        rows = max(1, (batch_size or self.config.batch_size) // beam)
         texts = []
-        for i in range(0, len(sources), batch_size):
-            batch = make_batch([(source, []) for source in sources[i : i + batch_size]]).source
+        for i in range(0, len(sources), rows):
+            batch = make_batch([(source, []) for source in sources[i : i + rows]]).source
             if beam == 1:
                 answers = greedy(self.model, batch, self.max_target)
             else:
                 answers = beam_search(self.model, batch, self.max_target, beam_size=beam)
             tokens = map(self.target_vocabulary.decode, answers)
-            texts += [detokenize(answer, self.config.tokens) for answer in tokens]
+            texts += [detokenize(answer, self.tokens) for answer in tokens]
         return texts
 
     def attention(self, source: list[int]) -> tuple[dict[str, Array], list[str], list[str]]:
@@ -113,10 +130,10 @@ class Predictor:
         """
         expected = None
         if target is not None:
-            tokens = tokenize(target, self.config.tokens)
+            tokens = tokenize(target, self.tokens)
             unknown = self.target_vocabulary.unknown(tokens)
             if unknown:
-                raise ValueError(f"unknown token {unknown[0]!r} in the target")
+                raise ValueError(f"unknown token {shorten(unknown[0])!r} in the target")
             expected = self.target_vocabulary.encode(tokens)
         vocabularies = self.source_vocabulary, self.target_vocabulary
         return inspect(self.model, source, vocabularies, expected, self.max_target)

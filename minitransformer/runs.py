@@ -3,6 +3,7 @@
     config.toml        every setting of the run
     metrics.jsonl      one JSON object a line: step, loss, …
     summary.json       how the run ended
+    errors.tsv         source, expected, answer of each held-out example that it gets wrong
     model.safetensors  weights, optimizer, random state, step: a resumed run ends with the same bits
 
 A run may be killed at any moment. So a file is replaced as a whole or not at all, and of the one
@@ -15,7 +16,7 @@ import json
 import os
 import tomllib
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -25,6 +26,14 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from minitransformer.config import TrainingConfig
+from minitransformer.text import decode
+
+try:
+    import fcntl
+except ImportError:  # Windows: there a folder cannot be locked, and is not
+    fcntl = None  # type: ignore[assignment]
 
 StrPath = str | os.PathLike[str]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -91,7 +100,7 @@ def write_atomically(path: StrPath, content: bytes | Callable[[BinaryIO], object
 def read_toml(path: StrPath) -> Config:
     """The settings in a TOML file. Raises RunError when it cannot be read, or is not TOML."""
     with reading(path, remedy="mend it"):
-        return tomllib.loads(Path(path).read_bytes().decode())
+        return tomllib.loads(decode(Path(path).read_bytes()))
 
 
 def to_toml(config: Config) -> str:
@@ -194,8 +203,44 @@ class Run:
                     "or choose another --out"
                 )
             run.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(settings, to_toml(config).encode())
+        with run.locked():
+            if settings.exists():  # another process was faster
+                raise RunError(f"{path} already holds a run")
+            run.write_config()
         return cls.open(path)
+
+    def settings(self) -> TrainingConfig:
+        """The settings as a configuration. SettingError where they make none."""
+        return TrainingConfig.read(self.config, str(self.path / "config.toml"))
+
+    def write_config(self) -> None:
+        """Write the settings down, those of a new run or of one that goes on with others."""
+        write_atomically(self.path / "config.toml", to_toml(self.config).encode())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """A block in which no other process trains into this folder, however this one may end.
+
+        RunError where one does. What is locked is the folder: the system lets go of it when the
+        process is no more. Where it has no such locks (Windows, some network drives) none is taken.
+        """
+        if fcntl is None:
+            yield
+            return
+        with trying_to("open", self.path):
+            folder = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{self.path} is being trained by another process; wait for its end"
+                ) from None
+            except OSError:  # the file system knows no locks
+                pass
+            yield
+        finally:
+            os.close(folder)
 
     @classmethod
     def open(cls, path: StrPath) -> Run:
@@ -223,6 +268,12 @@ class Run:
                 records.append(_object(line))
         return records
 
+    def reopen(self, step: int) -> None:
+        """Make ready for what comes after `step`: without what was written later, or at the end."""
+        with trying_to("write", self._summary):
+            self._summary.unlink(missing_ok=True)
+        self.truncate_metrics(step)
+
     def truncate_metrics(self, step: int) -> None:
         """Drop what was written after the checkpoint of `step`: a resumed run writes it again."""
         for leftover in self.path.glob(".*.partial"):
@@ -234,10 +285,24 @@ class Run:
         """Say in summary.json how the run ended."""
         write_atomically(self._summary, (json.dumps(summary, indent=2) + "\n").encode())
 
+    def write_errors(self, wrong: Iterable[tuple[str, str, str]]) -> None:
+        """Put (source, expected, answer) of each wrong answer into errors.tsv, with a header."""
+        rows = [("source", "expected", "answer"), *wrong]
+        text = "".join("\t".join(row) + "\n" for row in rows)
+        write_atomically(self.path / "errors.tsv", text.encode())
+
+    def is_finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return self._summary.exists()
+
     def summary(self) -> dict[str, Any]:
         """How the run ended. Raises RunError while it has not."""
         with reading(self._summary):
             return _object(self._summary.read_bytes())
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is a model to go on with."""
+        return self._checkpoint.exists()
 
     def save(self, model: State, optimizer: State, metadata: Mapping[str, Any]) -> None:
         """Write the checkpoint: two state_dicts, and the step and whatever else a resume needs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from minitransformer.data import (
     Pair,
     TokenKind,
     Vocabulary,
+    detokenize,
     make_batch,
-    read_pairs,
+    parse_pairs,
+    read_data,
 )
 
 
@@ -34,6 +37,10 @@ class Task(Protocol):
     """The length of the longest target and its EOS, the T of the largest batch."""
     test: list[Pair]
     """The held-out examples, shuffled: any first part of the list is a fair sample."""
+    test_texts: list[tuple[str, str]]
+    """The held-out examples as they are written, with what the vocabularies do not know."""
+    data: int | None
+    """The CRC-32 of the file that the examples are from, if any: a run goes on with the same."""
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """The next batch of the training stream.
@@ -78,6 +85,7 @@ class SyntheticTask:
     """
 
     tokens: TokenKind = "word"
+    data: int | None = None
 
     def __init__(
         self, name: str, length: int = 10, vocab: int = 10, seed: int = 0, held_out: int = 1000
@@ -103,6 +111,9 @@ class SyntheticTask:
                 "to hold any out; increase one of them"
             )
         self.test: list[Pair] = [([*source], self.target([*source])) for source in unseen]
+        self.test_texts = [
+            (self._spell(source), self._spell(target)) for source, target in self.test
+        ]
         self._unseen = frozenset(unseen)
 
     def target(self, source: list[int]) -> list[int]:
@@ -118,6 +129,9 @@ class SyntheticTask:
             while tuple(source) in self._unseen:  # draw again at the same length
                 source[:] = self._draw(rng, len(source)).tolist()
         return make_batch([(source, self.target(source)) for source in sources])
+
+    def _spell(self, ids: list[int]) -> str:
+        return detokenize(self.source_vocabulary.decode(ids), self.tokens)
 
     def _draw(self, rng: np.random.Generator, *shape: int) -> NDArray[np.int64]:
         return rng.integers(self.vocab, size=shape) + len(SPECIAL_TOKENS)
@@ -138,7 +152,7 @@ class SyntheticTask:
 class FileTask:
     """The pairs of a file: most to train on, drawn with replacement, and some held out.
 
-    `path` names a UTF-8 file with one `source<TAB>target` per line, see `read_pairs`. `held_out`
+    `path` names a UTF-8 file with one `source<TAB>target` per line, see `parse_pairs`. `held_out`
     is the share of the different sources that is kept for the test, at least one and at most
     1,000, chosen by `seed`; a source that stands on several lines is tested with its first target,
     and none of its lines is trained on. The vocabularies know the training lines alone; what else
@@ -154,11 +168,14 @@ class FileTask:
         tokens: TokenKind = "word",
         held_out: float = 0.1,
         seed: int = 0,
+        columns: tuple[int, int] | None = None,
     ) -> None:
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must be a share between 0 and 1, not {held_out}")
         self.name, self.tokens = Path(path).name, tokens
-        pairs = read_pairs(path, tokens)
+        content = read_data(path)
+        self.data: int | None = crc32(content)
+        pairs = parse_pairs(content, path, tokens, columns)
         sources = list(dict.fromkeys(tuple(source) for source, _ in pairs))
         if len(sources) < 2:
             raise DataError(
@@ -177,7 +194,11 @@ class FileTask:
         self.max_source = max(len(source) for source, _ in pairs)
         self.max_target = max(len(target) for _, target in pairs) + 1
         self.training = [self._encode(source, target) for source, target in training]
-        self.test = [self._encode(source, first_target[source]) for source in unseen]
+        test = [(source, first_target[source]) for source in unseen]
+        self.test = [self._encode(source, target) for source, target in test]
+        self.test_texts = [
+            (detokenize(source, tokens), detokenize(target, tokens)) for source, target in test
+        ]
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Batch:
         """`batch_size` training pairs, each drawn from all of them."""

@@ -187,7 +187,7 @@ def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:
         (b"a\t\r\n", ":1: the target is empty"),
         (b"", ": the file is empty; write one source<TAB>target per line"),
         (b"\xef\xbb\xbf\n \n", ": the file is empty"),
-        (b"a\tb\nc\t\xff\n", ":2: not UTF-8; save the file as UTF-8"),
+        (b"a\tb\nc\t\xff\n", ":2: not UTF-8; save it as UTF-8"),
         (b"\xef\xbb\xbfa\tb\nc\td\n\xe4\tb\n", ":3: not UTF-8"),
         ("a\tb\n".encode("utf-16"), ":1: not UTF-8"),
     ],

@@ -64,16 +64,16 @@ def test_an_unknown_task_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"heads": 3}, "num_heads 3 does not divide d_model 8; divisors are 1, 2, 4, 8"),
+        ({"heads": 3}, "heads must divide d_model 8, not 3; divisors are 1, 2, 4, 8"),
         ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"batch_size": -1}, "batch_size must be at least 1, not -1"),
         ({"seed": -1}, "seed must be at least 0, not -1"),
-        ({"learning_rate": float("nan")}, "learning_rate must be above 0, not nan"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, not nan"),
         ({"clip": 0.0}, "clip must be above 0, not 0.0"),
-        ({"dropout": 1.0}, "dropout is a probability below 1, not 1.0"),
-        ({"label_smoothing": -0.1}, "label_smoothing is a share below 1, not -0.1"),
-        ({"length": 1}, "copy: length must be at least 2, not 1"),
-        ({"vocab": 1}, "copy: vocab must be at least 2, not 1"),
+        ({"dropout": 1.0}, "dropout is a share, at least 0 and below 1, not 1.0"),
+        ({"label_smoothing": -0.1}, "label_smoothing is a share, at least 0 and below 1, not -0.1"),
+        ({"length": 1}, "length must be at least 2, not 1"),
+        ({"vocab": 1}, "vocab must be at least 2, not 1"),
         ({"data": "pairs.tsv"}, "task copy takes no data"),
         ({"task": "pairs"}, "task pairs needs data, a file of pairs"),
         *(({name: most + 1}, f"{name} must be at most {most}") for name, most in LARGEST.items()),
@@ -141,9 +141,10 @@ def test_a_run_gives_a_record_every_few_steps_and_a_score_at_each_evaluation() -
     assert [record["step"] for record in records if "exact_match" in record] == [8, 16, 24]
     assert set(records[0]) == {
         "step", "loss", "learning_rate", "seconds", "tokens_per_second",
-        "exact_match", "token_accuracy",
+        "held_out_loss", "exact_match", "token_accuracy",
+        "training_exact_match", "training_token_accuracy",
     }  # fmt: skip
-    assert set(records[1]) == set(records[0]) - {"exact_match", "token_accuracy"}
+    assert set(records[1]) == {"step", "loss", "learning_rate", "seconds", "tokens_per_second"}
 
 
 def test_the_last_step_is_evaluated() -> None:
@@ -199,8 +200,8 @@ class Scripted(Trainer):
 
     script: Iterator[float]
 
-    def evaluate(self) -> Score:
-        return Score(next(self.script), 0.5)
+    def evaluate(self) -> tuple[Score, Score]:
+        return Score(next(self.script), 0.5, 1.0), Score(0.75, 0.875, 0.5)
 
 
 def test_it_stops_early_after_two_perfect_evaluations_in_a_row() -> None:
@@ -323,9 +324,9 @@ def test_what_was_perfect_before_a_stop_counts_after_it() -> None:
 
 def test_a_state_of_other_settings_is_refused_by_their_names() -> None:
     state = carried_over(a_trainer())
-    other = a_trainer(heads=4, dropout=0.1)
+    other = a_trainer(heads=4, norm="post")
     before = weights(other)
-    message = "heads: 2 in the run, 4 asked for; dropout: 0.0 in the run, 0.1 asked for"
+    message = "heads: 2 in the run, 4 asked for; norm: pre in the run, post asked for"
     with pytest.raises(ValueError, match=message):
         other.restore(*state)
     assert weights(other) == before
