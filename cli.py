@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from minitransformer.runs import Run
     from minitransformer.training import Record, Trainer
     from viz.pages.page import Page
+    from viz.zoom import TooManyScalarsError
 
 if LOADING:
     signal.signal(signal.SIGINT, INTERRUPT)
@@ -539,6 +540,7 @@ def graph(
     from viz.dot import graph as drawn
     from viz.dot import render
     from viz.what import computation
+    from viz.zoom import TooManyScalarsError
 
     number = seeded(words, seed)
     result, usual = computation(what, words, number)
@@ -549,13 +551,25 @@ def graph(
         given["element"] = index(element)
     other = None if against is None else computation(against, words, number)[0]
     chosen = given if {"zoom", "depth"} & given.keys() else usual | given
-    if other is None:
-        picture = drawn(result, **chosen)
-    else:
-        titles = what, f"{against}, again" if against == what else f"{against}"
-        picture = compare(result, other, titles, **chosen)
+    try:
+        if other is None:
+            picture = drawn(result, **chosen)
+        else:
+            titles = what, f"{against}, again" if against == what else f"{against}"
+            picture = compare(result, other, titles, **chosen)
+    except TooManyScalarsError as error:
+        raise error if error.way_out is None else ValueError(in_options(error)) from error
     render(picture, out)
     click.echo(f"{out}{f'  ({picture.note})' if picture.note else ''}")
+
+
+def in_options(error: TooManyScalarsError) -> str:
+    """What is wrong, and the options with which fewer scalars are drawn."""
+    assert error.way_out is not None
+    name, element = error.way_out
+    opened = f"--open {name} " if name else ""
+    chosen = f"--element {','.join(map(str, element))}" if element else ""
+    return f"{error.said}; a part that is small enough: --zoom scalar {opened}{chosen}"
 
 
 def index(text: str) -> tuple[int, ...]:

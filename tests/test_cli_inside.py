@@ -122,6 +122,18 @@ def test_an_expression_is_drawn_at_every_zoom_with_the_same_loss(zoom: str) -> N
     assert ">1.507<" in Path("graph.dot").read_text()
 
 
+@pytest.mark.parametrize("what", GRAPHS)
+def test_every_example_is_drawn_at_every_zoom_or_it_is_said_what_works(what: str) -> None:
+    for zoom in ZOOMS:
+        result = run("graph", what, "--zoom", zoom, "--values", "--grads", "--costs", "-o", "g.dot")
+        if result.exit_code:
+            assert zoom == "scalar"
+            named = result.stderr.partition("; a part that is small enough: ")[2]
+            succeeds("graph", what, *named.split(), "--values", "--grads", "-o", "g.dot")
+        assert "∂" in Path("g.dot").read_text()
+        Path("g.dot").unlink()
+
+
 def test_one_part_is_opened_and_the_rest_stays_folded() -> None:
     opened = "encoder.layers.0.self_attention"
     succeeds("graph", "transformer", "--zoom", "module", "-o", "folded.dot")

@@ -14,7 +14,7 @@ from viz.graphs import build, retain_grads
 from viz.nodes import Graph, Node
 from viz.scalars import Scalars
 from viz.trace import Definition, Gradients, Trace
-from viz.zoom import COMPUTED, Zoom
+from viz.zoom import COMPUTED, TooManyScalarsError, Zoom
 
 CALLS = [
     pytest.param(op, example, id=f"{op.name}-{number}")
@@ -173,17 +173,32 @@ def test_an_element_that_is_not_there_is_an_error(element: tuple[int, ...]) -> N
 
 def test_too_many_scalars_are_an_error_that_says_what_to_do() -> None:
     x = matrix("x", 20, 20)
-    with pytest.raises(ValueError, match=r"800 scalars are too many, the limit is 100; choose one"):
+    told = r"800 scalars .* \(more than 100\); .*: zoom=\"scalar\", element=\(0, 0\)$"
+    with pytest.raises(TooManyScalarsError, match=told):
         build(x.exp(), zoom="scalar", limit=100)
     assert len(build(x.exp(), zoom="scalar", element=(3, 3), limit=2).nodes) == 2
-    about = rf"about 16,100,000 scalars .* is {COMPUTED:,}; open a single op"
+    about = rf"about 16,100,000 scalars .*{COMPUTED:,}\); open a single op"
     with pytest.raises(ValueError, match=about):
         build(matrix("x", 100, 200) @ matrix("w", 200, 100) @ matrix("v", 100, 600), zoom="scalar")
+
+
+def test_what_is_named_in_the_place_of_too_many_scalars_is_drawn() -> None:
+    x, w = matrix("x", 4, 30), matrix("w", 30, 30)
+    twice = mg.softmax(x @ w) + mg.softmax(w @ x.T).T  # so that "softmax" alone would be both
+    for result in (twice, mg.layer_norm(x @ w, matrix("v", 30), matrix("b", 30)), [x @ w, x * 2]):
+        with pytest.raises(TooManyScalarsError) as caught:
+            build(result, zoom="scalar", limit=200)
+        name, element = caught.value.way_out or ("", ())
+        assert repr(element) in str(caught.value) and f'open="{name}"' in str(caught.value)
+        picture = build(result, zoom="scalar", open=name, element=element, grads=True)
+        assert "the scalars and their gradients are those of" in picture.note
+        assert len(picture.nodes) <= 200 + 10
 
 
 def test_too_many_scalars_are_noticed_before_any_is_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("viz.graphs.few_scalars", lambda *_: None)
     monkeypatch.delattr(Definition, "run")
     monkeypatch.delattr(Scalars, "__init__")
     with pytest.raises(ValueError, match="about 320,000 scalars are too many"):

@@ -13,20 +13,22 @@ of them share one; `scalars.py`, which become single numbers; `cards.py`, what t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Tensor, behind
+from minigrad.tensor import Tensor, behind, outward
 from viz.assembly import Draft, assemble, newest, older_ops
 from viz.cards import Cards, operation_text, short
-from viz.cost import with_costs
+from viz.cost import flops, with_costs
 from viz.folding import Folding
 from viz.nodes import Graph, Node, Path, prefixes
 from viz.scalars import Scalars, check_element
-from viz.trace import Gradients, Trace, ancestors
-from viz.zoom import Zoom
+from viz.trace import Definition, Gradients, Trace, ancestors
+from viz.zoom import COMPUTED, Element, Place, TooManyScalarsError, Zoom, shortest
 
 Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
 
@@ -109,8 +111,11 @@ def build(
     asked_for = depth is not None or zoom == "scalar" or bool(zoomed.opened)
     most = MOST if limit is None and asked_for else few
     gradients = Gradients(roots) if grads else None
-    trace = Trace(roots, given, zoomed, not (values or grads), gradients)
-    scalars = Scalars(trace, chosen, most)
+    try:
+        trace = Trace(roots, given, zoomed, not (values or grads), gradients)
+        scalars = Scalars(trace, chosen, most)
+    except TooManyScalarsError as error:
+        raise TooManyScalarsError(error.said, few_scalars(roots, given, most)) from None
     folding = Folding(trace, depth, few, scalars.shown)
     graph = graph_of_tensors(folding, scalars, Cards(trace, values, grads, parameters), most)
     if parameters and not any(node.size for node in graph.nodes):
@@ -119,6 +124,50 @@ def build(
             "choose zoom module or model, or leave parameters out"
         )
     return with_costs(graph, trace.drawn) if costs else graph
+
+
+def few_scalars(
+    roots: Sequence[Tensor], given: Mapping[int, str], most: int
+) -> tuple[str, Element] | None:
+    """A name to open, and an element, that show at most so many scalars, as a trial has shown; ""
+    is the whole result. None where nothing is small enough."""
+    ways = [("", zeros(roots[0]))] if len(roots) == 1 else []
+    for name, element in ways + telling_parts(Trace(roots, given, Zoom.to("definition"), False)):
+        try:
+            Scalars(Trace(roots, given, Zoom.to("scalar", name or ()), False), element, most)
+        except ValueError:
+            continue
+        return name, element
+    return None
+
+
+def telling_parts(trace: Trace) -> list[tuple[str, Element]]:
+    """Ops and definitions, the most telling and then the smallest first, each with the first
+    element of its result: what is computed at a place that no other has."""
+    work: Counter[Place] = Counter()
+    made: dict[Place, tuple[Op, Tensor]] = {}  # what stands at each place, and its result
+    for step in trace.steps:
+        assert step.op is not None
+        size = flops(step)
+        around = [scope for scope in outward(step.scope) if isinstance(scope.module, Definition)]
+        here = [(trace.naming.place(scope), scope.module.op, scope.module.step) for scope in around]
+        for place, op, result in [(trace.place(step, step.op), step.op, step), *here]:
+            work[place] += size
+            made[place] = op, result
+    families = ("norm", "matmul", "loss", "activation")
+    possible = [place for place in made if 0 < work[place] <= COMPUTED]
+
+    def rank(place: Place) -> tuple[int, int]:
+        family = made[place][0].family
+        return families.index(family) if family in families else len(families), work[place]
+
+    names = ((shortest(place, made), made[place][1]) for place in sorted(possible, key=rank)[:9])
+    return [(name, zeros(result)) for name, result in names]
+
+
+def zeros(x: Tensor) -> Element:
+    """The index of the first element."""
+    return (0,) * x.ndim
 
 
 def retain_grads(result: Tensor) -> None:

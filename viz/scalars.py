@@ -23,7 +23,7 @@ from minigrad.tensor import TABLE, Array, Tensor
 from viz.cards import display_name, numbers_text, operation_text, short
 from viz.nodes import Node, Path, Table
 from viz.trace import Definition, Trace, ancestors, common, is_freed
-from viz.zoom import check_scalars, too_many
+from viz.zoom import TooManyScalarsError, check_scalars
 
 Index = tuple[int, ...]
 
@@ -45,8 +45,8 @@ class Scalars:
     """The scalar graph of those ops of a trace that are to be drawn number by number.
 
     element: the index of the one element of their results that the graph is of; without it the
-    graph is of all. ValueError for an element that is not there, for more than `limit` scalars, and
-    for an op that Values cannot follow.
+    graph is of all. ValueError for an element that is not there, and for an op that Values cannot
+    follow; TooManyScalarsError for more than `limit`.
 
     `arrays` has the elements of each tensor, dtype object, by its order; `shown` the Values that
     each op computed, and those that it used first, by its order, oldest first.
@@ -74,8 +74,7 @@ class Scalars:
             if not self._is_word(value):
                 self.shown[self._step_of(value).order].append(value)
         if (number := sum(map(len, self.shown.values()))) > limit:
-            first = "" if self.element is not None else "choose one element, "
-            raise too_many(f"{number:,}", limit, first)
+            raise TooManyScalarsError(f"{number:,} scalars are too many (more than {limit:,})")
         self._paths: dict[int, Path] = {}
 
     def _enter(self, x: Tensor, array: Array) -> None:

@@ -273,14 +273,15 @@ class Trace:
                 scopes[id(scope)] = scope
                 scope = scope.parent
             if x.op is not None and (x.op.definition or self.zoom.rung == "scalar"):
-                places.add(self._place(x, x.op))
+                places.add(self.place(x, x.op))
         return places | {self.naming.place(scope) for scope in scopes.values()}
 
-    def _place(self, step: Tensor, op: Op) -> Place:
+    def place(self, step: Tensor, op: Op) -> Place:
+        """Where an op stands, as one who wants to open it says."""
         return (*self.naming.place(step.scope), op.name)
 
     def _is_named(self, step: Tensor, op: Op) -> bool:
-        return self.zoom.names(self._place(step, op))
+        return self.zoom.names(self.place(step, op))
 
     def is_scalar(self, step: Tensor) -> bool:
         """Whether an op is to be drawn number by number."""

@@ -22,6 +22,9 @@ scalar: every multiplication and addition of single numbers.
 
 COMPUTED = 100_000  # scalars, which take about a second
 
+Element = tuple[int, ...]
+"""The index of one element of an array."""
+
 Place = tuple[str, ...]
 """The names of the module calls, and of the ops drawn by their definitions, around something, and
 its own."""
@@ -67,6 +70,15 @@ def leads_to(name: str, place: Place) -> bool:
     return bool(place) and name == place[-1]
 
 
+def shortest(place: Place, places: Collection[Place]) -> str:
+    """The shortest name that leads to this one of the places, and if it can be to no other."""
+    for start in range(len(place) - 1, -1, -1):
+        name = ".".join(place[start:])
+        if sum(leads_to(name, other) for other in places) == 1:
+            break
+    return name
+
+
 def unknown(name: str, places: Collection[Place]) -> ValueError:
     """The error for a name to open that is nowhere, with those that it may have meant."""
     possible = {".".join(place[i:]) for place in places for i in range(len(place))}
@@ -82,21 +94,26 @@ def unknown(name: str, places: Collection[Place]) -> ValueError:
     return ValueError(f"graph: there is no {name!r} to open; {hint}")
 
 
+class TooManyScalarsError(ValueError):
+    """A graph of more scalars than can be drawn.
+
+    `said` tells how many; `way_out` is what draws fewer: a name to open, or "", and an element.
+    """
+
+    def __init__(self, said: str, way_out: tuple[str, Element] | None = None) -> None:
+        self.said, self.way_out = said, way_out
+        hint = "open a single op, or make the inputs smaller"
+        if way_out is not None:
+            name, element = way_out
+            opened = f'open="{name}", ' if name else ""
+            hint = f'a part that is small enough: zoom="scalar", {opened}element={element}'
+        super().__init__(f"graph: {said}; {hint}")
+
+
 def check_scalars(steps: Collection[Tensor]) -> None:
-    """ValueError if these ops take more scalars than one would wait for, by their sizes alone."""
+    """TooManyScalarsError if these ops take more than one would wait for, by their sizes alone."""
     computed = {step.order: flops(step) for step in steps}
     used = {x.order: x.size for step in steps for x in step.inputs if isinstance(x, Tensor)}
     number = sum((used | computed).values())
     if number > COMPUTED:
-        raise too_many(f"about {number:,}", COMPUTED)
-
-
-def too_many(number: str, limit: int, first: str = "") -> ValueError:
-    """The error for a graph of too many scalars, with what to do instead: `first`, where it helps.
-
-    A single element is no help where all must be computed before one can be drawn.
-    """
-    return ValueError(
-        f"graph: {number} scalars are too many, the limit is {limit:,}; {first}open a single op, "
-        "or make the inputs smaller"
-    )
+        raise TooManyScalarsError(f"about {number:,} scalars are too many (more than {COMPUTED:,})")
