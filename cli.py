@@ -15,6 +15,7 @@ if LOADING:
 import difflib
 import sys
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -69,7 +70,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             # Training itself refuses NaN, and what looks inside shows it.
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            calm = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+            with calm, warnings.catch_warnings():
+                warnings.showwarning = show_note
                 return super().invoke(ctx)
         except (BrokenPipeError, click.exceptions.Exit, click.Abort):
             raise
@@ -81,6 +84,11 @@ class Commands(click.Group):
             raise ForeseeableError(f"{error.format_message()} See `{command} --help`.") from error
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             raise one_line(error) from error
+
+
+def show_note(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Show a warning as one line."""
+    click.echo(f"note: {message}", err=True)
 
 
 class ForeseeableError(click.ClickException):
@@ -338,7 +346,9 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     with trying_to("write", curve):
         draw_curve(records, curve, title=f"Learning: {trainer.task.name}")
     with trying_to("write", attention):
-        draw_attention(*predictor.attention(source), attention, title=f"Attention: {text}")
+        maps, source_tokens, read, written = predictor.attention(source)
+        caption = f"Attention: {text}"
+        draw_attention(maps, source_tokens, read, attention, title=caption, written=written)
     run.write_errors(wrong)
     run.write_summary(summary | {"wrong": len(wrong)})
     console.print(
@@ -391,7 +401,9 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
         from viz.maps import draw_attention
 
         with trying_to("write", attention):
-            draw_attention(*predictor.attention(source), attention, title=f"Attention: {text}")
+            maps, source_tokens, read, written = predictor.attention(source)
+            caption = f"Attention: {text}"
+            draw_attention(maps, source_tokens, read, attention, title=caption, written=written)
 
 
 def answer_lines(predictor: Predictor, beam: int) -> bool:
@@ -624,7 +636,7 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
         raise ValueError(f"{out}: write a page (.html) or a picture ({', '.join(PICTURES)})")
     maps = {layer.path: layer.weights for layer in inspected.layers}
     with trying_to("write", out):
-        draw_attention(maps, inspected.source, inspected.read, out, title)
+        draw_attention(maps, inspected.source, inspected.read, out, title, inspected.target)
     click.echo(out)
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from minigrad.tensor import Array
 from minitransformer.data import (
     BOS,
+    EOS,
     SPECIAL_TOKENS,
     TokenKind,
     Vocabulary,
@@ -21,8 +22,6 @@ from minitransformer.inspection import Inspection, inspect
 from minitransformer.runs import Run
 from minitransformer.training import require_same
 from minitransformer.transformer import Transformer
-
-BOS_TOKEN = SPECIAL_TOKENS[BOS]
 
 
 def shorten(token: str) -> str:
@@ -105,21 +104,25 @@ class Predictor:
             texts += [detokenize(answer, self.tokens) for answer in tokens]
         return texts
 
-    def attention(self, source: list[int]) -> tuple[dict[str, Array], list[str], list[str]]:
-        """(maps, source tokens, target tokens) of the model answering a source.
+    def attention(
+        self, source: list[int]
+    ) -> tuple[dict[str, Array], list[str], list[str], list[str]]:
+        """(maps, source tokens, tokens read, tokens written) of the model answering a source.
 
-        maps: {"encoder.layers.0.self_attention": (H, T, S), …}. Target positions are what the
-        decoder reads: <bos> and the answer.
+        maps: {"encoder.layers.0.self_attention": (H, T, S), …}. The decoder reads <bos> and the
+        answer, and writes after each token that it reads the next one of the answer, and its end.
         """
-        answer = greedy(self.model, [source], self.max_target)[0]
-        answer = answer[: self.max_target - 1]  # the last of an answer without EOS was not read
+        whole = greedy(self.model, [source], self.max_target)[0]
+        answer = whole[: self.max_target - 1]  # the last of an answer without EOS was not read
         batch = make_batch([(source, answer)])
         maps = self.model.attention_maps(batch.source, batch.target_in)
-        read = [BOS_TOKEN, *(self.target_vocabulary.tokens[i] for i in answer)]
+        spelled = self.target_vocabulary.tokens
+        written = [spelled[i] for i in [*whole, EOS][: self.max_target]]
         return (
             {name: weights[0] for name, weights in maps.items()},
             [self.source_vocabulary.tokens[i] for i in source],
-            read,
+            [spelled[i] for i in [BOS, *answer]],
+            written,
         )
 
     def inspect(self, source: list[int], target: str | None = None) -> Inspection:

@@ -43,7 +43,7 @@ class Said(NamedTuple):
     err: str
 
 
-def blank(*args: Any, title: str) -> None:
+def blank(*args: Any, title: str, written: Any = None) -> None:
     """A picture of nothing: what is drawn is the subject of other tests, and takes its time."""
     args[-1].write_text(title, encoding="utf-8")
 
@@ -548,6 +548,17 @@ def test_attention_is_drawn_where_asked(finished: Path) -> None:
     for name in ("a.png", "a.svg"):
         assert succeeds("predict", finished, "3 1 4", "--attention", name) == plain
         assert Path(name).stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("default:no font here has")
+def test_a_character_that_no_font_has_is_named_in_one_line(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viz.characters.characters_of", lambda path, wanted: wanted - {"4"})
+    said = run_here("predict", finished, "3 1 4", "--attention", "a.png")
+    assert said.code == 0
+    assert re.fullmatch(r"note: no font here has 4 \(U\+0034\): boxes stand .+\n", said.err)
+    assert Path("a.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -257,8 +257,8 @@ def test_a_run_is_inspected_by_its_texts(tmp_path: Path) -> None:
     source = predictor.read("3 1 4")
 
     inspection = predictor.inspect(source)
-    maps, source_tokens, target_tokens = predictor.attention(source)
-    assert (inspection.source, inspection.read) == (source_tokens, target_tokens)
+    maps, *tokens = predictor.attention(source)
+    assert [inspection.source, inspection.read, inspection.target] == tokens
     assert " ".join(inspection.normal.answer) == predictor.answer([source])[0]
     for layer in inspection.layers:
         np.testing.assert_array_equal(layer.weights, maps[layer.path])

@@ -140,10 +140,39 @@ def test_queries_are_named_at_the_left_and_keys_at_the_bottom_of_each_kind() -> 
 def test_the_axes_say_whose_tokens_ask_and_are_asked() -> None:
     figure = draw_attention(a_model(layers=1, heads=1), SOURCE, TARGET)
     assert [(axes.get_ylabel(), axes.get_xlabel()) for axes in panels(figure)] == [
-        ("query (source)", "key (source)"),
-        ("query (target)", "key (target)"),
-        ("query (target)", "key (source)"),
+        ("query: source", "key: source"),
+        ("query: reads", "key: reads"),
+        ("query: reads", "key: source"),
     ]
+    read = [text.get_text() for text in figure.findobj(Text)]
+    origins = [text for text in read if text.startswith("query") and "from" in text]
+    assert origins == [
+        "query, key and value from the encoder",
+        "query, key and value from the decoder",
+        "query from the decoder, key and value from the encoder",
+    ]
+
+
+def test_what_is_written_stands_at_the_right_of_what_the_decoder_reads() -> None:
+    written = [*TARGET[1:], "<eos>"]
+    figure = draw_attention(a_model(layers=2, heads=3), SOURCE, TARGET, written=written)
+    figure.draw_without_rendering()
+    for number, axes in enumerate(panels(figure)):
+        kind, row, column = number // 6, number // 3 % 2, number % 3
+        beside = written + (["to write"] if row == 1 else [])
+        expected = beside if kind > 0 and column == 2 else []
+        assert [text.get_text() for text in axes.texts] == expected
+        for text, place in zip(axes.texts[: len(written)], range(len(written)), strict=False):
+            box = text.get_window_extent()
+            _, height = axes.transData.transform((0, place))
+            assert box.x0 > axes.bbox.x1
+            assert box.y0 < height < box.y1
+    assert_every_text_stands_clear(figure)
+
+
+def test_more_or_fewer_tokens_written_than_read_are_an_error() -> None:
+    with pytest.raises(ValueError, match="5 tokens are written after 6 are read"):
+        draw_attention(a_model(layers=1, heads=1), SOURCE, TARGET, written=TARGET[1:])
 
 
 def test_one_colour_bar_holds_for_all_panels_from_0_to_1_by_the_square_root() -> None:
@@ -194,7 +223,8 @@ def test_every_text_stands_clear(
     layers: int, heads: int, source: list[str], target: list[str]
 ) -> None:
     maps = a_model(layers, heads, source, target)
-    figure = draw_attention(maps, source, target, title="reverse: " + " ".join(source[:20]))
+    title = "reverse: " + " ".join(source[:20])
+    figure = draw_attention(maps, source, target, None, title, [*target[1:], "<eos>"])
     assert_every_text_stands_clear(figure)
 
 
@@ -213,10 +243,14 @@ def test_every_text_stands_clear_whatever_the_tokens(
 
 
 def test_labels_make_spaces_visible_and_shorten_long_tokens() -> None:
-    tokens = [" the", "\n", "$x^2$", "incomprehensibilities"]
+    tokens = [" the", "\n", "$x^2$", "incomprehensibilit" + "y" * 30]
     maps = {"encoder.layers.0.self_attention": np.full((1, 4, 4), 0.25)}
     (axes,) = panels(draw_attention(maps, tokens, []))
-    assert y_labels(axes) == x_labels(axes) == ["␣the", "⏎", "$x^2$", "incomprehensi…"]
+    assert (
+        y_labels(axes)
+        == x_labels(axes)
+        == ["␣the", "⏎", "$x^2$", "incomprehensibilit" + "y" * 13 + "…"]
+    )
 
 
 def test_of_very_many_tokens_every_nth_is_named_at_its_own_place() -> None:
@@ -226,17 +260,13 @@ def test_of_very_many_tokens_every_nth_is_named_at_its_own_place() -> None:
     assert x_labels(axes) == [str(place) for place in axes.get_xticks()] == tokens[::3]
 
 
-def test_neither_missing_fonts_nor_missing_characters_are_warned_of(
+def test_fonts_that_are_not_installed_are_not_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
         warnings.simplefilter("error")
-        draw_attention(
-            {"encoder.layers.0.self_attention": np.full((1, 2, 2), 0.5)},
-            ["\U00012000", "河"],  # cuneiform, Chinese
-            [],
-            tmp_path / "attention.png",
-        )
+        maps = {"encoder.layers.0.self_attention": np.full((1, 2, 2), 0.5)}
+        draw_attention(maps, ["a", "é"], [], tmp_path / "attention.png")
     assert caplog.records == []
 
 

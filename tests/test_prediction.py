@@ -173,9 +173,11 @@ def test_characters_are_answered_without_the_file_that_taught_them(
 
 def test_attention_is_that_of_every_layer_and_head_over_the_answer(predictor: Predictor) -> None:
     source = predictor.read("3 1 4")
-    maps, source_tokens, target_tokens = predictor.attention(source)
+    maps, source_tokens, target_tokens, written = predictor.attention(source)
     assert source_tokens == ["3", "1", "4"]
-    assert target_tokens == ["<bos>", *predictor.answer([source])[0].split()]
+    answer = predictor.answer([source])[0].split()
+    assert target_tokens == ["<bos>", *answer]
+    assert written == [*answer, "<eos>"]
     sides = {
         "encoder.layers.0.self_attention": (3, 3),
         "decoder.layers.0.self_attention": (len(target_tokens), len(target_tokens)),
@@ -195,12 +197,13 @@ def test_attention_of_an_answer_without_end_is_over_what_was_read(tmp_path: Path
     Run.open(tmp_path).save(*trainer.state())
     predictor = Predictor(tmp_path)
     assert predictor.answer([[5]]) == ["0 0 0 0 0"]
-    _, _, target_tokens = predictor.attention([5])
+    _, _, target_tokens, written = predictor.attention([5])
     assert target_tokens == ["<bos>", "0", "0", "0", "0"]
+    assert written == ["0", "0", "0", "0", "0"]
 
 
 def test_attention_names_what_is_unknown(characters: Trainer, tmp_path: Path) -> None:
-    _, source_tokens, _ = Predictor(tmp_path / "run").attention([4, UNK])
+    _, source_tokens, *_ = Predictor(tmp_path / "run").attention([4, UNK])
     assert source_tokens == [characters.task.source_vocabulary.tokens[4], "<unk>"]
 
 

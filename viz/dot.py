@@ -21,6 +21,7 @@ import graphviz
 
 from minitransformer.runs import write_atomically
 from viz.cards import shape_text
+from viz.characters import one_line
 from viz.graphs import Result, build
 from viz.nodes import Graph, Node, Row
 
@@ -338,8 +339,7 @@ def printable(words: str) -> str:
 
     It takes a backslash for the beginning of an escape, in some places even an escaped one.
     """
-    words = " ".join(words.split()).replace("\\", "\N{SET MINUS}")
-    words = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
+    words = one_line(words).replace("\\", "\N{SET MINUS}")
     return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
 
 

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from viz.characters import one_line, readable
 from viz.plots import (
     BLUE,
     GREEN,
+    GREY,
     TITLE_LINE,
     VERMILION,
     house_style,
     save_figure,
     text_width,
+    use_fonts_for,
     wrap_title,
     write_title,
 )
@@ -50,6 +53,7 @@ class _Kind(NamedTuple):
 
 
 _STACKS = {"source": "encoder", "target": "decoder"}
+_SIDES = {"source": "source", "target": "reads"}  # what the decoder has of the target
 _KINDS = {
     ("encoder", "self"): _Kind("Encoder self-attention", "source", "source", BLUE),
     ("decoder", "self"): _Kind("Decoder self-attention", "target", "target", VERMILION),
@@ -62,13 +66,12 @@ _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(self|cross)_attention")
 _COLOURS = ("#F0F8FB", "#A5D0E3", "#5CA6D1", "#1F7AB8", "#004F90", "#0A2859")
 
 _MOST_LABELS = 40  # along one side of a panel; of more tokens, every second or third is named
-_LONGEST_LABEL = 14  # characters
-_VISIBLE_SPACE = str.maketrans({" ": "␣", "\t": "⇥", "\n": "⏎"})
+_LONGEST_LABEL = 32  # characters
 
 # inches
 _MARGIN = 0.15
 _LEGEND = 0.42
-_HEADING = 0.55
+_HEADING = 0.7
 _PANEL_TITLE = 0.26  # between rows: room for "layer 1, head 1"
 _GAP = 0.14  # between columns
 _AXIS_TITLE = 0.22
@@ -81,17 +84,20 @@ def draw_attention(
     target_tokens: Sequence[str],
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
+    written: Sequence[str] | None = None,
 ) -> Drawing:
     """A panel per head and a row per layer, for each kind of attention in the model.
 
     `maps` takes a layer's path, such as "decoder.layers.0.cross_attention", to its weights
     (H, T, S): head, query, key. Each row of a panel is one query and sums to one; a key that the
     mask hides is a cell of 0, and a query that may attend to nothing is a row of 0. Colours follow
-    the square root of the weight, so that small ones can be seen. With `path`, the picture is
-    written there too, as png, svg or pdf.
+    the square root of the weight, so that small ones can be seen. The target's tokens are those
+    that the decoder reads; `written`, one for each, are those that it has to write then, and stand
+    at the right. With `path`, the picture is written there too, as png, svg or pdf. A warning
+    names the characters that no font on the system has.
 
-    Raises ValueError for a path of another form, and for weights that do not fit the tokens or
-    are not weights.
+    Raises ValueError for a path of another form, for weights that do not fit the tokens or are not
+    weights, and for another number of tokens written than read.
 
     >>> weights = np.full((1, 2, 2), 0.5)
     >>> figure = draw_attention({"encoder.layers.0.self_attention": weights}, ["1", "2"], [])
@@ -104,9 +110,15 @@ def draw_attention(
     from viz.drawing import Drawing
 
     tokens = {
-        "source": [_readable(token) for token in source_tokens],
-        "target": [_readable(token) for token in target_tokens],
+        "source": [_label(token) for token in source_tokens],
+        "target": [_label(token) for token in target_tokens],
+        "written": [_label(token) for token in written or ()],
     }
+    if written is not None and len(written) != len(target_tokens):
+        raise ValueError(
+            f"draw_attention: {len(written)} tokens are written after {len(target_tokens)} are read"
+        )
+    use_fonts_for(one_line(title or ""), *(label for side in tokens.values() for label in side))
     groups = _group(maps, tokens)
     heads = _count_heads(maps)
 
@@ -121,7 +133,11 @@ def draw_attention(
 
     panels = heads * panel + (heads - 1) * _GAP
     left = _MARGIN + _AXIS_TITLE + label_width + 0.1
-    width = left + max(panels, 2.6) + _MARGIN
+    right = _MARGIN
+    if tokens["written"] and any(kind.query == "target" for kind in groups):
+        written_width = max(text_width(token, label_size) for token in tokens["written"])
+        right += written_width + 0.1 + _AXIS_TITLE
+    width = left + max(panels + right, 2.7 + _MARGIN)
     lines = wrap_title(title, width - left - _MARGIN)
     header = _MARGIN + TITLE_LINE * len(lines) + _LEGEND
     footer = (label_width if rotated else 0.1) + 0.1 + _AXIS_TITLE
@@ -149,6 +165,8 @@ def draw_attention(
         grid = band.subplots(len(layers), heads, squeeze=False, gridspec_kw=placement)
         _draw_weights(grid, layers, colours)
         _name_tokens(grid, kind, tokens, label_size, rotated)
+        if kind.query == "target" and written:
+            _name_written(grid[:, -1], tokens["written"], label_size, right - _MARGIN)
 
     if path is not None:
         save_figure(figure, path)
@@ -205,9 +223,9 @@ def _count_heads(maps: Mapping[str, Weights]) -> int:
     return numbers[0]
 
 
-def _readable(token: str) -> str:
-    """A token as a label: its spaces visible, and no longer than fits beside a panel."""
-    token = token.translate(_VISIBLE_SPACE)
+def _label(token: str) -> str:
+    """A token as a label: every character visible, and no longer than fits beside a panel."""
+    token = readable(token)
     return token if len(token) <= _LONGEST_LABEL else token[: _LONGEST_LABEL - 1] + "…"
 
 
@@ -236,16 +254,53 @@ def _name_tokens(
         axes.set_xticks(**_ticks(tokens[kind.key]), fontsize=size)
         for label in axes.get_xticklabels():
             label.set_rotation(90 if rotated and len(label.get_text()) > 1 else 0)
-    grid[-1, 0].set_xlabel(f"key ({kind.key})", fontsize=7)
-    grid[-1, 0].set_ylabel(f"query ({kind.query})", fontsize=7)
+    grid[-1, 0].set_xlabel(f"key: {_SIDES[kind.key]}", fontsize=7)
+    grid[-1, 0].set_ylabel(f"query: {_SIDES[kind.query]}", fontsize=7)
+
+
+def _name_written(
+    column: NDArray[np.object_], tokens: Sequence[str], size: float, width: float
+) -> None:
+    """Write what the decoder has to write beside the right column, `width` inches wide."""
+    for axes in column:
+        for place, token in zip(*_every_nth(tokens), strict=True):
+            axes.annotate(
+                token,
+                xy=(1, place),
+                xycoords=axes.get_yaxis_transform(),
+                xytext=(4, 0),
+                textcoords="offset points",
+                fontsize=size,
+                va="center_baseline",
+                color=GREY,
+                parse_math=False,
+            )
+    column[-1].annotate(
+        "to write",
+        xy=(1, 0.5),
+        xycoords="axes fraction",
+        xytext=(72 * (width - 0.03), 0),
+        textcoords="offset points",
+        fontsize=7,
+        ha="right",
+        va="center",
+        rotation=90,
+        color=GREY,
+    )
+
+
+def _every_nth(tokens: Sequence[str]) -> tuple[range, Sequence[str]]:
+    """The places and tokens along a side that are named."""
+    step = math.ceil(len(tokens) / _MOST_LABELS)
+    return range(0, len(tokens), step), tokens[::step]
 
 
 def _ticks(tokens: Sequence[str]) -> dict[str, Any]:
     """What `set_xticks` and `set_yticks` take to name the tokens along a side."""
-    step = math.ceil(len(tokens) / _MOST_LABELS)
+    ticks, labels = _every_nth(tokens)
     return {
-        "ticks": range(0, len(tokens), step),
-        "labels": tokens[::step],
+        "ticks": ticks,
+        "labels": labels,
         "parse_math": False,  # a token may hold dollar signs
     }
 
@@ -254,6 +309,8 @@ def _draw_heading(band: SubFigure, kind: _Kind, left: float, indent: float, top:
     """Name a kind of attention, in bold, after a square in its colour."""
     band.text(left, top, "■", color=kind.accent, fontsize=10, va="center")
     band.text(left + indent, top, kind.heading, fontsize=10, va="center", weight="bold")
+    below = top - 0.17 / float(band.bbox.height / band.figure.dpi)
+    band.text(left, below, kind.origin, fontsize=7, va="center", color=GREY)
 
 
 def _draw_legend(

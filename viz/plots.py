@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minitransformer.runs import write_atomically
+from viz.characters import fonts_for, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +33,7 @@ INK, GREY, PALE = "#22272E", "#5B6470", "#D5DAE0"
 TITLE_SIZE = 11.0  # points
 TITLE_LINE = 0.22  # inches from one line of a title to the next
 
+_LONGEST_TITLE = 300  # characters
 _PANEL = 1.75  # inches, the height of each panel of a learning curve
 
 # The first that is installed sets the text; those after it lend the characters it lacks.
@@ -50,11 +52,9 @@ def house_style() -> Iterator[None]:
     Naming a font that is not installed would make matplotlib warn, so only installed ones are.
     """
     import matplotlib.style
-    from matplotlib.font_manager import get_font_names
 
-    installed = set(get_font_names())
     ours = {
-        "font.family": [font for font in _FONTS if font in installed],
+        "font.family": installed_fonts(),
         "text.color": INK,
         "axes.edgecolor": PALE,
         "axes.labelcolor": GREY,
@@ -67,8 +67,23 @@ def house_style() -> Iterator[None]:
         "svg.hashsalt": "viz",  # element ids are random without it
     }
     with warnings.catch_warnings(), matplotlib.style.context(ours, after_reset=True):
-        warnings.filterwarnings("ignore", r"Glyph \d+ ")  # a box says so as well
+        warnings.filterwarnings("ignore", r"Glyph \d+ ")  # `use_fonts_for` has said so
         yield
+
+
+def installed_fonts() -> list[str]:
+    """Those of our fonts that this system has."""
+    from matplotlib.font_manager import get_font_names
+
+    installed = set(get_font_names())
+    return [font for font in _FONTS if font in installed]
+
+
+def use_fonts_for(*texts: str) -> None:
+    """Inside `house_style`: let all fonts of the system lend the characters that ours lack."""
+    import matplotlib
+
+    matplotlib.rcParams["font.family"] = fonts_for(texts, installed_fonts())
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
@@ -102,9 +117,12 @@ def text_width(text: str, size: float) -> float:
 
 
 def wrap_title(title: str | None, width: float) -> list[str]:
-    """A title as lines of at most `width` inches; no lines for no title."""
+    """A title as lines of at most `width` inches: none for no title; a very long one is cut."""
+    title = one_line(title or "")
     if not title:
         return []
+    if len(title) > _LONGEST_TITLE:
+        title = f"{title[: _LONGEST_TITLE - 1]}…"
     fitting = 0.9 * len(title) * width / text_width(title, TITLE_SIZE)
     return textwrap.wrap(title, max(1, int(fitting)))
 
@@ -140,6 +158,7 @@ def draw_curve(
 
     from viz.drawing import Drawing
 
+    use_fonts_for(one_line(title or ""))
     loss = _points(records, "loss")
     if not loss:
         raise ValueError("draw_curve: no record has a finite loss, so there is no curve to draw")

@@ -37,9 +37,15 @@ function short(x) {
   return text.replaceAll("-", "−");
 }
 
-/** A token whose spaces can be seen. */
+/** A token whose every character can be seen: the same as `readable` in viz/characters.py. */
 function readable(token) {
-  return token.replaceAll(" ", "␣").replaceAll("\t", "⇥").replaceAll("\n", "⏎");
+  const code = (character) => `⟨U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  const shown = token
+    .replaceAll(" ", "␣").replaceAll("\t", "⇥").replaceAll("\n", "⏎")
+    .replaceAll(/\p{Cs}/gu, "\ufffd")
+    .replaceAll(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Z}]/gu, code);
+  if (/^[\u200c\u200d]+$/.test(shown)) return shown.replaceAll(/./gu, code);
+  return /^\p{M}/u.test(shown) ? `◌${shown}` : shown;
 }
 
 /** The nearest of the places 0 to count − 1; 0 for what is no number. */
