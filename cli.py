@@ -832,13 +832,19 @@ def show_checks(names: Sequence[str], seed: int) -> None:
 @main.command()
 @click.argument("ops", nargs=-1, metavar="[OP]...")
 def ops(ops: tuple[str, ...]) -> None:
-    """Print the table of derivative rules, as the rules themselves compute them."""
+    """Print the table of derivative rules, as the rules themselves compute them.
+
+    An op that is defined by smaller ones has its definition above its derivative.
+    """
     from minigrad.rules import table
 
     for row in table(ops or None):
         click.echo(click.style(row.name, bold=True) + f"  {row.symbol}   {row.place}")
-        for line in row.lines:
-            click.echo(f"    {line}")
+        for heading, lines in [("definition", row.definition), ("derivative", row.derivative)]:
+            if row.definition and lines:
+                click.secho(f"  {heading}", dim=True)
+            for line in lines:
+                click.echo(f"    {line}")
 
 
 @main.command()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.nn import parameter_path
-from minigrad.rules import formula
+from minigrad.rules import printed_derivatives
 from minigrad.tensor import Array, Tensor, Watcher, unwrap, watching
 from minigrad.wording import (
     argument,
@@ -158,10 +158,14 @@ def printed_rule(node: Tensor, i: int) -> str:
     assert node.op is not None
     try:
         with watching(Watcher()):
-            lines = formula(node.op, node)
+            found = printed_derivatives(node.op, node)
     except Exception:  # a user's rule, and there is nothing that it may not do
         return ""
-    return next((line for line in lines if line.startswith(f"∂/∂{argument(node, i)} ")), "")
+    name = argument(node, i)
+    if name not in found:
+        return ""
+    lines, text = found[name]
+    return ", where ".join([f"∂/∂{name} = {text}", *[", ".join(lines)][: len(lines)]])
 
 
 def suspicion(node: Tensor, made: Array) -> str:

@@ -10,7 +10,8 @@ gives the gradient for one input, before broadcasting is undone: the engine does
 plain NumPy, so it runs on arrays (an ordinary backward pass) and on Tensors (a recorded one, from
 which second derivatives follow). The rule's signature also says which params the op has.
 
-A *fused* op is a definition in smaller ops, a hand-written array `kernel` and one joint `rule`:
+A *fused* op is a definition in smaller ops, a hand-written array `kernel` and one joint `rule`,
+which is there for speed, so that a `formula` states it to be read:
 
     @fused("softmax", family="norm", examples=[on((2, 3))])
     def softmax(x, axis=-1): ...             # the definition: what it means
@@ -18,6 +19,8 @@ A *fused* op is a definition in smaller ops, a hand-written array `kernel` and o
     def softmax_kernel(x, axis=-1): ...      # returns (y, *saved)
     @softmax.rule
     def softmax_rule(g, y, saved, x, axis=-1): ...   # returns one gradient per input
+    @softmax.formula
+    def softmax_formula(g, y, x, axis=-1): ...       # the same, as calculus has it
 
 A *composite* is a definition alone: calling it records the smaller ops.
 """
@@ -119,6 +122,7 @@ class Op:
     forward: Callable[..., Any]
     rules: tuple[Rule | None, ...] = ()
     joint: Rule | None = None
+    statement: Rule | None = None
     definition: Callable[..., Any] | None = None
     examples: Sequence[Example] = ()
     unpack: Unpack | None = None
@@ -153,6 +157,8 @@ class Op:
                 assert self.further is not None
                 return self.further(*args, **params)
         if self.composite:
+            if mode.watcher is not None:
+                return mode.watcher.composed(self, args, params)
             return self.forward(*args, **params)
         arrays = []
         any_tensor = tracked = False
@@ -276,6 +282,14 @@ class Op:
         self.joint = function
         return function
 
+    def formula(self, function: Rule) -> Rule:
+        """Decorator: the joint rule as calculus states it, without `saved`; it is what is printed.
+
+        It returns the gradients in a tuple, or the only one, before broadcasting is undone.
+        """
+        self.statement = function
+        return function
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
@@ -347,7 +361,7 @@ def op(
 def fused(
     symbol: str, *, family: str, examples: Sequence[Example]
 ) -> Callable[[Callable[..., Any]], Op]:
-    """Decorator: an op given by its definition, to be followed by its `kernel` and its `rule`."""
+    """Decorator: an op given by its definition; its `kernel`, `rule` and `formula` follow."""
 
     def enter(definition: Callable[..., Any]) -> Op:
         row = Op(

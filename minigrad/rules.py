@@ -2,27 +2,35 @@
 
 A rule runs on Tensors as well as on arrays. Here it runs on Tensors that have names, `g`, `y` and
 those of the op's inputs, and the graph that this records is written out as a formula. What a graph
-does not record, such as a comparison, is found in the Tensors' arrays: they are `Noted` ones,
-which remember the NumPy call that made them.
+does not record, such as a comparison or a size, is found in the arrays and numbers themselves:
+they are `Noted`, and remember the NumPy call that made them. What the rule keeps under a name of
+its own can be called by that name.
 
 >>> formula(TABLE["divide"])
 ['∂/∂a = g / b', '∂/∂b = -g · y / b']
+>>> formula(TABLE["softmax"])
+['∂/∂x = y · (g - sum(g · y, axis, keepdims=True))']
 """
 
 from __future__ import annotations
 
 import inspect
+import operator
+import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import log, pi, sqrt
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.op import Op, rows
-from minigrad.tensor import TABLE, Tensor, recording, unwrap
+from minigrad.tensor import TABLE, Tensor, Watcher, recording, unwrap, watching
 
 
 class Call(NamedTuple):
@@ -33,8 +41,8 @@ class Call(NamedTuple):
     params: Mapping[str, Any]
 
 
-class Noted(np.ndarray[Any, Any]):
-    """An array that knows its name, or the NumPy call that made it."""
+class Noted:
+    """Something that knows its name, or the NumPy call that made it."""
 
     origin: str | Call | None = None
 
@@ -53,24 +61,103 @@ class Noted(np.ndarray[Any, Any]):
         result = function(*plain(args), **plain(params))
         return noted(result, Call(function.__name__, args, params))
 
+
+class NotedArray(Noted, np.ndarray[Any, Any]):
+    """An array of which each part and property is noted, too."""
+
     def __getitem__(self, index: Any) -> Any:
         return noted(plain(self)[plain(index)], Call("getitem", (self,), {"index": index}))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
 
     def astype(self, *args: Any, **params: Any) -> Any:
         """The same numbers in another dtype: no part of a formula."""
         return noted(plain(self).astype(*args, **params), self.origin)
 
+    @property  # type: ignore[misc]
+    def shape(self) -> Any:
+        return np.shape(self)
 
-NAMED: dict[type, Any] = {kind: type("Named", (kind,), {}) for kind in (int, str, tuple)}
-"""The types that arrays are not made of, each with room for an origin."""
+    @property
+    def ndim(self) -> Any:
+        return np.ndim(self)
+
+    @property
+    def size(self) -> Any:
+        return np.size(self)
+
+    @property
+    def T(self) -> Any:
+        return np.transpose(self)
+
+
+class NotedInt(Noted, int):
+    """A size or an axis: what is computed with it is noted."""
+
+
+def calculating(compute: Callable[..., Any], name: str, swap: bool) -> Callable[..., Any]:
+    """The method that computes with a NotedInt and other numbers, and notes it."""
+
+    def calculate(*numbers: Any) -> Any:
+        if not all(isinstance(x, int | float) for x in numbers):
+            return NotImplemented  # an array or a Tensor notes it
+        numbers = numbers[::-1] if swap else numbers
+        if type(numbers[0]) is int and numbers[0] == {"add": 0, "multiply": 1}.get(name):
+            return numbers[1]  # so do `sum` and `math.prod` begin
+        return noted(compute(*plain(numbers)), Call(name, numbers, {}))
+
+    return calculate
+
+
+ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide",
+              "floordiv": "floor_divide", "mod": "remainder", "pow": "power"}  # fmt: skip
+"""Python's operators for numbers, and the NumPy functions that they are written as."""
+
+for sign, name in ARITHMETIC.items():
+    compute = getattr(operator, sign)
+    setattr(NotedInt, f"__{sign}__", calculating(compute, name, swap=False))
+    setattr(NotedInt, f"__r{sign}__", calculating(compute, name, swap=True))
+NotedInt.__neg__ = calculating(operator.neg, "negative", swap=False)  # type: ignore[method-assign]
+
+
+class NotedStr(Noted, str):
+    """A param that is a string."""
+
+
+class NotedItems(Noted):
+    """What tuples and lists share: an item is noted as it is taken out."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return noted(super().__getitem__(index), Call("getitem", (self,), {"index": index}))  # type: ignore[misc]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))  # type: ignore[arg-type]
+
+
+class NotedTuple(NotedItems, tuple[Any, ...]):
+    """A shape, an axis of several, or another tuple."""
+
+    def __add__(self, other: Any) -> Any:
+        return (*self, *other)
+
+    def __radd__(self, other: Any) -> Any:
+        return (*other, *self)
+
+
+class NotedList(NotedItems, list[Any]):
+    """A param that is a list."""
+
+
+NOTED: dict[type, Any] = {int: NotedInt, str: NotedStr, tuple: NotedTuple, list: NotedList}
 
 
 def noted(x: Any, origin: str | Call | None) -> Any:
     """`x` with its origin; None, booleans and what else has no room for one stay as they are."""
     if isinstance(x, np.ndarray | np.generic | float):
-        x = np.asarray(x).view(Noted)
-    elif type(x) in NAMED:
-        x = NAMED[type(x)](x)
+        x = np.asarray(x).view(NotedArray)
+    elif kind := next((kind for kind in NOTED if type(x) in (kind, NOTED[kind])), None):
+        x = NOTED[kind](x)
     else:
         return x
     x.origin = origin
@@ -78,9 +165,11 @@ def noted(x: Any, origin: str | Call | None) -> Any:
 
 
 def plain(x: Any) -> Any:
-    """`x` without its origin, and so for everything inside tuples, lists and dicts."""
-    if isinstance(x, Noted):
+    """`x` without its origin, and so for everything inside tuples, lists, slices and dicts."""
+    if isinstance(x, NotedArray):
         return x.view(np.ndarray)
+    if isinstance(x, NotedInt):
+        return int(x)
     if isinstance(x, tuple):
         return tuple(map(plain, x))
     if isinstance(x, list):
@@ -99,13 +188,15 @@ def origin_of(x: Any) -> str | Call | None:
 
 
 def parts(x: Any) -> Iterator[Any]:
-    """What `x` was computed from, or what a tuple or list holds."""
+    """What `x` was computed from, or what a tuple, list or slice holds."""
     call = origin_of(x)
     if isinstance(call, Call):
         yield from call.args
         yield from call.params.values()
     elif call is None and isinstance(x, tuple | list):
         yield from x
+    elif isinstance(x, slice):
+        yield from (x.start, x.stop, x.step)
 
 
 COMPARISON, OR, XOR, AND, SUM, PRODUCT, MINUS, POWER, ATOM = range(9)
@@ -125,13 +216,16 @@ INFIX = {
     "subtract": ("-", SUM),
     "multiply": ("·", PRODUCT),
     "divide": ("/", PRODUCT),
+    "floor_divide": ("//", PRODUCT),
+    "remainder": ("%", PRODUCT),
     "matmul": ("@", PRODUCT),
     "power": ("**", POWER),
 }
 """The functions that are written between their operands."""
 
-SHORT, LONG = 8, 70
-"""Arrays up to so many elements are written out; texts above so many letters get their own line."""
+SHORT, WORD, LONG = 8, 24, 80
+"""Arrays without a name, up to so many elements, are written out. What is used twice and has more
+letters than a word gets a line of its own, and so does what is long."""
 
 
 def transposes(name: str, args: Sequence[Any], params: Mapping[str, Any]) -> bool:
@@ -142,18 +236,57 @@ def transposes(name: str, args: Sequence[Any], params: Mapping[str, Any]) -> boo
     return name == "transpose" and not axes
 
 
-class Writer:
-    """Writes down how a value was computed; with `in_lines`, its larger parts on lines before."""
+CONSTANTS = {
+    pi: "pi",
+    log(2): "log(2)",
+    log(10): "log(10)",
+    sqrt(2): "sqrt(2)",
+    sqrt(2 * pi): "sqrt(2 · pi)",
+    sqrt(2 / pi): "sqrt(2 / pi)",
+    2 / sqrt(pi): "2 / sqrt(pi)",
+    pi / 180: "pi / 180",
+    180 / pi: "180 / pi",
+}
+"""Numbers that are known by how they are computed."""
 
-    def __init__(self, root: Any, in_lines: bool = False) -> None:
-        self.in_lines = in_lines
+
+class Trace(NamedTuple):
+    """What a function gave for named arguments, and what it kept under which name."""
+
+    result: Any
+    kept: dict[str, Any]
+
+
+class Printed(NamedTuple):
+    """The formula of a value, and the lines before it that say what it refers to."""
+
+    lines: list[str]
+    text: str
+
+
+def is_size_name(name: str) -> bool:
+    """Whether a name is one of the capital letters for sizes: N, K, V."""
+    return len(name) == 1 and name.isupper()
+
+
+class Writer:
+    """Writes down how values were computed, their larger parts on lines before.
+
+    traces: what is written with this Writer, so that a part that several have is known as one.
+    kept: what the traced function called its values. A part that is used twice, or is long, stands
+    under that name on a line of its own; so does every size that has a capital letter.
+    """
+
+    def __init__(self, traces: Iterable[Trace], kept: dict[str, Any]) -> None:
+        self.roots = [trace.result for trace in traces]
         self.lines: list[str] = []
         self.names: dict[int, str] = {}
         self.owners: dict[int, Tensor] = {}
         self.uses: Counter[int] = Counter()
-        self.find_owners(root, set())
-        self.count_uses(root)
-        self.result = self.written(self.meant(root))[0]
+        self.find_owners(self.roots, set())
+        for root in self.roots:
+            self.count_uses(root)
+        self.kept = {id(self.meant(x)): name for name, x in reversed(kept.items())}
 
     def find_owners(self, x: Any, seen: set[int]) -> None:
         """Remember which Tensor an array belongs to: its op says more than its NumPy call."""
@@ -171,7 +304,7 @@ class Writer:
         call = origin_of(x)
         if isinstance(call, Call) and call.name in ("reshape", "broadcast_to"):
             before = call.args[0]
-            if np.shape(plain(before)) == x.shape:
+            if np.shape(plain(unwrap(before))) == np.shape(plain(unwrap(x))):
                 return self.meant(before)
         return x
 
@@ -183,18 +316,31 @@ class Writer:
             for part in parts(x):
                 self.count_uses(part)
 
-    def text(self, x: Any, binding: int = COMPARISON) -> str:
+    def printed(self, root: Any) -> Printed:
+        """The formula of one of the results, and the lines that it refers to."""
+        self.lines, self.names = [], {}
+        text = self.text(root, is_root=True)
+        return Printed(self.lines, text)
+
+    def text(self, x: Any, binding: int = COMPARISON, is_root: bool = False) -> str:
         """A part of the formula, in brackets if it binds less closely than `binding`."""
         x = self.meant(x)
         if id(x) in self.names:
             return self.names[id(x)]
         text, level = self.written(x)
-        is_large = isinstance(origin_of(x), Call) and (self.uses[id(x)] > 1 or len(text) > LONG)
-        if self.in_lines and is_large:
-            self.names[id(x)] = f"t{len(self.lines) + 1}"
+        if isinstance(origin_of(x), Call) and self.has_own_line(x, text, is_root):
+            self.names[id(x)] = self.kept.get(id(x), f"t{len(self.lines) + 1}")
             self.lines.append(f"{self.names[id(x)]} = {text}")
             return self.names[id(x)]
         return text if level >= binding else f"({text})"
+
+    def has_own_line(self, x: Any, text: str, is_root: bool) -> bool:
+        """Whether a computed part is written once, before the formula, and then called by name."""
+        if id(x) not in self.kept:
+            return len(text) > (WORD if self.uses[id(x)] > 1 else LONG) and not is_root
+        if is_root:
+            return self.uses[id(x)] > 1
+        return self.uses[id(x)] > 1 or len(text) > WORD or is_size_name(self.kept[id(x)])
 
     def written(self, x: Any) -> tuple[str, int]:
         """The text of `x`, and how closely it binds."""
@@ -205,7 +351,11 @@ class Writer:
 
     def call(self, name: str, args: Sequence[Any], params: Mapping[str, Any]) -> tuple[str, int]:
         """The text of a function applied, and how closely it binds."""
+        if name == "getitem":
+            return f"{self.text(args[0], ATOM)}[{self.index(params.get('index', ...))}]", ATOM
         params = {key: x for key, x in params.items() if x is not None and x is not False}
+        if name == "power" and origin_of(args[1]) is None and np.all(plain(args[1]) == 0.5):
+            name, args = "sqrt", args[:1]
         if name in INFIX and not params:
             symbol, level = INFIX[name]
             strict = level in (COMPARISON, POWER)  # a < b < c and a**b**c mean something else
@@ -213,10 +363,10 @@ class Writer:
             return f"{left} {symbol} {right}", level
         if name == "negative":
             return f"-{self.text(args[0], POWER)}", MINUS
-        if name == "getitem":
-            return f"{self.text(args[0], ATOM)}[{self.index(params['index'])}]", ATOM
         if transposes(name, args, params):
             return f"{self.text(args[0], ATOM)}.T", ATOM
+        while args and args[-1] is None:
+            args = args[:-1]
         words = [self.text(x) for x in args]
         by_position = name in TABLE and TABLE[name].family == "shape"
         for key, x in params.items():
@@ -230,18 +380,28 @@ class Writer:
         if isinstance(x, tuple) and origin_of(x) is None:
             return ", ".join(map(self.index, x))
         if isinstance(x, slice):
-            ends = ["" if end is None else str(end) for end in (x.start, x.stop, x.step)]
+            ends = ["" if end is None else self.text(end) for end in (x.start, x.stop, x.step)]
             return ":".join(ends if x.step is not None else ends[:2])
         return "..." if x is ... else self.text(x)
 
     def value(self, x: Any) -> tuple[str, int]:
-        """The text of what the rule itself wrote, a number or a list, and how closely it binds."""
+        """The text of what the rule itself wrote, and how closely it binds.
+
+        Numbers and lists are written out; an array has the name that the rule gave it.
+        """
+        if isinstance(x, tuple) and any(isinstance(item, slice) for item in x):
+            return f"s_[{self.index(x)}]", ATOM
+        name = self.kept.get(id(x))
         if isinstance(x, Tensor):
             x = x.data
+        if name is not None:
+            return name, ATOM
         if isinstance(x, np.ndarray | np.generic):
             if x.size > SHORT:
                 return "[…]", ATOM
             x = x.tolist()
+        if isinstance(x, float) and x in CONSTANTS:
+            return CONSTANTS[x], PRODUCT if "/" in CONSTANTS[x] else ATOM
         if isinstance(x, bool | int | float):
             return f"{x:.6g}" if isinstance(x, float) else str(x), MINUS if x < 0 else ATOM
         if isinstance(x, list):
@@ -266,52 +426,168 @@ def named_call(op: Op, node: Tensor | None = None) -> tuple[dict[str, Any], dict
     return dict(zip(op.names(inputs), inputs, strict=True)), params
 
 
-def variable(x: Any, name: str) -> Any:
-    """`x` under its name; if it is an array of floating numbers, as a Tensor to be recorded."""
+class Tracer(Watcher):
+    """Keeps a composite whole, which would otherwise stand in the formula as its smaller ops."""
+
+    def composed(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        with watching(Watcher()):
+            named = {key: plain(unwrap(x)) for key, x in params.items()}
+            result = op.forward(*plain(unwrap(args)), **named)
+        call = Call(op.name, args, params)
+        if not isinstance(result, list):
+            return variable(result, call)
+        whole = noted(result, call)
+        return [variable(x, Call("getitem", (whole,), {"index": i})) for i, x in enumerate(result)]
+
+
+def variable(x: Any, origin: str | Call) -> Any:
+    """`x` with its origin; if it is an array of floating numbers, as a Tensor to be recorded."""
     is_floating = isinstance(x, np.ndarray) and x.dtype.kind == "f"
-    return Tensor.wrap(noted(x, name)).requires_grad_() if is_floating else noted(x, name)
+    return Tensor.wrap(noted(x, origin)).requires_grad_() if is_floating else noted(x, origin)
 
 
-def run(function: Callable[..., Any], args: Sequence[Any], params: Mapping[str, Any]) -> Any:
-    """`function` with its params, those left at their defaults too, under their names."""
+@contextmanager
+def noticing(function: Callable[..., Any], kept: dict[str, Any]) -> Iterator[None]:
+    """A block in which it is noticed what a function, and its helpers in the same file, call the
+    values that they compute; an outer name for a value stands before an inner one."""
+    file = code.co_filename if (code := getattr(function, "__code__", None)) else None
+    ops_running = 0
+
+    def notice(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal ops_running
+        running = frame.f_code
+        if running is Op.__call__.__code__:  # what an op computes with is no part of a formula
+            ops_running += {"call": 1, "return": -1}.get(event, 0)
+        elif event == "return" and not ops_running and running.co_filename == file:
+            outer = frame.f_locals if running is code or running.co_name[0] != "<" else {}
+            inner = {name: x for name, x in kept.items() if name not in outer}
+            kept.clear()
+            kept.update(outer | inner)
+
+    before = sys.getprofile()
+    sys.setprofile(notice)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def trace(function: Callable[..., Any], args: Sequence[Any], params: Mapping[str, Any]) -> Trace:
+    """Run `function` with its params, those left at their defaults too, under their names."""
     parameters = inspect.signature(function).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    with recording(True):
-        return function(*args, **{key: noted(x, key) for key, x in (defaults | {**params}).items()})
+    named = {key: noted(x, key) for key, x in (defaults | {**params}).items()}
+    kept: dict[str, Any] = {}
+
+    with recording(True), watching(Tracer()), noticing(function, kept):
+        result = function(*args, **named)
+    for name, x in [*kept.items()]:
+        if isinstance(x, tuple | list):  # of arrays that no call made
+            kept |= {f"{name}[{i}]": item for i, item in enumerate(x) if not origin_of(item)}
+    taken = {origin for x in (*args, *named.values()) if isinstance(origin := origin_of(x), str)}
+    return Trace(result, {name: x for name, x in kept.items() if is_named(name, x, taken)})
 
 
-def derivatives(op: Op, node: Tensor | None = None) -> dict[str, Any]:
-    """What each rule gives on the op's first example, or on the inputs of `node`, which it gave, by
-    input: None where there is no rule."""
+def is_named(name: str, x: Any, taken: set[str]) -> bool:
+    """Whether a formula can call `x` by the `name` that a rule keeps it under."""
+    if name in taken or name in TABLE or callable(getattr(np, name, None)):
+        return False
+    if origin_of(x) is None:
+        has_numbers = isinstance(x, np.ndarray) and x.ndim > 0
+        return has_numbers or is_list_of_integers(x)
+    return isinstance(origin_of(x), Call)
+
+
+def is_list_of_integers(x: Any) -> bool:
+    """Whether `x` is a tuple or a list of plain integers: axes, or their order."""
+    return isinstance(x, tuple | list) and {type(item) for item in x} == {int}
+
+
+def named_inputs(
+    op: Op, node: Tensor | None
+) -> tuple[list[Any], dict[str, Any], Mapping[str, Any]]:
+    """`g` and `y`; the inputs by name; and the params of a call."""
     inputs, params = named_call(op, node)
-    y = np.asarray(op.forward(*inputs.values(), **params) if node is None else node.data)
+    if node is None:
+        y = op.forward(*inputs.values(), **params)
+        y = np.asarray(y[0] if op.joint else y)
+    else:
+        y = node.data
     g = np.random.default_rng(1).standard_normal(y.shape)
-    args = [variable(x, name) for name, x in {"g": g, "y": y, **inputs}.items()]
-    found = {}
+    named = {name: variable(x, name) for name, x in {"g": g, "y": y, **inputs}.items()}
+    return [named.pop("g"), named.pop("y")], named, params
+
+
+def derivatives(op: Op, node: Tensor | None = None) -> dict[str, Trace | None]:
+    """What each rule gives on the op's first example, or on the inputs of `node`, which it gave, by
+    input: None where there is no rule.
+
+    Of a fused op it is what the formula of its joint rule gives; ValueError if that is missing.
+    """
+    start, inputs, params = named_inputs(op, node)
+    if op.joint is not None:
+        if op.statement is None:
+            raise ValueError(f"{op.name}: the joint rule has no formula beside it")
+        found, kept = trace(op.statement, [*start, *inputs.values()], params)
+        found = found if isinstance(found, tuple) else (found,)
+        return {
+            name: None if x is None else Trace(x, kept)
+            for name, x in zip(inputs, found, strict=True)
+        }
+    traces = {}
     for i, name in enumerate(inputs):
         rule = op.rules[i % len(op.rules)]
         place = [] if op.unpack is None else [i]
-        found[name] = rule and run(rule, [*args[:2], *place, *args[2:]], params)
-    return found
+        traces[name] = rule and trace(rule, [*start, *place, *inputs.values()], params)
+    return traces
+
+
+def printed_derivatives(op: Op, node: Tensor | None = None) -> dict[str, Printed]:
+    """The derivative by each input, "none" where there is no rule; see `derivatives`."""
+    found = derivatives(op, node)
+    traces = [x for x in found.values() if x]
+    together = op.joint is not None
+    printed = {}
+    for name, trace in found.items():
+        if trace is None:
+            printed[name] = Printed([], "none")
+        else:
+            beside = traces if together else [trace]
+            printed[name] = Writer(beside, trace.kept).printed(trace.result)
+    return printed
 
 
 def formula(op: Op, node: Tensor | None = None) -> list[str]:
-    """The op's derivative rules, a line for each input; without any, its definition.
+    """The op's derivative rules, a line for each input, after lines that say what they refer to;
+    of a composite, its definition.
 
-    Numbers that a rule computes from shapes are those of the op's first example, or of `node`,
-    which the op gave. The engine sums over broadcast axes afterwards, so no rule does. ValueError
-    if the row has no example.
+    They are those of the op's first example, or of the call that gave `node`: on other inputs a
+    rule may take another branch. The engine sums over broadcast axes afterwards, so no rule does.
+    ValueError if the row has no example.
+
+    >>> formula(TABLE["mean"])
+    ['N = size(x, axis)', '∂/∂x = broadcast_to(expand_dims(g, axis) / N, shape(x))']
     """
-    if not op.rules:
+    if op.composite:
         return definition(op, node)
+    lines: list[str] = []
+    for name, (before, text) in printed_derivatives(op, node).items():
+        lines += [line for line in before if line not in lines]
+        lines.append(f"∂/∂{name} = {text}")
+    return [*(strings(op, lines) if node is None else []), *lines]
+
+
+def strings(op: Op, lines: list[str]) -> list[str]:
+    """The params of the first example that are strings, and chose what the lines are."""
+    params = named_call(op)[1]
+    words = set(re.findall(r"\w+", " ".join(re.sub(r"\w+=", "", line) for line in lines)))
     return [
-        f"∂/∂{name} = {'none' if found is None else Writer(found).result}"
-        for name, found in derivatives(op, node).items()
+        f"{key} = {x!r}" for key, x in params.items() if isinstance(x, str) and key not in words
     ]
 
 
 def definition(op: Op, node: Tensor | None = None) -> list[str]:
-    """What the op means in smaller ones: lines for values that are used twice, then the result.
+    """What the op means in smaller ones: lines for its larger parts, then the result.
 
     It is run on the op's first example, or on the inputs of `node`, which the op gave. ValueError
     if the row has no definition.
@@ -319,15 +595,20 @@ def definition(op: Op, node: Tensor | None = None) -> list[str]:
     >>> definition(TABLE["silu"])
     ['silu(x) = x · sigmoid(x)']
     """
-    if op.definition is None:
-        raise ValueError(f"{op.name} has no definition in smaller ops; see its rules")
     if op.in_words:
         return [f"{op.name}: {(op.__doc__ or '').partition(chr(10))[0]}"]
+    found = meaning(op, node)
+    lines, text = Writer([found], found.kept).printed(found.result)
+    words = ", ".join([*op.input_names, *op.param_names])
+    return [*lines, f"{op.name}({words}) = {text}"]
+
+
+def meaning(op: Op, node: Tensor | None = None) -> Trace:
+    """What the definition gives; see `definition`."""
+    if op.definition is None:
+        raise ValueError(f"{op.name} has no definition in smaller ops; see its rules")
     inputs, params = named_call(op, node)
-    result = run(op.definition, [variable(x, name) for name, x in inputs.items()], params)
-    writer = Writer(result, in_lines=True)
-    words = ", ".join(inspect.signature(op.definition).parameters)
-    return [*writer.lines, f"{op.name}({words}) = {writer.result}"]
+    return trace(op.definition, [variable(x, name) for name, x in inputs.items()], params)
 
 
 def place(code: CodeType) -> tuple[str, int]:
@@ -339,9 +620,10 @@ def place(code: CodeType) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class RuleRow:
-    """One row of the printed table; `lines` are the rules, or the definition of an op without.
+    """One row of the printed table: the op's definition and its derivative, in lines.
 
-    `file` and `line` are the place in the source where they are written.
+    Either may be missing: many an op is no more than a NumPy function, and a composite has the
+    rules of its smaller ops. `file` and `line` are the place in the source where it is written.
     """
 
     name: str
@@ -349,7 +631,8 @@ class RuleRow:
     family: str
     file: str
     line: int
-    lines: list[str]
+    definition: list[str]
+    derivative: list[str]
 
     @property
     def place(self) -> str:
@@ -362,5 +645,7 @@ def table(names: Iterable[str] | None = None) -> list[RuleRow]:
     printed = []
     for op in rows(names):
         code = next(rule for rule in (*op.rules, op.definition) if rule).__code__
-        printed.append(RuleRow(op.name, op.symbol, op.family, *place(code), formula(op)))
+        defined = definition(op) if op.definition else []
+        derived = [] if op.composite else formula(op)
+        printed.append(RuleRow(op.name, op.symbol, op.family, *place(code), defined, derived))
     return printed

@@ -52,6 +52,10 @@ class Watcher:
     def recorded(self, result: Tensor) -> None:
         """An op has computed `result` and remembers how."""
 
+    def composed(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """A composite is called, and gives what this returns: it records the smaller ops."""
+        return op.forward(*args, **params)
+
     def arrived(self, node: Tensor, g: Any) -> None:
         """The gradient `g` of `node` is complete; its op's rules come next."""
 

@@ -15,7 +15,7 @@ import pytest
 
 from minigrad import TABLE, Tensor
 from minigrad.op import Op, on
-from minigrad.rules import definition, derivatives, formula
+from minigrad.rules import derivatives, formula
 from minigrad.tensor import Watcher, watching
 from viz.formulas import COMPOSITE, FUSED, mathml, rules_at, rules_of
 
@@ -54,7 +54,11 @@ def test_every_row_of_the_table_has_a_formula_for_each_input(op: Op) -> None:
 
 @pytest.mark.parametrize("op", RULES)
 def test_the_text_is_what_the_table_of_rules_prints(op: Op) -> None:
-    assert [f"∂/∂{rule.name} = {rule.text}" for rule in rules_of(op)] == formula(op)
+    lines: list[str] = []
+    for rule in rules_of(op):
+        text = rule.text if "\n" in rule.text else f"∂/∂{rule.name} = {rule.text}"
+        lines += [line for line in text.splitlines() if line not in lines]
+    assert lines == [line for line in formula(op) if not line.startswith("subscripts = ")]
     assert {rule.note for rule in rules_of(op)} == {""}
 
 
@@ -86,11 +90,15 @@ def test_each_of_several_lambdas_in_a_row_has_its_own_text() -> None:
     assert by_b.source.startswith("def matmul_right(")
 
 
-def test_a_fused_op_shows_its_definition_and_the_text_of_its_joint_rule() -> None:
+def test_a_fused_op_shows_the_derivative_by_each_input_and_the_text_of_its_joint_rule() -> None:
     rules = rules_of(TABLE["layer_norm"])
     assert [rule.name for rule in rules] == ["x", "weight", "bias"]
+    assert [rule.text.splitlines()[-1] for rule in rules] == [
+        "∂/∂x = (gn - along_ones - normal · along_normal) / deviation",
+        "∂/∂weight = g · normal",
+        "g",
+    ]
     for rule in rules:
-        assert rule.text.splitlines() == definition(TABLE["layer_norm"])
         assert rule.note == FUSED
         assert rule.source.startswith("@layer_norm.rule\ndef layer_norm_rule(")
 
@@ -102,15 +110,21 @@ def test_a_composite_shows_its_definition() -> None:
     assert "return mean(np.square(" in rule.source
 
 
-def test_the_rules_of_a_call_have_the_numbers_of_that_call() -> None:
+def test_sizes_have_names_in_the_rules_of_a_call() -> None:
     x = Tensor(np.ones((2, 6)), requires_grad=True)
-    assert "/ 3" in rules_of(TABLE["mean"])[0].text
     (rule,) = rules_at(np.mean(x, axis=1))
-    assert rule.text == "broadcast_to(expand_dims(g, axis) / 6, shape(x))"
+    assert rule.text.splitlines() == [
+        "N = size(x, axis)",
+        "∂/∂x = broadcast_to(expand_dims(g, axis) / N, shape(x))",
+    ]
     (rule,) = rules_at(np.mean(x))
-    assert rule.text == "broadcast_to(reshape(g, (1, 1)) / 12, shape(x))"
+    assert rule.text.splitlines() == ["N = size(x)", "∂/∂x = broadcast_to(g / N, shape(x))"]
     attended = TABLE["scaled_dot_product_attention"](x, x, x)
-    assert rules_at(attended)[0].text.endswith(" = softmax(query @ key.T / 2.44949) @ value")
+    by_query, by_key, by_value = [rule.text.splitlines() for rule in rules_at(attended)]
+    weights = ["K = shape(query)[-1]", "weights = softmax(query @ key.T / sqrt(K))"]
+    assert by_query[:2] == weights
+    assert by_key[-1] == "∂/∂key = gs.T @ query / sqrt(K)"
+    assert by_value == [*weights, "∂/∂value = weights.T @ g"]
 
 
 def test_the_rules_of_a_call_are_those_of_the_branch_it_takes() -> None:
@@ -122,7 +136,8 @@ def test_the_rules_of_a_call_are_those_of_the_branch_it_takes() -> None:
     ]
     assert [rule.text for rule in rules_at(a @ b[0])] == [
         "g @ b.T",
-        "reshape(a, (10, 3)).T @ reshape(g, (10, 4))",
+        "reshape(a, (shape(a)[0] · shape(a)[1], shape(a)[2])).T @ "
+        "reshape(g, (shape(g)[0] · shape(g)[1], shape(g)[2]))",
     ]
 
 
@@ -131,7 +146,7 @@ def test_any_number_of_inputs_have_a_name_each() -> None:
     assert [rule.name for rule in rules_at(np.stack([x, x, x]))] == ["a", "b", "c"]
     rules = rules_at(np.concatenate([x] * 9))
     assert [rule.name for rule in rules] == [f"x{i}" for i in range(1, 10)]
-    assert rules[-1].text == "g[16:18, 0:3]"
+    assert rules[-1].text.splitlines()[-1] == "∂/∂x9 = split(g, [start, stop], axis)[1]"
 
 
 def test_a_freed_graph_gives_the_rules_of_the_op_and_a_leaf_has_none() -> None:

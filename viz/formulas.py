@@ -18,7 +18,7 @@ from types import CodeType
 from typing import NamedTuple
 
 from minigrad.op import Op, Rule
-from minigrad.rules import Writer, definition, derivatives, place
+from minigrad.rules import definition, place, printed_derivatives
 from minigrad.tensor import Tensor
 from viz.mathml import mathml
 from viz.trace import unnoticed
@@ -27,10 +27,11 @@ from viz.trace import unnoticed
 class RuleText(NamedTuple):
     """The derivative of an op by its input `name`: as text, as MathML, and where it is written.
 
-    `text` is Python with "·" for products, such as "g @ b.T", or "none". A fused
-    op, or a composite, has its definition there, in lines, and `note` says so. `file` is relative
-    to the project if it belongs to it; `source` is what stands in that line and after, a lambda
-    alone without the row around it. It is "" where there is none to read, as at a prompt.
+    `text` is Python with "·" for products, such as "g @ b.T", or "none"; where it refers to values
+    of the rule's own, in lines, of which the last is "∂/∂name = …". A composite has its definition
+    there, in lines, and `note` says so. `file` is relative to the project if it belongs to it;
+    `source` is what stands in that line and after, a lambda alone without the row around it. It is
+    "" where there is none to read, as at a prompt.
     """
 
     name: str
@@ -42,7 +43,7 @@ class RuleText(NamedTuple):
     note: str = ""
 
 
-FUSED = "The derivative is that of this definition; a hand-written rule computes it in one go."
+FUSED = "One hand-written rule computes this for all inputs, in place and in another order."
 COMPOSITE = "Calling it records these smaller ops, each with a rule of its own."
 
 
@@ -50,8 +51,8 @@ COMPOSITE = "Calling it records these smaller ops, each with a rule of its own."
 def rules_of(op: Op) -> tuple[RuleText, ...]:
     """What an op does to gradients: a RuleText for each input, in their order.
 
-    Numbers that a rule computes from shapes are those of the op's first example, and so is the
-    number of inputs where an op takes any; see `rules_at`. Whatever a user's rule does, this does
+    The number of inputs, where an op takes any, is that of its first example; see `rules_at`.
+    Whatever a user's rule does, this does
     not fail: a rule that cannot be printed is named instead, "spin(g, y, x)".
     """
     return found_rules(op, None)
@@ -60,8 +61,8 @@ def rules_of(op: Op) -> tuple[RuleText, ...]:
 def rules_at(node: Tensor) -> tuple[RuleText, ...]:
     """`rules_of` the op that gave `node`, run on the inputs of that very call.
 
-    So the numbers are true of these shapes, and it is the branch that was taken. A graph that has
-    been freed gives `rules_of` the op; a tensor that no op gave has no rules.
+    So it is the branch that was taken. A graph that has been freed gives `rules_of` the op; a
+    tensor that no op gave has no rules.
     """
     if node.op is None:
         return ()
@@ -70,16 +71,15 @@ def rules_at(node: Tensor) -> tuple[RuleText, ...]:
 
 def found_rules(op: Op, node: Tensor | None) -> tuple[RuleText, ...]:
     """The rules as run on the first example, or on the inputs of `node`."""
-    if op.rules:
-        texts, note = printed_rules(op, node), ""
-        rules = [op.rules[i % len(op.rules)] for i in range(len(texts))]
-    else:
+    if op.composite:
         text = printed_definition(op, node)
-        texts = dict.fromkeys(op.input_names, text)
-        rules = [op.joint or op.definition] * op.arity
-        note = COMPOSITE if op.composite else FUSED
+        texts, rules = dict.fromkeys(op.input_names, text), [op.definition] * op.arity
+    else:
+        texts = printed_rules(op, node)
+        rules = [op.joint or op.rules[i % len(op.rules)] for i in range(len(texts))]
+    note = COMPOSITE if op.composite else FUSED if op.joint else ""
     return tuple(
-        RuleText(name, text, mathml(text), *written_at(rule), note)
+        RuleText(name, text, mathml(text), *written_at(rule if text != "none" else None), note)
         for (name, text), rule in zip(texts.items(), rules, strict=True)
     )
 
@@ -88,18 +88,23 @@ def printed_rules(op: Op, node: Tensor | None) -> dict[str, str]:
     """The formula of each rule by its input's name."""
     try:
         with unnoticed():
-            found = derivatives(op, node)
-            return {name: "none" if x is None else Writer(x).result for name, x in found.items()}
+            found = printed_derivatives(op, node)
+            return {name: in_lines(name, *printed) for name, printed in found.items()}
     except Exception:  # a user's rule, and there is nothing that it may not do
         arguments = ", ".join(["g", "y", *op.input_names])
-        rules = dict(zip(op.input_names, op.rules * op.arity, strict=False))
+        rules = dict(zip(op.input_names, (op.rules or (op.joint,)) * op.arity, strict=False))
         return {
             name: "none" if rule is None else f"{name_of(rule)}({arguments})"
             for name, rule in rules.items()
         }
 
 
-def printed_definition(op: Op, node: Tensor | None) -> str:
+def in_lines(name: str, lines: list[str], text: str) -> str:
+    """A formula after the lines that it refers to; with none, it needs no left side."""
+    return "\n".join([*lines, f"∂/∂{name} = {text}"]) if lines else text
+
+
+def printed_definition(op: Op, node: Tensor | None = None) -> str:
     """The lines of the definition."""
     try:
         with unnoticed():

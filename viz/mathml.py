@@ -36,6 +36,7 @@ INFIX: dict[type[ast.AST], tuple[str, int]] = {
     ast.Sub: ("−", SUM),
     ast.Mult: ("·", PRODUCT),
     ast.MatMult: ("", MATRIX),
+    ast.Mod: ("mod", PRODUCT),
 }
 """What is written between two operands; between two matrices, only a gap."""
 
@@ -92,10 +93,18 @@ def equation(line: str) -> list[str]:
     """The left side of a line, and the right one with the sign before it; or its one formula."""
     sides = line.replace("·", "*").replace("…", "...").split(" = ", 1)
     try:
-        formulas = [part(ast.parse(side.strip(), mode="eval").body).xml for side in sides]
+        formulas = [one_side(side.strip()) for side in sides]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return [token("mtext", line)]
     return [formulas[0], *(row(sign("="), right) for right in formulas[1:])]
+
+
+def one_side(text: str) -> str:
+    """One side of an equation; "∂/∂x" is what a derivative is called."""
+    if text.startswith("∂/∂"):
+        name = part(ast.parse(text[3:], mode="eval").body).xml
+        return fraction(sign("∂"), row(sign("∂"), name))
+    return part(ast.parse(text, mode="eval").body).xml
 
 
 def part(
@@ -123,6 +132,9 @@ def formula(node: ast.expr) -> Formula:
             return prefixed(PREFIX[type(op)], x)
         case ast.BinOp(a, ast.Div(), b):
             return Formula(fraction(part(a).xml, part(b).xml), MATRIX)
+        case ast.BinOp(a, ast.FloorDiv(), b):
+            divided = [part(a, PRODUCT).xml, sign("/"), part(b, MATRIX).xml]
+            return Formula(row(sign("⌊"), *divided, sign("⌋")))
         case ast.BinOp(base, ast.Pow(), exponent):
             return power(base, part(exponent).xml)
         case ast.BinOp(a, op, b) if type(op) in INFIX:

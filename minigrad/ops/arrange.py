@@ -338,7 +338,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 @composite(np.choose, family="elementwise", examples=[on(np.array([0, 1, 1]), [(3,), (2, 3)])])
 def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     """For each element, the choice whose number the integer array `a` gives."""
-    numbers = bounded(np.asarray(a), len(choices), mode)
+    numbers = bounded(np.asanyarray(a), len(choices), mode)
     if mode == "raise" and np.any((numbers < 0) | (numbers >= len(choices))):
         raise ValueError(f"choose: a number is outside 0 to {len(choices) - 1}")
     numbers, *layers = np.broadcast_arrays(numbers, *choices)

@@ -95,8 +95,9 @@ where = op(
 
 def within(x: Any, low: Any, high: Any) -> Any:
     """Where clipping left `x` as it was."""
-    inside = np.ones(np.shape(x), bool) if low is None else x >= low
-    return inside if high is None else inside & (x <= high)
+    if low is None:
+        return np.ones_like(x, bool) if high is None else x <= high
+    return x >= low if high is None else (x >= low) & (x <= high)
 
 
 clip = op(

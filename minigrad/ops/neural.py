@@ -2,7 +2,8 @@
 
 The definition says what the op means; second derivatives and the tests go through it. The kernel
 and the rule are what training runs, so they are written for speed: in place on their own
-temporaries, row sums as products with a vector, exponentials unshifted where that is safe.
+temporaries, row sums as products with a vector, exponentials unshifted where that is safe. The
+formula says what the rule computes, to be read and printed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import composite, fused, on, op
 from minigrad.ops.elementwise import dropout_mask, softplus
+from minigrad.ops.linalg import rows
 from minigrad.ops.reduce import AXES, mean, spread, sum
 from minigrad.ops.shape import scatter_add
 from minigrad.sums import dot_rows, sum_columns, sum_rows
@@ -78,6 +80,11 @@ def linear_rule(g: Any, y: Any, saved: Any, x: Any, weight: Any, bias: Any) -> A
     return (g @ weight).reshape(x.shape), g.T @ matrix(x), sum_columns(g)
 
 
+@linear.formula
+def linear_formula(g: Any, y: Any, x: Any, weight: Any, bias: Any) -> Any:
+    return g @ weight, rows(g).T @ rows(x), None if bias is None else g
+
+
 embedding = op(
     lambda weight, indices: weight[indices],
     "embedding",
@@ -126,6 +133,11 @@ def softmax_rule(g: Any, y: Any, saved: Any, x: Any, axis: Any = -1) -> Any:
     gy = g * y
     gy -= y * sum(gy, axis=axis, keepdims=True)
     return (gy,)
+
+
+@softmax.formula
+def softmax_formula(g: Any, y: Any, x: Any, axis: Any = -1) -> Any:
+    return y * (g - sum(g * y, axis=axis, keepdims=True))
 
 
 def log_sum_exp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -233,6 +245,21 @@ def layer_norm_rule(
     return gx.reshape(x.shape), weight_gradient, sum_columns(g)
 
 
+@layer_norm.formula
+def layer_norm_formula(g: Any, y: Any, x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
+    centred = x - mean(x, axis=-1, keepdims=True)
+    deviation = np.sqrt(mean(centred * centred, axis=-1, keepdims=True) + eps)
+    normal = centred / deviation
+    gn = g if weight is None else g * weight
+    along_ones = mean(gn, axis=-1, keepdims=True)
+    along_normal = mean(gn * normal, axis=-1, keepdims=True)
+    return (
+        (gn - along_ones - normal * along_normal) / deviation,
+        None if weight is None else g * normal,
+        None if bias is None else g,
+    )
+
+
 @composite(family="norm", examples=[on((4, 3), (3,), (3,)), on((2, 3, 2), (2,), (2,))])
 def batch_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     """Each feature brought to mean 0 and variance 1 over the batch: (..., D), (D,), (D,).
@@ -244,12 +271,17 @@ def batch_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     return scale_and_shift(normalise_over(x, batch, eps), weight, bias)
 
 
+def are_counted(target: Any, ignore_index: int | None) -> Any:
+    """Which targets count: all but the ignored ones."""
+    return np.ones_like(target, bool) if ignore_index is None else target != ignore_index
+
+
 def with_ignored(target: Any, ignore_index: int | None, classes: int) -> tuple[Any, Any, int]:
     """Class indices with the ignored ones set to 0, which of them count, and how many."""
     target = np.asanyarray(target)
     if target.dtype.kind not in "iu":
         raise ValueError(f"the target holds class indices, integers, not {target.dtype}")
-    counts = np.ones(target.shape, bool) if ignore_index is None else target != ignore_index
+    counts = are_counted(target, ignore_index)
     chosen = np.where(counts, target, 0)
     if chosen.size and (chosen.min() < 0 or chosen.max() >= classes):
         wrong = chosen.max() if chosen.max() >= classes else chosen.min()
@@ -261,7 +293,7 @@ def with_ignored(target: Any, ignore_index: int | None, classes: int) -> tuple[A
     "cross entropy",
     family="loss",
     examples=[
-        on((2, 2, 4), np.array([[1, 0], [0, 3]]), ignore_index=0),
+        on((2, 2, 4), np.array([[1, 0], [0, 3]]), ignore_index=0, label_smoothing=0.1),
         on((3, 4), np.array([1, 0, 3])),
         on((3, 4), np.array([1, 0, 3]), label_smoothing=0.1, reduction="sum"),
     ],
@@ -279,15 +311,18 @@ def cross_entropy(
     `label_smoothing` ε mixes the target with the uniform distribution: Szegedy et al.,
     "Rethinking the Inception Architecture" (2016), section 7. `reduction` is "mean" or "sum".
     """
-    chosen, counts, n = with_ignored(target, ignore_index, np.shape(logits)[-1])
+    chosen, counts, _ = with_ignored(target, ignore_index, np.shape(logits)[-1])
     if ignore_index is not None:  # what is ignored may be anything, NaN too
         logits = np.where(counts[..., None], logits, 0)
     log_p = log_softmax(logits)
-    picked = np.take_along_axis(log_p, chosen[..., None], axis=-1)[..., 0]
+    picked = at_target = np.take_along_axis(log_p, chosen[..., None], axis=-1)[..., 0]
     if label_smoothing:
-        picked = picked * (1 - label_smoothing) + mean(log_p, axis=-1) * label_smoothing
+        picked = at_target * (1 - label_smoothing) + mean(log_p, axis=-1) * label_smoothing
     total = -sum(np.where(counts, picked, 0))
-    return total / n if mean_or_sum(reduction) else total
+    if not mean_or_sum(reduction):
+        return total
+    N = np.maximum(np.sum(counts), 1).astype(total.dtype)
+    return total / N
 
 
 def mean_or_sum(reduction: str) -> bool:
@@ -345,6 +380,27 @@ def cross_entropy_rule(
     return gx.reshape(logits.shape), None
 
 
+@cross_entropy.formula
+def cross_entropy_formula(
+    g: Any,
+    y: Any,
+    logits: Any,
+    target: Any,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Any:
+    V = np.shape(logits)[-1]
+    counts = are_counted(target, ignore_index)
+    one_hot = np.arange(V, like=unwrap(logits)) == target[..., None]
+    wanted = one_hot * (1 - label_smoothing) + label_smoothing / V
+    gx = g * (softmax(logits) - wanted)
+    if mean_or_sum(reduction):
+        N = np.maximum(np.sum(counts), 1)
+        gx = gx / N
+    return np.where(counts[..., None], gx, 0), None
+
+
 @composite(family="loss", examples=[on((2, 3), (2, 3))])
 def mse_loss(prediction: Any, target: Any) -> Any:
     """The mean squared difference."""
@@ -368,7 +424,8 @@ def dropout(x: Any, p: float = 0.5, rng: np.random.Generator | int | None = None
         raise ValueError(f"dropout: p is a probability below 1, not {p}")
     if p == 0:
         return x
-    keep = np.random.default_rng(rng).random(np.shape(x), np.float32) >= p
+    uniform = np.random.default_rng(rng).random(np.shape(x), np.float32)
+    keep = uniform >= p
     return dropout_mask(x, keep, scale=1 / (1 - p))
 
 
@@ -376,9 +433,9 @@ def dropout(x: Any, p: float = 0.5, rng: np.random.Generator | int | None = None
     "attention",
     family="matmul",
     examples=[
+        on((2, 3, 2), (2, 4, 2), (2, 4, 3), mask=np.arange(8).reshape(2, 1, 4) < 4),
         on((2, 3, 4), (2, 5, 4), (2, 5, 4)),
         on((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), mask=np.tri(3, dtype=bool)),
-        on((2, 3, 2), (2, 4, 2), (2, 4, 3), mask=np.arange(8).reshape(2, 1, 4) < 4),
     ],
 )
 def scaled_dot_product_attention(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
@@ -387,7 +444,8 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, mask: Any = N
     mask: boolean, True = may attend, broadcast against (..., T, S); a query that may attend to
     nothing gets zeros. Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1.
     """
-    scores = query @ np.swapaxes(key, -1, -2) / sqrt(np.shape(query)[-1])
+    K = np.shape(query)[-1]
+    scores = query @ np.swapaxes(key, -1, -2) / K**0.5
     if mask is not None:
         scores = np.where(mask, scores, -np.inf)
     return softmax(scores) @ value
@@ -447,4 +505,20 @@ def attention_rule(
         product_like(query, gs, key),
         product_like(key, np.swapaxes(gs, -1, -2), query),
         product_like(value, np.swapaxes(weights, -1, -2), g),
+    )
+
+
+@scaled_dot_product_attention.formula
+def attention_formula(g: Any, y: Any, query: Any, key: Any, value: Any, mask: Any = None) -> Any:
+    K = np.shape(query)[-1]
+    scores = query @ np.swapaxes(key, -1, -2) / K**0.5
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf)
+    weights = softmax(scores)
+    gw = g @ np.swapaxes(value, -1, -2)  # by the weights; gs, by the scores, is softmax's rule
+    gs = weights * (gw - np.sum(weights * gw, axis=-1, keepdims=True))
+    return (
+        gs @ key / K**0.5,
+        np.swapaxes(gs, -1, -2) @ query / K**0.5,
+        np.swapaxes(weights, -1, -2) @ g,
     )

@@ -13,11 +13,11 @@ from math import prod as product_of
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import Op, on, op
 from minigrad.ops.elementwise import astype
 from minigrad.sums import add_up
+from minigrad.tensor import unwrap
 
 AXES = [
     on((2, 3), axis=1),
@@ -28,22 +28,23 @@ AXES = [
 
 
 def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    """`g` with the reduced axes put back as axes of length one, to broadcast against `x`."""
-    if axis is None or np.ndim(x) == 0:
-        return np.reshape(g, (1,) * np.ndim(x))
-    return g if keepdims else np.expand_dims(g, axis)
+    """`g` with the reduced axes put back as axes of length one, to broadcast against `x`.
+
+    If all axes were reduced, a number is left, and broadcasts as it is.
+    """
+    return g if keepdims or axis is None or np.ndim(x) == 0 else np.expand_dims(g, axis)
 
 
 def reduced_count(x: Any, axis: Any) -> int:
     """How many elements go into one result."""
-    shape = np.shape(x)
-    axes = range(len(shape)) if axis is None else normalize_axis_tuple(axis, len(shape))
-    return product_of(shape[i] for i in axes)
+    if isinstance(axis, tuple | list):
+        return product_of(np.size(x, i) for i in axis)
+    return np.size(x, axis) if np.ndim(x) else 1
 
 
-def freedom(x: Any, axis: Any, ddof: Any) -> Any:
+def freedom(n: int, ddof: Any) -> Any:
     """The degrees of freedom n − ddof; NaN where none are left."""
-    left = reduced_count(x, axis) - ddof
+    left = n - ddof
     return left if left > 0 else nan
 
 
@@ -59,8 +60,8 @@ def mean_value(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def mean_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Every element has slope 1/n."""
-    g = spread(g, x, axis, keepdims) / reduced_count(x, axis)
-    return np.broadcast_to(g, np.shape(x))
+    N = reduced_count(x, axis)
+    return np.broadcast_to(spread(g, x, axis, keepdims) / N, np.shape(x))
 
 
 def var_value(x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False) -> Any:
@@ -74,8 +75,9 @@ def var_rule(
     g: Any, y: Any, x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False
 ) -> Any:
     """2 (x − mean) / (n − ddof): moving the mean changes nothing, as the deviations sum to zero."""
+    N = reduced_count(x, axis)
     deviation = x - mean(x, axis=axis, keepdims=True)
-    return spread(g, x, axis, keepdims) * deviation * (2 / freedom(x, axis, ddof))
+    return spread(g, x, axis, keepdims) * deviation * (2 / freedom(N, ddof))
 
 
 def std_value(x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False) -> Any:
@@ -87,9 +89,10 @@ def std_rule(
     g: Any, y: Any, x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False
 ) -> Any:
     """(x − mean) / (n − ddof) / std; 0 where all elements are equal, as in PyTorch."""
+    N = reduced_count(x, axis)
     deviation = x - mean(x, axis=axis, keepdims=True)
     g = g / np.where(y == 0, 1, y)
-    return spread(g, x, axis, keepdims) * deviation / freedom(x, axis, ddof)
+    return spread(g, x, axis, keepdims) * deviation / freedom(N, ddof)
 
 
 def extreme_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -111,9 +114,11 @@ def prod_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) 
     order = [*(i for i in range(ndim) if i not in axes), *axes]
     turned = np.transpose(x, order)
     flat = np.reshape(turned, (*np.shape(turned)[: ndim - len(axes)], -1))
-    itself = np.eye(flat.shape[-1], dtype=bool)
+    places = np.arange(np.shape(flat)[-1], like=unwrap(x))
+    itself = places[:, None] == places
     others = np.prod(np.where(itself, 1, np.expand_dims(flat, -2)), axis=-1)
-    return g * np.transpose(np.reshape(others, np.shape(turned)), np.argsort(order))
+    back = np.argsort(order)
+    return g * np.transpose(np.reshape(others, np.shape(turned)), back)
 
 
 def cumsum_value(x: Any, axis: int | None = None) -> Any:
@@ -125,7 +130,8 @@ def cumsum_value(x: Any, axis: int | None = None) -> Any:
 
 def cumsum_rule(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
     """Each element is in its own partial sum and in all later ones."""
-    back = np.flip(cumsum(np.flip(g, axis or 0), axis=axis or 0), axis or 0)
+    along = 0 if axis is None else axis
+    back = np.flip(cumsum(np.flip(g, along), axis=along), along)
     return np.reshape(back, np.shape(x))
 
 

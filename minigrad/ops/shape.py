@@ -62,16 +62,16 @@ def piece(
     g: Any, y: Any, i: int, *parts: Any, axis: int = 0, dtype: Any = None, casting: str = ""
 ) -> Any:
     """The part of `g` that came from the i-th array."""
-    start = [0] * np.ndim(g)
-    start[axis] = sum(np.shape(part)[axis] for part in parts[:i])
-    return window(g, start, np.shape(parts[i]))
+    widths = [np.shape(part)[axis] for part in parts[: i + 1]]
+    start, stop = sum(widths[:-1]), sum(widths)
+    return np.split(g, [start, stop], axis)[1]
 
 
 def layer(
     g: Any, y: Any, i: int, *parts: Any, axis: int = 0, dtype: Any = None, casting: str = ""
 ) -> Any:
     """The slice of `g` that was the i-th array."""
-    return g[(slice(None),) * (axis % np.ndim(g)) + (i,)]
+    return np.take(g, i, axis)
 
 
 MOVING = ("edge", "reflect", "symmetric", "wrap")
@@ -145,11 +145,11 @@ def joined(arrays: Any, axis: int | None = 0, dtype: Any = None, casting: str = 
 
 def tile_rule(g: Any, y: Any, x: Any, reps: Any = 1) -> Any:
     """The sum over the copies."""
-    reps = np.atleast_1d(reps).tolist()
-    shape = np.shape(x)
-    reps = [1] * (len(shape) - len(reps)) + reps
-    shape = (1,) * (len(reps) - len(shape)) + shape
-    split = [n for pair in zip(reps, shape, strict=True) for n in pair]
+    copies = list(reps) if isinstance(reps, tuple | list) else [reps]
+    lengths = list(np.shape(x))
+    copies = [1] * (len(lengths) - len(copies)) + copies
+    lengths = [1] * (len(copies) - len(lengths)) + lengths
+    split = [n for pair in zip(copies, lengths, strict=True) for n in pair]
     return np.reshape(
         np.sum(np.reshape(g, split), axis=tuple(range(0, len(split), 2))), np.shape(x)
     )
@@ -157,12 +157,13 @@ def tile_rule(g: Any, y: Any, x: Any, reps: Any = 1) -> Any:
 
 def repeat_rule(g: Any, y: Any, x: Any, repeats: Any = 1, axis: int | None = None) -> Any:
     """The sum over the copies of each element."""
-    shape = np.shape(x)
-    if axis is None or not shape:
-        x, axis = np.reshape(x, -1), 0
-    source = np.repeat(np.arange(np.shape(x)[axis]), repeats)
+    axis = axis if np.ndim(x) else None
+    N = np.size(x, axis)
+    source = np.repeat(np.arange(N, like=unwrap(x)), repeats)
+    if axis is None:
+        return np.reshape(scatter_add(g, index=source, shape=(N,)), np.shape(x))
     index = (slice(None),) * (axis % np.ndim(x)) + (source,)
-    return np.reshape(scatter_add(g, index=index, shape=np.shape(x)), shape)
+    return scatter_add(g, index=index, shape=np.shape(x))
 
 
 def added_at(g: Any, index: Any = None, shape: Any = None) -> Any:
@@ -301,7 +302,7 @@ def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
     """The elements at integer `indices` along `axis`, of the flattened array without one."""
     if axis is None or np.ndim(x) == 0:
         x, axis = np.reshape(x, -1), 0
-    indices = bounded(np.asarray(indices), np.shape(x)[axis], mode)
+    indices = bounded(indices, np.shape(x)[axis], mode)
     return x[(slice(None),) * (axis % np.ndim(x)) + (indices,)]
 
 
@@ -317,7 +318,8 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """Elements by an array of indices along `axis` whose other axes match those of `x`."""
     if axis is None:
         x, axis = np.reshape(x, -1), 0
-    index: list[Any] = list(np.ogrid[tuple(slice(n) for n in np.shape(x))])
+    places = np.ogrid[tuple(slice(n) for n in np.shape(x))]
+    index: list[Any] = list(places)
     index[axis] = indices
     return x[tuple(index)]
 
@@ -334,8 +336,8 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         parts = operator.index(indices_or_sections)
         if parts < 1 or n % parts:
             raise ValueError(f"split: {n} elements do not make {parts} equal parts")
-        step = n // parts
-        cuts = [step * i for i in range(1, parts)]
+        step = n // indices_or_sections
+        cuts = [i * step for i in range(1, parts)]
     else:
         cuts = list(indices_or_sections)
     before = (slice(None),) * (axis % np.ndim(x))

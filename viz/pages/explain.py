@@ -22,7 +22,7 @@ from minigrad.rules import INFIX
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Tensor
 from viz import dot
-from viz.formulas import rules_at
+from viz.formulas import printed_definition, rules_at
 from viz.mathml import mathml
 from viz.pages.page import Page, as_json, deflated, page, plain
 from viz.steps import Item, Items, Passing, Sent, Unit, View, items_behind, results, views, walk
@@ -249,7 +249,10 @@ def formulas(item: Item) -> dict[str, Any]:
         return {"computed": computed, "rules": [scalar_rule()] * len(names)}
     op = item.origin.op
     rules = [rule._asdict() for rule in rules_at(item.origin)]
-    computed = rules[0]["mathml"] if op.joint else mathml(f"y = {call_text(op.name, names)}")
+    if op.joint:
+        computed = mathml(printed_definition(op, item.origin))
+    else:
+        computed = mathml(f"y = {call_text(op.name, names)}")
     return {"computed": computed, "rules": rules}
 
 
