@@ -10,6 +10,7 @@ topological order (see `backward.py`).
 from __future__ import annotations
 
 import operator
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -363,20 +364,27 @@ class Tensor:
         return bool(self._data)
 
     def __float__(self) -> float:
-        self._leave_graph("float() and the functions of math")
+        self._leave_graph()
         return float(self.item())
 
     def __int__(self) -> int:
-        self._leave_graph("int()")
+        self._leave_graph()
         return int(self.item())
 
-    def _leave_graph(self, by: str) -> None:
-        """TypeError inside a function transform, where the gradient would be lost silently."""
-        if mode.transforms and mode.recording and self.tracked:
-            raise TypeError(
-                f"{by} would lose the gradient that is being taken; "
-                "use NumPy's functions, or .item() for the number alone"
-            )
+    def _leave_graph(self) -> None:
+        """TypeError where a number would go on without its gradient, unless that is asked for: by
+        `float(t)` or `int(t)` outside of function transforms."""
+        if self.tracked and mode.recording:
+            from minigrad.caller import FORMATTING, LOSING, asking
+
+            frame = sys._getframe(2)
+            by = asking(frame.f_code, frame.f_lasti)
+            if by in LOSING or (mode.transforms and by != FORMATTING):
+                raise TypeError(
+                    "turning a Tensor that requires a gradient into a number would lose the "
+                    "gradient; join Tensors by np.stack, use NumPy's functions in place of math's, "
+                    "or take the number by .item()"
+                )
 
     def __index__(self) -> int:
         return operator.index(self._data)
@@ -469,6 +477,7 @@ class Tensor:
         """The only element, as a Python number; ValueError when there are more.
 
         This, `float(t)` and `int(t)` leave the graph on purpose: no gradient follows the number.
+        Where it is not on purpose, as in `a[0] = t` or `math.sqrt(t)`, that is a TypeError.
         """
         if self.size != 1:
             raise ValueError(f"item: shape {self.shape} has {self.size} elements, not one")

@@ -396,7 +396,7 @@ def test_pytorch_gives_the_same() -> None:
 
 @pytest.mark.parametrize("f", [math.sin, lambda x: float(x) ** 2, lambda x: int(x) * x])
 def test_leaving_the_graph_inside_a_transform_is_an_error(f: Any) -> None:
-    with pytest.raises(TypeError, match="would lose the gradient that is being taken"):
+    with pytest.raises(TypeError, match="would lose the gradient"):
         grad(f)(1.0)
 
 
