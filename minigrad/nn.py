@@ -59,6 +59,14 @@ def glorot_uniform(rng: Source, shape: tuple[int, int]) -> Tensor:
     return parameter(rng.uniform(-bound, bound, shape))
 
 
+def require_sizes(module: Module, **sizes: int) -> None:
+    """ValueError unless each size of a module is a whole number above 0."""
+    for name, size in sizes.items():
+        if not isinstance(size, int | np.integer) or size < 1:
+            kind = type(module).__name__
+            raise ValueError(f"{kind}: {name} is a whole number above 0, not {size!r}")
+
+
 class Module:
     """A part of a network: attributes hold its parameters and children, `forward` computes."""
 
@@ -228,6 +236,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, rng: Source | Seed = None
     ) -> None:
+        require_sizes(self, in_features=in_features, out_features=out_features)
         self.weight = glorot_uniform(source(rng), (out_features, in_features))
         self.bias = parameter(np.zeros(out_features)) if bias else None
 
@@ -247,6 +256,7 @@ class Embedding(Module):
     def __init__(
         self, num_embeddings: int, dim: int, std: float = 1.0, rng: Source | Seed = None
     ) -> None:
+        require_sizes(self, num_embeddings=num_embeddings, dim=dim)
         self.weight = parameter(source(rng).normal(0.0, std, (num_embeddings, dim)))
 
     def forward(self, indices: Any) -> Tensor:
@@ -261,6 +271,7 @@ class LayerNorm(Module):
     """Each vector along the last axis brought to mean 0, variance 1, then scaled and shifted."""
 
     def __init__(self, dim: int, eps: float = 1e-5) -> None:
+        require_sizes(self, dim=dim)
         self.weight = parameter(np.ones(dim))
         self.bias = parameter(np.zeros(dim))
         self.eps = eps
@@ -278,10 +289,13 @@ class BatchNorm(Module):
     """
 
     def __init__(self, dim: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        require_sizes(self, dim=dim)
         self.weight = parameter(np.ones(dim))
         self.bias = parameter(np.zeros(dim))
         self.running_mean = np.zeros(dim, np.float32)
         self.running_var = np.ones(dim, np.float32)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"BatchNorm: momentum is between 0 and 1, not {momentum}")
         self.eps, self.momentum = eps, momentum
 
     def forward(self, x: Any) -> Tensor:

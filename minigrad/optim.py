@@ -8,7 +8,7 @@ pieces that fit into the processor's cache, however many parameters there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import cos, pi
+from math import cos, inf, isfinite, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -21,27 +21,47 @@ PIECE = 1 << 15
 
 
 class Optimizer:
-    """What all optimizers share. ValueError without parameters, or when their dtypes differ.
+    """What all optimizers share. ValueError without parameters, when none requires a gradient, when
+    their dtypes differ, or for a learning rate below 0; TypeError for what is not a Tensor.
 
-    A parameter that has no gradient at a step counts as having gradient 0: momentum and weight
-    decay still move it. Leave out what is to stay as it is.
+    `lr`, PyTorch's word, may be written for `learning_rate`. A parameter that has no gradient at a
+    step counts as having gradient 0: momentum and weight decay still move it. Leave out what is to
+    stay as it is.
     """
+
+    default_rate = 0.0
+    """The learning rate where none is given."""
 
     moments: tuple[str, ...] = ()
     """The names of the running averages that the optimizer keeps, each as large as `values`."""
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float | None = None,
+        *,
+        lr: float | None = None,
+    ) -> None:
         if isinstance(parameters, Tensor):
             raise ValueError("an optimizer takes a list of parameters, not one Tensor")
-        self.parameters = list({id(p): p for p in parameters}.values())
+        if lr is not None and learning_rate is not None:
+            raise TypeError("learning_rate and lr are the same; give one of them")
+        given = learning_rate if lr is None else lr
+        self.learning_rate = self.default_rate if given is None else given
+        self.require("learning_rate", self.learning_rate)
+        self.parameters = list({id(p): p for p in tensors(parameters, "an optimizer")}.values())
         if any(not p.is_leaf or p.dtype.kind != "f" for p in self.parameters):
             raise ValueError("an optimizer takes floating leaf Tensors, not the results of ops")
         if not self.parameters:
             raise ValueError("an optimizer needs at least one parameter")
+        if not any(p.requires_grad for p in self.parameters):
+            raise ValueError(
+                "none of the optimizer's parameters requires a gradient, so it would change "
+                "nothing; make them by Tensor(x, requires_grad=True)"
+            )
         dtypes = {p.dtype for p in self.parameters}
         if len(dtypes) > 1:
             raise ValueError(f"parameters of one dtype are needed, not {sorted(map(str, dtypes))}")
-        self.learning_rate = learning_rate
         self.steps = 0
         self.values = np.concatenate([p.data.ravel() for p in self.parameters])
         self.gradients = np.zeros_like(self.values)
@@ -52,6 +72,31 @@ class Optimizer:
             start += p.size
         self.state = {name: np.zeros_like(self.values) for name in self.moments}
 
+    @property
+    def lr(self) -> float:
+        """`learning_rate` by PyTorch's name."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self.learning_rate = rate
+
+    @property
+    def param_groups(self) -> Any:
+        """AttributeError: there are no groups."""
+        raise AttributeError(
+            f"{type(self).__name__} has no groups of parameters: set its learning_rate, and make "
+            "another optimizer for parameters that need other settings"
+        )
+
+    def require(self, name: str, value: float, below: float = inf) -> None:
+        """ValueError unless a setting is at least 0 and below a bound."""
+        if not 0 <= value < below:
+            bound = f"below {below:g}" if below < inf else "finite"
+            raise ValueError(
+                f"{type(self).__name__}: {name} is at least 0 and {bound}, not {value}"
+            )
+
     def step(self) -> None:
         """Change every parameter, in place, by its gradient."""
         if any(p.data.base is not self.values for p in self.parameters):
@@ -61,7 +106,7 @@ class Optimizer:
             )
         np.concatenate(
             [
-                np.zeros(p.size, p.dtype) if p.grad is None else p.grad.ravel()
+                np.zeros(p.size, p.dtype) if p.grad is None else gradient_of(p).ravel()
                 for p in self.parameters
             ],
             out=self.gradients,
@@ -101,12 +146,20 @@ class Optimizer:
 class SGD(Optimizer):
     """p ← p − η v, with v ← μ v + g; without momentum μ, v is the gradient itself."""
 
+    default_rate = 0.01
+
     def __init__(
-        self, parameters: Iterable[Tensor], learning_rate: float = 0.01, momentum: float = 0.0
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float | None = None,
+        momentum: float = 0.0,
+        *,
+        lr: float | None = None,
     ) -> None:
+        self.require("momentum", momentum)
         self.momentum = momentum
         self.moments = ("velocity",) if momentum else ()
-        super().__init__(parameters, learning_rate)
+        super().__init__(parameters, learning_rate, lr=lr)
 
     def update(self, value: Array, gradient: Array, *state: Array) -> None:
         *velocity, scratch = state
@@ -125,17 +178,23 @@ class Adam(Optimizer):
     """
 
     moments = ("first_moment", "second_moment")
+    default_rate = 1e-3
     weight_decay = 0.0
 
     def __init__(
         self,
         parameters: Iterable[Tensor],
-        learning_rate: float = 1e-3,
+        learning_rate: float | None = None,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        *,
+        lr: float | None = None,
     ) -> None:
+        for beta in betas:
+            self.require("each of betas", beta, below=1)
+        self.require("eps", eps)
         self.betas, self.eps = betas, eps
-        super().__init__(parameters, learning_rate)
+        super().__init__(parameters, learning_rate, lr=lr)
 
     def update(self, value: Array, gradient: Array, *state: Array) -> None:
         first, second, scratch = state
@@ -163,26 +222,93 @@ class AdamW(Adam):
     def __init__(
         self,
         parameters: Iterable[Tensor],
-        learning_rate: float = 1e-3,
+        learning_rate: float | None = None,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        *,
+        lr: float | None = None,
     ) -> None:
-        super().__init__(parameters, learning_rate, betas, eps)
+        self.require("weight_decay", weight_decay)
+        super().__init__(parameters, learning_rate, betas, eps, lr=lr)
         self.weight_decay = weight_decay
 
 
-def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
+def tensors(parameters: Iterable[Tensor], what: str) -> list[Tensor]:
+    """The parameters in a list. TypeError when they are something else than Tensors."""
+    if not isinstance(parameters, Iterable):
+        hint = "; pass model.parameters()" if hasattr(parameters, "parameters") else ""
+        raise TypeError(f"{what} takes Tensors, not a {type(parameters).__name__}{hint}")
+    found = list(parameters)
+    for p in found:
+        if not isinstance(p, Tensor):
+            hint = "; Tensor(x, requires_grad=True) makes one" if isinstance(p, np.ndarray) else ""
+            raise TypeError(f"{what} takes Tensors, not a {type(p).__name__}{hint}")
+    return found
+
+
+def gradient_of(p: Tensor) -> Array:
+    """The gradient of a parameter that has one. ValueError when it is not an array of its shape."""
+    g: Any = p.grad
+    if not isinstance(g, np.ndarray) or g.shape != p.shape:
+        what = f"{type(g).__name__} of shape {np.shape(g)}"
+        raise ValueError(
+            f"the grad of a parameter of shape {p.shape} is an array of it, not {what}"
+        )
+    return g
+
+
+def clip_grad_norm(parameters: Iterable[Tensor] | Tensor, max_norm: float) -> float:
     """Scale all gradients, in place, so that their joint norm is at most `max_norm`.
 
-    Returns the norm before scaling. Pascanu, Mikolov and Bengio (2013), algorithm 1.
+    Returns the norm before scaling; parameters without a gradient count as 0. ValueError without
+    parameters, unless `max_norm` is at least 0, or when the norm is NaN or infinite: there is then
+    nothing to scale. Pascanu, Mikolov and Bengio (2013), algorithm 1.
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = float(sum(float(np.vdot(g, g)) for g in gradients)) ** 0.5
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm: max_norm is at least 0, not {max_norm}")
+    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    found = tensors(given, "clip_grad_norm")
+    if not found:
+        raise ValueError("clip_grad_norm: no parameters; was this a generator that is used up?")
+    with_gradient = list({id(p): p for p in found if p.grad is not None}.values())
+    norm = joint_norm([gradient_of(p) for p in with_gradient])
+    if not isfinite(norm):
+        raise ValueError(
+            f"clip_grad_norm: the norm of the gradients is {norm}, so they cannot be scaled; "
+            "detect_anomaly() says where that comes from"
+        )
     if norm > max_norm:
-        for g in gradients:
-            g *= max_norm / norm
+        for p in with_gradient:
+            g = gradient_of(p)
+            if g.flags.writeable and g.dtype.kind == "f":
+                g *= max_norm / norm
+            else:
+                p.grad = g * (max_norm / norm)
     return norm
+
+
+def joint_norm(gradients: list[Array]) -> float:
+    """The square root of the sum of all squares, piece by piece so that float32 loses no digits.
+
+    In float64 where squares do not fit: large ones, small ones, float16 and integers.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        total = sum(sum_of_squares(g) for g in gradients if g.dtype.char in "fd")
+    others = [g for g in gradients if g.dtype.char not in "fd"]
+    if isfinite(total) and total > 1e-30:
+        return sqrt(total + sum(sum_of_squares(g.astype(np.float64)) for g in others))
+    largest = max((float(abs(g).max()) for g in gradients if g.size), default=0.0)
+    if not (0 < largest < inf):
+        return largest
+    return largest * sqrt(sum(sum_of_squares(g.astype(np.float64) / largest) for g in gradients))
+
+
+def sum_of_squares(g: Array) -> float:
+    """Σ g², as a Python number."""
+    flat = g.ravel()
+    parts = (flat[i : i + PIECE] for i in range(0, flat.size, PIECE))
+    return sum(float(np.vdot(x, x)) for x in parts)
 
 
 Schedule = Callable[[int], float]
@@ -191,17 +317,25 @@ Schedule = Callable[[int], float]
 def warmup_inverse_sqrt(d_model: int, warmup: int = 4000, scale: float = 1.0) -> Schedule:
     """The paper's learning rate: linear for `warmup` steps, then falling as 1/√step.
 
-    "Attention Is All You Need", section 5.3, equation 3. Steps count from 1.
+    "Attention Is All You Need", section 5.3, equation 3. Steps count from 1. ValueError unless
+    `d_model` is positive and `warmup` at least 0.
 
     >>> round(warmup_inverse_sqrt(512)(4000), 7)
     0.0006988
     """
+    if d_model < 1 or warmup < 0:
+        raise ValueError(f"d_model is positive and warmup at least 0, not {d_model} and {warmup}")
     # min(step^−½, step · warmup^−1.5), with a value at step 0 and without warm-up too
-    return lambda step: scale * d_model**-0.5 * step * max(step, warmup) ** -1.5
+    return lambda step: scale * d_model**-0.5 * step * max(step, warmup, 1) ** -1.5
 
 
 def warmup_cosine(peak: float, warmup: int, total: int, floor: float = 0.0) -> Schedule:
-    """Linear to `peak` in `warmup` steps, then half a cosine wave down to `floor` at `total`."""
+    """Linear to `peak` in `warmup` steps, then half a cosine wave down to `floor` at `total`.
+
+    ValueError when one of them is below 0.
+    """
+    if not min(peak, warmup, total, floor) >= 0:
+        raise ValueError(f"a schedule's settings are at least 0, not {peak, warmup, total, floor}")
 
     def rate(step: int) -> float:
         if step < warmup:

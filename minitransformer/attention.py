@@ -58,6 +58,7 @@ class MultiHeadAttention(nn.Module):
     """
 
     def __init__(self, d_model: int, num_heads: int, rng: nn.Source | nn.Seed = None) -> None:
+        nn.require_sizes(self, d_model=d_model, num_heads=num_heads)
         if d_model % num_heads:
             raise ValueError(f"num_heads {num_heads} does not divide d_model {d_model}")
         rng = nn.source(rng)

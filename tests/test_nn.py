@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad import Tensor, relu
+import minigrad as mg
+from minigrad import Tensor, nn, relu
 from minigrad.nn import (
     BatchNorm,
     Dropout,
@@ -25,6 +26,7 @@ from minigrad.nn import (
     ShapesOnly,
     count_parameters,
 )
+from minitransformer.attention import MultiHeadAttention
 
 
 class Network(Module):
@@ -427,3 +429,33 @@ def test_a_module_list_is_a_sequence() -> None:
 
 def test_what_is_no_module_has_no_state_in_a_module_list() -> None:
     assert list(ModuleList([relu, Linear(1, 1)]).state_dict()) == ["1.weight", "1.bias"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Linear(0, 2),
+        lambda: nn.Linear(2, 2.0),  # type: ignore[arg-type]
+        lambda: nn.Linear(2, -1),
+        lambda: nn.Embedding(0, 2),
+        lambda: nn.LayerNorm(0),
+        lambda: nn.BatchNorm(True - 1),
+        lambda: MultiHeadAttention(4, 0),
+        lambda: MultiHeadAttention(0, 4),
+    ],
+)
+def test_a_size_that_is_none_is_refused_with_its_name(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"^\w+: \w+ is a whole number above 0, not "):
+        make()
+
+
+def test_a_momentum_beyond_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="momentum is between 0 and 1"):
+        nn.BatchNorm(2, momentum=1.5)
+
+
+@pytest.mark.parametrize("loss", [mg.mse_loss, mg.binary_cross_entropy_with_logits])
+def test_a_loss_does_not_compare_each_element_with_many(loss: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match=r"a target of shape \(4,\) for \(4, 1\)"):
+        loss(Tensor(np.ones((4, 1))), np.ones(4))
+    assert loss(Tensor(np.zeros((4, 1))), 0.0).shape == ()

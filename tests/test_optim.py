@@ -312,3 +312,145 @@ def test_an_optimizer_refuses_what_it_could_never_train() -> None:
     for wrong in (p * 2, Tensor([1, 2])):
         with pytest.raises(ValueError, match="floating leaf Tensors"):
             SGD([wrong])
+
+
+def with_gradient(g: Any, dtype: Any = np.float64) -> Tensor:
+    x = Tensor(np.zeros(np.shape(g)), dtype, requires_grad=True)
+    x.grad = np.asarray(g, dtype)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("g", "dtype"),
+    [
+        ([200.0] * 4, np.float16),
+        ([1e30, 1e30], np.float32),
+        ([1e-30, 1e-30], np.float32),
+        ([1e200, 1e200], np.float64),
+        ([3, 4], np.int64),
+    ],
+)
+@pytest.mark.parametrize("others", [[], [[0.0]]])
+def test_clipping_knows_the_norm_where_squares_do_not_fit(g: Any, dtype: Any, others: Any) -> None:
+    x = with_gradient(g)
+    x.grad = np.asarray(g, dtype)
+    exact = float(np.linalg.norm(np.asarray(g, dtype).astype(np.longdouble)))
+    assert clip_grad_norm([x, *map(with_gradient, others)], exact / 2) == pytest.approx(exact)
+    np.testing.assert_allclose(x.grad, np.asarray(g, dtype).astype(np.float64) / 2, rtol=1e-3)
+
+
+def test_the_norm_of_millions_of_float32_has_all_their_digits() -> None:
+    g = np.full(1 << 22, 0.1, np.float32)
+    assert clip_grad_norm([with_gradient(g, np.float32)], 1e9) == pytest.approx(
+        float(np.float32(0.1)) * 2**11, rel=5e-6
+    )
+
+
+def test_clipping_takes_one_tensor_a_generator_and_a_read_only_gradient() -> None:
+    x, y = with_gradient([3.0, 4.0]), with_gradient([3.0, 4.0])
+    assert clip_grad_norm(x, 1.0) == 5
+    y.grad = np.broadcast_to(np.array([2.5, 0.0]), 2)
+    assert clip_grad_norm((p for p in [x, x, y]), 0.0) == pytest.approx(np.sqrt(1 + 2.5**2))
+    assert not any(p.grad.any() for p in (x, y))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("max_norm", [-1, float("nan")])
+def test_a_bound_that_is_none_is_refused(max_norm: float) -> None:
+    x = with_gradient([3.0, 4.0])
+    with pytest.raises(ValueError, match=r"^clip_grad_norm: max_norm is at least 0"):
+        clip_grad_norm([x], max_norm)
+    assert x.grad is not None
+    assert x.grad.tolist() == [3, 4]
+
+
+def test_clipping_nothing_is_refused() -> None:
+    used_up = (p for p in [with_gradient([1.0])])
+    assert clip_grad_norm(used_up, 1.0) == 1
+    for nothing in (used_up, []):
+        with pytest.raises(ValueError, match="used up"):
+            clip_grad_norm(nothing, 1.0)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_norm_that_is_no_number_is_refused(number: float) -> None:
+    with pytest.raises(ValueError, match=f"the norm of the gradients is {number}"):
+        clip_grad_norm([with_gradient([1.0, number])], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "hint"),
+    [
+        ([np.ones(3)], r"ndarray; Tensor\(x, requires_grad=True\)"),
+        (nn.Linear(1, 1), r"Linear; pass model.parameters\(\)"),
+        ([{"params": []}], "dict"),
+        ([None], "NoneType"),
+    ],
+)
+def test_what_is_no_tensor_is_refused(parameters: Any, hint: str) -> None:
+    for use in (Adam, lambda p: clip_grad_norm(p, 1.0)):
+        with pytest.raises(TypeError, match=f"takes Tensors, not a {hint}"):
+            use(parameters)
+
+
+def test_an_optimizer_that_could_change_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of the optimizer's parameters requires a gradient"):
+        Adam([Tensor([1.0])])
+    frozen = Tensor([1.0])
+    SGD([frozen, with_gradient([1.0])]).step()
+    assert frozen.item() == 1
+
+
+def test_a_gradient_of_another_shape_is_refused() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    for wrong in (np.array(1.0), Tensor([1.0, 2.0])):
+        x.grad = wrong  # type: ignore[assignment]
+        for use in (SGD([x]).step, lambda: clip_grad_norm([x], 1.0)):
+            with pytest.raises(ValueError, match=r"grad of a parameter of shape \(2,\)"):
+                use()
+    assert x.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("make", [SGD, Adam, AdamW])
+def test_lr_is_another_word_for_the_learning_rate(make: Any) -> None:
+    x = Tensor([1.0], requires_grad=True)
+    optimizer = make([x], lr=0.25)
+    assert optimizer.lr == optimizer.learning_rate == 0.25
+    optimizer.lr = 0.5
+    assert optimizer.learning_rate == 0.5
+    assert make([x]).lr == make.default_rate > 0
+    with pytest.raises(TypeError, match="learning_rate and lr are the same"):
+        make([x], 0.25, lr=0.25)
+    with pytest.raises(AttributeError, match="set its learning_rate"):
+        _ = optimizer.param_groups
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (SGD, {"lr": -1}),
+        (SGD, {"learning_rate": float("nan")}),
+        (SGD, {"momentum": -0.1}),
+        (Adam, {"betas": (0.9, 1.0)}),
+        (Adam, {"betas": (-0.1, 0.9)}),
+        (Adam, {"eps": -1e-8}),
+        (AdamW, {"weight_decay": -0.01}),
+        (AdamW, {"lr": float("inf")}),
+    ],
+)
+def test_settings_out_of_range_are_refused(make: Any, settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{make.__name__}: .* is at least 0 and .*, not "):
+        make([Tensor([1.0], requires_grad=True)], **settings)
+
+
+def test_schedules_without_steps_have_a_value_and_negative_ones_are_refused() -> None:
+    assert warmup_inverse_sqrt(4, warmup=0)(0) == 0
+    assert warmup_inverse_sqrt(4, warmup=0)(1) == 0.5
+    assert [warmup_cosine(1.0, 0, 0)(step) for step in (0, 1, 2)] == [1, 0, 0]
+    for make in (
+        lambda: warmup_inverse_sqrt(0),
+        lambda: warmup_inverse_sqrt(4, -1),
+        lambda: warmup_cosine(1.0, -1, 5),
+        lambda: warmup_cosine(float("nan"), 1, 5),
+    ):
+        with pytest.raises(ValueError, match="at least 0"):
+            make()

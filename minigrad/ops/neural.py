@@ -401,15 +401,29 @@ def cross_entropy_formula(
     return np.where(counts[..., None], gx, 0), None
 
 
+def require_fitting(name: str, prediction: Any, target: Any) -> None:
+    """ValueError when broadcasting would compare each element with many."""
+    if np.ndim(target) and np.shape(prediction) != np.shape(target):
+        raise ValueError(
+            f"{name}: a target of shape {np.shape(target)} for {np.shape(prediction)}; "
+            "give both the same shape, by reshape or squeeze"
+        )
+
+
 @composite(family="loss", examples=[on((2, 3), (2, 3))])
 def mse_loss(prediction: Any, target: Any) -> Any:
-    """The mean squared difference."""
+    """The mean squared difference; ValueError unless the shapes are equal or target is a number."""
+    require_fitting("mse_loss", prediction, target)
     return mean(np.square(prediction - target))
 
 
 @composite(family="loss", examples=[on((2, 3), np.array([[1.0, 0.0, 1.0], [0.0, 0.5, 1.0]]))])
 def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
-    """The mean of −t log σ(x) − (1 − t) log(1 − σ(x)), written so that nothing overflows."""
+    """The mean of −t log σ(x) − (1 − t) log(1 − σ(x)), written so that nothing overflows.
+
+    ValueError unless the shapes are the same or target is a number.
+    """
+    require_fitting("binary_cross_entropy_with_logits", logits, target)
     return mean(softplus(logits) - logits * target)
 
 
