@@ -37,12 +37,16 @@ class Browser:
         """Load a file, in a window whose inside has this size, in light or dark."""
         media = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+        self.resize(size)
+        self.driver.get("about:blank")  # or another fragment of the same file would not load it
+        self.driver.get(f"{path.resolve().as_uri()}{f'#{fragment}' if fragment else ''}")
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Give the inside of the window this width and height."""
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False},
         )
-        self.driver.get("about:blank")  # or another fragment of the same file would not load it
-        self.driver.get(f"{path.resolve().as_uri()}{f'#{fragment}' if fragment else ''}")
 
     def run(self, script: str, *arguments: Any) -> Any:
         """The result of JavaScript, such as "return document.title"; promises are awaited."""

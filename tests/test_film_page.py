@@ -101,8 +101,9 @@ def test_an_answer_stands_under_the_right_one_with_its_faults_marked(
     opened(browser, path)
     for frame in shown.frames:
         rows = browser.run(
-            "return [...document.querySelectorAll('#example tr')]"
-            ".map(row => [...row.cells].slice(1).map(cell => [cell.textContent, cell.title]));"
+            "return ['question', 'right', 'answer'].map(kind =>"
+            " [...document.querySelectorAll(`#example .${kind}`)].flatMap(row =>"
+            "  [...row.cells].slice(1).map(cell => [cell.textContent, cell.title])));"
         )
         question, right, answer = rows
         assert [token for token, _ in question] == shown.source

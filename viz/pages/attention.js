@@ -189,6 +189,7 @@ function showFigure({ name, queries, keys, writes, axes, canvas, marks, scale, c
   const signed = name === "gradient";
   const most = signed ? largest(values) : 1;
   frame.classList.toggle("lines", state.lines);
+  frame.style.setProperty("--longest", Math.max(...[...layer.queries, ...writtenIn(layer)].map(widthOf)));
   cells.style.aspectRatio = state.lines ? 1 : Math.max(0.5, Math.min(3, layer.columns / layer.rows));
   for (const axis of axes) axis.textContent = sidesOf(layer)[axis.classList[1]];
   nameTokens(queries, layer.queries, "row", cells.clientHeight);
@@ -209,7 +210,7 @@ function writtenIn({ asking }) {
 /** The tokens along a side of this length, thinned out where they are close, but for the chosen. */
 function nameTokens(side, tokens, axis, length) {
   const step = Math.ceil((tokens.length * LABEL) / length);
-  const longest = Math.max(0, ...tokens.map((token) => token.length));
+  const longest = Math.max(0, ...tokens.map(widthOf));
   side.style.setProperty("--tokens", tokens.length);
   side.classList.toggle("long", longest * LABEL > (2 * length) / tokens.length);
   side.replaceChildren(...tokens.flatMap((token, place) => {

@@ -4,6 +4,7 @@ const { frames, layers, tokens, right, losses } = DATA;
 const PAUSE = 180; // milliseconds from one frame to the next
 const chosen = { frame: 0, layer: null, head: 0, cell: null };
 const plots = [];
+const lines = []; // of the example: the places in each, and the row of the model's answer
 let playing = 0; // the timer of the next frame, while it plays
 
 /** Unpacks the weights, builds what never changes, and shows what the fragment asks for. */
@@ -25,7 +26,7 @@ async function start() {
   byId("play").addEventListener("click", play);
   onKey(document, press);
   addEventListener("hashchange", () => { readFragment(); chooseHead(); });
-  addEventListener("resize", buildPlots);
+  addEventListener("resize", () => { buildExample(); buildPlots(); });
   onTheme(show);
   chooseHead();
 }
@@ -138,11 +139,12 @@ function buildMap() {
   const sides = sidesOf(layer);
   const label = (token, row, column, name) =>
     element("span", { class: name, title: token, style: `grid-area: ${row} / ${column}` }, token);
-  const long = tokens[key].some((token) => token.length > 3) ? "key long" : "key";
+  const long = tokens[key].some((token) => widthOf(token) > 3) ? "key long" : "key";
   const canvas = element("canvas", { id: "weights", role: "img", style: "grid-area: 3 / 2 / -1 / -2" });
   for (const event of ["pointermove", "pointerdown"]) canvas.addEventListener(event, point);
   byId("map").style.setProperty("--queries", layer.queries);
   byId("map").style.setProperty("--keys", layer.keys);
+  byId("map").style.setProperty("--longest", Math.max(...tokens[query].map(widthOf)));
   byId("map").replaceChildren(
     canvas,
     label(sides.query, 2, 1, "query grey"),
@@ -207,31 +209,53 @@ function said(side, place) {
   return `“${readable(tokens[side][place])}” (place ${place + 1})`;
 }
 
-/** The example: the question, the right answer, and room for the model's. */
+/** The example: the question, the right answer, and room for the model's, in as many lines as they
+ * take: a place is as wide as the widest token that any frame has there. */
 function buildExample() {
-  const cells = (list) => list.map((token) => element("td", {}, readable(token)));
-  byId("example").classList.toggle("tight", Math.max(tokens.source.length, right.length) > 12);
-  byId("example").append(
-    element("tr", {}, element("th", { scope: "row" }, "question"), ...cells(tokens.source)),
-    element("tr", {}, element("th", { scope: "row" }, "right"), ...cells(right)),
-    element("tr", { id: "answer" }),
-  );
+  const host = byId("example");
+  const rows = [tokens.source, right, ...frames.map(({ answer }) => answer)];
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = getComputedStyle(host).font;
+  const width = (token) => Math.max(23, pen.measureText(readable(token)).width + 10);
+  const widths = Array.from({ length: Math.max(...rows.map((row) => row.length)) }, (_, place) =>
+    Math.max(...rows.map((row) => (place in row ? width(row[place]) : 0))));
+  const room = host.clientWidth - pen.measureText("the model").width - 12;
+  lines.length = 0;
+  let free = 0;
+  widths.forEach((needed, place) => {
+    if (lines.length && needed <= free) lines.at(-1).end = place + 1;
+    else {
+      lines.push({ start: place, end: place + 1, answer: element("tr", { class: "answer" }) });
+      free = room;
+    }
+    free -= needed;
+  });
+  const row = (kind, name, list, { start, end }) => element("tr", { class: kind, hidden: list.length <= start },
+    element("th", { scope: "row" }, name),
+    ...list.slice(start, end).map((token) => element("td", {}, readable(token))));
+  host.replaceChildren(...lines.map((line) => element("table", {}, element("tbody", {},
+    row("question", "question", tokens.source, line),
+    row("right", "right", right, line),
+    line.answer))));
 }
 
 /** The model's answer under the right one; what is wrong is crossed out, what is missing a gap. */
 function showAnswer(answer) {
-  const row = [element("th", { scope: "row" }, "the model")];
+  const places = Math.max(answer.length, right.length);
   let good = 0;
-  for (let place = 0; place < Math.max(answer.length, right.length); place++) {
-    const token = answer[place];
-    const fits = token === right[place];
-    good += fits;
-    const text = token === undefined ? "·" : readable(token);
-    const fault = token === undefined ? "missing" : place < right.length ? "wrong" : "too much";
-    const bad = { class: "bad", title: fault, "aria-label": `${text}, ${fault}` };
-    row.push(element("td", fits ? { class: "good" } : bad, text));
+  for (const { start, end, answer: row } of lines) {
+    row.style.visibility = places <= start ? "hidden" : ""; // or all below would jump while it plays
+    row.replaceChildren(element("th", { scope: "row" }, "the model"));
+    for (let place = start; place < Math.min(end, places); place++) {
+      const token = answer[place];
+      const fits = token === right[place];
+      good += fits;
+      const text = token === undefined ? "·" : readable(token);
+      const fault = token === undefined ? "missing" : place < right.length ? "wrong" : "too much";
+      const bad = { class: "bad", title: fault, "aria-label": `${text}, ${fault}` };
+      row.append(element("td", fits ? { class: "good" } : bad, text));
+    }
   }
-  byId("answer").replaceChildren(...row);
   const all = good === right.length && answer.length === right.length;
   byId("verdict").textContent = all ? "✓ all right" : `✗ ${good} of ${right.length} in their place`;
 }

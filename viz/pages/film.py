@@ -57,7 +57,7 @@ BODY = """
   <div class="side">
     <section aria-labelledby="asked">
       <h2 id="asked">One example it never trained on</h2>
-      <div class="scroll"><table id="example"></table></div>
+      <div id="example"></div>
       <p id="verdict"></p>
     </section>
     <section class="curves" aria-labelledby="lossname">

@@ -48,6 +48,11 @@ function readable(token) {
   return /^\p{M}/u.test(shown) ? `◌${shown}` : shown;
 }
 
+/** About how many letters wide a token is; those of East Asia and emoji count twice. */
+function widthOf(token) {
+  return [...readable(token)].reduce((sum, character) => sum + (character > "\u2e7f" ? 2 : 1), 0);
+}
+
 /** The nearest of the places 0 to count − 1; 0 for what is no number. */
 function within(place, count) {
   return Math.max(0, Math.min(count - 1, place || 0));
