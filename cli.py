@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from io import BufferedIOBase, BytesIO, TextIOWrapper
 from pathlib import Path
 from shlex import quote
@@ -764,15 +765,22 @@ def broken(name: str, room: int) -> list[str]:
 @click.argument("what", nargs=-1, metavar="[OP]... | FILE.py:FUNCTION|EXPRESSION NAME=SHAPE...")
 @SEED
 @click.option("--diagnose", is_flag=True, help="show the evidence also for what passes")
-def check(what: tuple[str, ...], seed: int | None, diagnose: bool) -> None:
+@click.option("--random", type=click.IntRange(min=1), help="check so many random programs instead")
+def check(what: tuple[str, ...], seed: int | None, diagnose: bool, random: int | None) -> None:
     """Compare derivative rules, first and second order, with finite differences.
 
-    Of all ops, of those named, or of your own function: minigrad check mine.py:f x=4x3.
+    Of all ops, of those named, or of your own function: minigrad check mine.py:f x=4x3. With
+    --random, of programs of 5 to 40 ops, drawn from all or from those named; the first that is
+    wrong is made small and printed as Python.
 
     Ends with exit code 1 when something is wrong, and with 3 when it cannot be told: where the
     function has a kink or a pole, or is too rough for the differences.
     """
-    if not all(word.isidentifier() for word in what):
+    if random is not None:
+        if diagnose:
+            raise click.UsageError("--random prints its own evidence; leave out --diagnose.")
+        check_programs(random, what, seed or 0)
+    elif not all(word.isidentifier() for word in what):
         from minigrad.diagnosis import diagnose as diagnosed
         from viz.what import function
 
@@ -783,6 +791,36 @@ def check(what: tuple[str, ...], seed: int | None, diagnose: bool) -> None:
         show_diagnoses(of_ops(what, seed or 0), evidence=True)
     else:
         show_checks(what, seed or 0)
+
+
+def check_programs(count: int, names: Sequence[str], seed: int) -> None:
+    """Check random programs, from this seed on, up to the first that is wrong.
+
+    Exit code 1 if there is one, 3 if none could be measured.
+    """
+    from minigrad.drafts import draw
+    from minigrad.op import rows
+    from minigrad.programs import is_wrong, script, shrink, trial
+
+    chosen = [row.name for row in rows(names)] if names else None
+    started = time.perf_counter()
+    right = 0
+    at_terminal = sys.stderr.isatty()
+    for number in range(seed, seed + count):
+        if at_terminal and number % 20 == 0:
+            click.echo(f"\r{number - seed:,} of {count:,}", nl=False, err=True)
+        program = draw(number, chosen)
+        finding = trial(program)
+        if finding.verdict == "wrong":
+            click.echo(f"random program {number} is wrong: {finding}", err=True)
+            click.echo(script(shrink(program, partial(is_wrong, order=finding.order))))
+            sys.exit(1)
+        right += finding.verdict == "right"
+    click.echo("\r" * at_terminal, nl=False, err=True)
+    rest = f"; {count - right:,} cannot be measured" if right < count else ""
+    seconds = time.perf_counter() - started
+    click.echo(f"{right:,} of {count:,} random programs are right{rest} ({seconds:.1f} s)")
+    sys.exit(0 if right else 3)
 
 
 def show_diagnoses(diagnoses: Iterable[Diagnosis], evidence: bool) -> None:

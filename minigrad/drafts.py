@@ -514,7 +514,10 @@ CHOICES: dict[str, Callable[[Draft], Call]] = {
 
 
 def draw(seed: int, names: Iterable[str] | None = None) -> Program:
-    """The random program of 5 to 40 steps that belongs to this seed, of these ops or of all."""
+    """The random program of 5 to 40 steps that belongs to this seed, of these ops or of all.
+
+    ValueError where no call of these ops alone can be measured.
+    """
     families: dict[str, list[str]] = {}
     for name in [*TABLE, *LAYERS] if names is None else names:
         families.setdefault(TABLE[name].family if name in TABLE else "layer", []).append(name)
@@ -526,6 +529,8 @@ def draw(seed: int, names: Iterable[str] | None = None) -> Program:
             break
         family = draft.rng.choice(list(families), p=weights / weights.sum())
         draft.attempt(draft.choose(families[family]))
+    if not draft.lines:
+        raise ValueError(f"no random program can be made of {', '.join(names or [])} alone")
     program = Program(tuple(draft.lines), tuple(sorted(draft.unused)), seed).pruned()
     if program.variables:
         return program

@@ -96,7 +96,7 @@ class Step:
     def run(self, call: Callable[..., Any], values: Mapping[int, Any]) -> dict[int, Any]:
         """Its results by their numbers, where `call` is what computes the op."""
         found = call(*fill(self.args, values), **self.params)
-        return dict(enumerate(found if isinstance(found, list) else [found], self.number))
+        return dict(enumerate(found if isinstance(found, list | tuple) else [found], self.number))
 
 
 def numbers_of(line: Input | Step) -> range:
@@ -107,7 +107,7 @@ def numbers_of(line: Input | Step) -> range:
 def flatten(args: Iterable[Any]) -> Iterator[Any]:
     """The arguments one by one, those in a list too."""
     for x in args:
-        yield from x if isinstance(x, list) else [x]
+        yield from flatten(x) if isinstance(x, list) else [x]
 
 
 def fill(args: Sequence[Any], values: Mapping[int, Any]) -> list[Any]:
@@ -331,6 +331,13 @@ class Finding:
             return "unmeasured"
         return "right" if self.error <= self.tolerance else "wrong"
 
+    def __str__(self) -> str:
+        if not self.order:
+            return self.text
+        return (
+            f"the derivative of order {self.order} is off by {self.error:.1e} of its largest part"
+        )
+
 
 def trial(program: Program) -> Finding:
     """The worst Finding on the derivatives of a program, compared with differences in float64."""
@@ -459,7 +466,8 @@ def script(program: Program) -> str:
         f"leaves = [mg.Tensor.wrap(x).requires_grad_() for x in [{variables}]]",
         "f(*leaves).backward()",
         "print(*[x.grad for x in leaves])",
-        f"print(mg.gradcheck(f, [{variables}], order=2, raise_exception=False))",
+        "for order in (1, 2):",
+        f"    print(mg.gradcheck(f, [{variables}], order, raise_exception=False))",
     ])  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import GRAPHS, ZOOMS, main
+from minigrad import TABLE
 from minigrad.why import CAUSES
 from minitransformer.inspection import inspect
 from minitransformer.prediction import Predictor
@@ -465,3 +466,27 @@ def test_the_evidence_is_shown_where_asked() -> None:
     assert "no suspicion" in said
     assert "Taylor remainder: falls like h^2" in said
     assert "central differences by x[" in said
+
+
+def test_random_programs_are_checked_and_the_first_wrong_one_is_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = succeeds("check", "--random", "6", "--seed", "3")
+    assert re.fullmatch(r"6 of 6 random programs are right \(\d+\.\d s\)\n", said)
+    assert "no op is called 'nope'" in fails("check", "nope", "--random", "2")
+    assert "leave out --diagnose" in fails("check", "--random", "2", "--diagnose")
+    monkeypatch.setattr(TABLE["tanh"], "rules", (lambda g, y, x: g * (1 - y),))
+    found = run("check", "tanh", "add", "--random", "50")
+    assert found.exit_code == 1
+    assert re.match(r"random program \d+ is wrong: the derivative of order 1", found.stderr)
+    assert found.stdout.count('mg.TABLE["tanh"]') == 1
+    exec(found.stdout, {})
+
+
+def test_random_programs_that_cannot_be_measured_end_with_exit_code_3(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("minigrad.programs.TOLERANCE", {"float32": 0.0, "float64": 0.0})
+    found = run("check", "--random", "2")
+    assert found.exit_code == 3
+    assert found.stdout.startswith("0 of 2 random programs are right; 2 cannot be measured")

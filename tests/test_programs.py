@@ -35,6 +35,7 @@ Array = np.ndarray[Any, Any]
 def pytorchs_ops() -> dict[str, Callable[..., Any]]:
     """What PyTorch calls the rows of the table, and the layers that programs call."""
     torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)  # the arrays are tiny
     F = torch.nn.functional
 
     def axes(x: Any, axis: Any) -> Any:
@@ -240,12 +241,14 @@ def agrees(program: Program) -> bool:
     To 1e-10 in float64. In float32 they may be off from float64's by 1e-4, and where PyTorch's are
     further off, as a function can be ill-conditioned, by ten times as much.
     """
-    truth = by_pytorch(program.in_float64())
-    for ours, theirs, exact in zip(by_rules(program), by_pytorch(program), truth, strict=True):
+    reference = by_pytorch(program)
+    is_exact = all(x.values.dtype == np.float64 for x in program.inputs)
+    truth = reference if is_exact else by_pytorch(program.in_float64())
+    for ours, theirs, exact in zip(by_rules(program), reference, truth, strict=True):
         if [(g.shape, g.dtype) for g in ours] != [(g.shape, g.dtype) for g in theirs]:
             return False
         tolerance = 1e-10
-        if program.dtype == np.float32:
+        if not is_exact:
             tolerance = max(1e-4, 10 * off_by(theirs, exact))
         if not off_by(ours, exact) <= tolerance:
             return False
@@ -345,7 +348,7 @@ def test_a_rule_wrong_by_a_thousandth_is_found_and_laid_bare(
     monkeypatch.setattr(TABLE[name], "rules", (off, *others))
     program = found([name, "add", "multiply", "transpose", "reshape", "concatenate"])
     assert [step.op for step in program.steps] == [name]
-    assert trial(program).error == pytest.approx(1e-3, rel=0.2)
+    assert 1e-4 < trial(program).error < 2e-3
 
 
 def test_a_sum_that_a_fused_rule_forgets_is_found_and_laid_bare(
@@ -363,7 +366,8 @@ def test_a_sum_that_a_fused_rule_forgets_is_found_and_laid_bare(
     assert text.count(" = mg.TABLE") == 1
     exec(text, {})
     said = capsys.readouterr().out
-    assert "linear, gradient by bias: only slice 0 of axis 0 of the result counts" in said
+    assert "the derivative of order 1 is wrong" in said
+    assert "broadcast: linear: gradient by bias: only slice 0 of axis 0" in said
 
 
 def test_a_rule_that_breaks_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,7 +386,7 @@ def test_a_kink_is_no_fault_but_cannot_be_measured(name: str) -> None:
 
 def test_a_script_gives_the_gradients_of_its_program(capsys: pytest.CaptureFixture[str]) -> None:
     for program in (draw(seed) for seed in range(12)):
-        text, check, _ = script(program).partition("print(mg.gradcheck")
+        text, check, _ = script(program).partition("for order in")
         assert check
         scope: dict[str, Any] = {}
         exec(text, scope)
