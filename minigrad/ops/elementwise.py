@@ -18,6 +18,12 @@ REAL = [on((2, 3))]
 POSITIVE = [on((2, 3), domain="positive")]
 
 
+def floating(x: Any) -> Any:
+    """`x`, as float64 if it holds integers: NumPy's e⁻ˣ of bytes overflows, or is float16."""
+    is_whole = isinstance(x, np.ndarray | np.generic) and x.dtype.kind in "biu"
+    return x.astype(np.float64) if is_whole else x
+
+
 def power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
     """g · b aᵇ⁻¹, and 0 where b is 0: there aᵇ is 1 whatever a is."""
     if isinstance(b, int | float):
@@ -29,7 +35,7 @@ def power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
 def power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """g · aᵇ log a, and 0 where a is 0 or less: there log a has no value."""
     a = np.asarray(a) if isinstance(a, list) else a
-    return g * y * np.log(np.where(a > 0, a, 1))
+    return g * y * np.log(np.where(a > 0, a, 1.0))
 
 
 # fmt: off
@@ -125,7 +131,7 @@ astype = op(
     examples=[on((2, 3), dtype=np.float64)],
 )
 dropout_mask = op(
-    lambda x, keep, scale=1.0: x * keep * x.dtype.type(scale),
+    lambda x, keep, scale=1.0: x * keep * floating(x).dtype.type(scale),
     "dropout",
     lambda g, y, x, keep, scale=1.0: g * keep * scale,
     None,
@@ -136,6 +142,7 @@ dropout_mask = op(
 
 def stable_sigmoid(x: Any) -> Any:
     """1 / (1 + e⁻ˣ) with the exponential of negative numbers only, so that nothing overflows."""
+    x = floating(x)
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
 
@@ -167,7 +174,7 @@ leaky_relu = op(
     examples=REAL,
 )
 softplus = op(
-    lambda x: np.logaddexp(0, x),
+    lambda x: np.logaddexp(0, floating(x)),
     "softplus",
     lambda g, y, x: g * sigmoid(x),
     family="activation",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import composite, fused, on, op
-from minigrad.ops.elementwise import dropout_mask, softplus
+from minigrad.ops.elementwise import dropout_mask, floating, softplus
 from minigrad.ops.linalg import rows
 from minigrad.ops.reduce import AXES, mean, spread, sum
 from minigrad.ops.shape import scatter_add
@@ -24,11 +24,6 @@ from minigrad.tensor import unwrap
 
 SAFE = 60.0
 """e⁶⁰, summed over a row of any length, is far from float32's largest number, and e⁻⁶⁰ from 0."""
-
-
-def floating(x: Any) -> Any:
-    """`x` itself, or as float64 if it holds integers."""
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def matrix(x: Any) -> Any:
@@ -142,6 +137,7 @@ def softmax_formula(g: Any, y: Any, x: Any, axis: Any = -1) -> Any:
 
 def log_sum_exp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """log Σ eˣ, the largest x taken out first so that nothing overflows."""
+    x = floating(x)
     top = maxima(x, axis)
     total = sum(np.exp(x - np.where(np.isposinf(top), 0, top)), axis=axis, keepdims=True)
     with np.errstate(divide="ignore"):  # a slice of -inf alone has the logarithm of 0
@@ -165,6 +161,7 @@ logsumexp = op(
 
 def log_softmax_value(x: Any, axis: Any = -1) -> Any:
     """x − log Σ eˣ along `axis`: the logarithm of softmax, without ever leaving the logarithm."""
+    x = floating(x)
     x = x - maxima(x, axis)  # before the logarithm, whose digits large numbers would leave no room
     with np.errstate(divide="ignore"):  # a row of -inf alone has the logarithm of 0
         return x - np.log(sum(np.exp(x), axis=axis, keepdims=True))
@@ -220,8 +217,8 @@ def layer_norm_kernel(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
         if vector is not None and np.shape(vector) not in ((width,), (1,)):
             raise ValueError(f"a {name} of shape ({width},), (1,) or None is needed")
     normal = rows - rows[:, :1]  # the mean alone would leave its rounding, as large as √eps
-    normal -= (sum_rows(normal) * (1 / width))[:, None]
-    inverse = 1 / np.sqrt(np.vecdot(normal, normal) * (1 / width) + eps)
+    normal -= (sum_rows(normal) / max(width, 1))[:, None]
+    inverse = 1 / np.sqrt(np.vecdot(normal, normal) / max(width, 1) + eps)
     normal *= inverse[:, None]
     y = scale_and_shift(normal, weight, bias)
     return y.reshape(x.shape), normal, inverse
@@ -236,8 +233,8 @@ def layer_norm_rule(
     weight = np.broadcast_to(g.dtype.type(1) if weight is None else weight, width)
     scratch = g * normal
     weight_gradient = sum_columns(scratch)
-    along_normal = dot_rows(scratch, weight) * (1 / width)
-    along_ones = dot_rows(g, weight) * (1 / width)
+    along_normal = dot_rows(scratch, weight) / max(width, 1)
+    along_ones = dot_rows(g, weight) / max(width, 1)
     gx = g * weight
     gx -= along_ones[:, None]
     gx -= np.multiply(normal, along_normal[:, None], out=scratch)
@@ -473,6 +470,8 @@ def attention_kernel(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
 
 def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
     """softmax(query · keyᵀ / √K), an array of shape (..., T, S)."""
+    if query.shape[-1] == 0:
+        raise ValueError("queries of width 0 have no scores")
     # contiguous, though heads may be views whose axes are exchanged: rows can then be summed
     scores = np.matmul(query * (1 / sqrt(query.shape[-1])), np.swapaxes(key, -1, -2), order="C")
     if mask is not None:

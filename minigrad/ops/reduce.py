@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.op import Op, on, op
 from minigrad.ops.elementwise import astype
 from minigrad.sums import add_up
-from minigrad.tensor import unwrap
+from minigrad.tensor import Tensor, unwrap
 
 AXES = [
     on((2, 3), axis=1),
@@ -105,20 +105,30 @@ def extreme_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = Fals
 
 
 def prod_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The product of all the other elements: y / x, unless an x is 0."""
+    """The product of all the other elements: y / x, unless y is 0."""
     g = spread(g, x, axis, keepdims)
-    if np.all(x != 0):
+    if np.all(y != 0):
         return g * spread(y, x, axis, keepdims) / x
     ndim = np.ndim(x)
-    axes = range(ndim) if axis is None else sorted(a % ndim for a in np.atleast_1d(axis).tolist())
+    axes = sorted(normalize_axis_tuple(range(ndim) if axis is None or not ndim else axis, ndim))
     order = [*(i for i in range(ndim) if i not in axes), *axes]
     turned = np.transpose(x, order)
-    flat = np.reshape(turned, (*np.shape(turned)[: ndim - len(axes)], -1))
-    places = np.arange(np.shape(flat)[-1], like=unwrap(x))
-    itself = places[:, None] == places
-    others = np.prod(np.where(itself, 1, np.expand_dims(flat, -2)), axis=-1)
+    kept = np.shape(turned)[: ndim - len(axes)]
+    flat = np.reshape(turned, (*kept, product_of(np.shape(turned)[len(kept) :])))
     back = np.argsort(order)
-    return g * np.transpose(np.reshape(others, np.shape(turned)), back)
+    return g * np.transpose(np.reshape(multiply_others(flat), np.shape(turned)), back)
+
+
+def multiply_others(x: Any) -> Any:
+    """For each element the product of all the others along the last axis."""
+    if isinstance(x, Tensor):  # row i of a square has 1 in the place of element i
+        places = np.arange(x.shape[-1], like=unwrap(x))
+        itself = places[:, None] == places
+        return np.prod(np.where(itself, 1, np.expand_dims(x, -2)), axis=-1)
+    before, after = np.ones_like(x), np.ones_like(x)
+    np.cumprod(x[..., :-1], -1, out=before[..., 1:])
+    np.cumprod(x[..., :0:-1], -1, out=after[..., -2::-1])
+    return before * after
 
 
 def cumsum_value(x: Any, axis: int | None = None) -> Any:

@@ -191,10 +191,11 @@ def add_rows(total: Any, index: Any, g: Any) -> None:
     Rows that go to the same place are added in pairs, then the sums in pairs, and so on.
     """
     index = np.arange(len(total))[index.ravel()]  # from 0 up, and IndexError for what is outside
-    g = g.reshape(len(index), prod(total.shape[1:]))
+    width = prod(total.shape[1:])
+    total, g = total.reshape(len(total), width), g.reshape(len(index), width)
     if len(total) <= FEW:
         one_hot = (index == np.arange(len(total))[:, None]).astype(g.dtype)
-        np.matmul(one_hot, g, out=total.reshape(len(total), -1))
+        np.matmul(one_hot, g, out=total)
         return
     g = g.copy()
     rows = np.argsort(index, kind="stable")
@@ -207,7 +208,7 @@ def add_rows(total: Any, index: Any, g: Any) -> None:
         odd = place_in_run % 2 == 1
         g[rows[:-1][odd[1:]]] += g[rows[odd]]
         rows, index = rows[~odd], index[~odd]
-    total.reshape(len(total), -1)[index] = g[rows]
+    total[index] = g[rows]
 
 
 def may_repeat(index: Any) -> bool:
