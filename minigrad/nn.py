@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from minigrad.changes import note_write
 from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
+from minigrad.ops.reduce import mean, var
 from minigrad.tensor import Array, Scope, Tensor, mode, outward, unwrap
 
 Seed = np.random.Generator | int | np.integer[Any] | None
@@ -307,8 +308,8 @@ class BatchNorm(Module):
         rows = data.reshape(-1, data.shape[-1])
         if len(rows) < 2:
             raise ValueError("BatchNorm: training needs more than one row to take a variance of")
-        self.running_mean += self.momentum * (rows.mean(0) - self.running_mean)
-        self.running_var += self.momentum * (rows.var(0, ddof=1) - self.running_var)
+        self.running_mean += self.momentum * (mean(rows, axis=0) - self.running_mean)
+        self.running_var += self.momentum * (var(rows, axis=0, ddof=1) - self.running_var)
         return batch_norm(x, self.weight, self.bias, eps=self.eps)
 
 

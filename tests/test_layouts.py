@@ -1,29 +1,29 @@
-"""Every row of the table, in any layout and dtype: as on contiguous float64 arrays of its own."""
+"""Every row of the table in any layout, dtype and size: as on contiguous float64 arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import TABLE, Tensor
 from minigrad.backward import propagate
-from minigrad.check_rows import flattened, nested
+from minigrad.check_rows import check_example, flattened, nested
 from minigrad.op import Example, Op
-from minigrad.tensor import recording
+from minigrad.tensor import NUMPY, recording
 
 Array = np.ndarray[Any, Any]
 
-every_example = pytest.mark.parametrize(
-    ("op", "example"),
-    [
-        pytest.param(op, example, id=f"{op.name}-{i}")
-        for op in TABLE.values()
-        for i, example in enumerate(op.examples)
-    ],
-)
+CASES = [
+    pytest.param(op, example, id=f"{op.name}-{i}")
+    for op in TABLE.values()
+    for i, example in enumerate(op.examples)
+]
+every_example = pytest.mark.parametrize(("op", "example"), CASES)
 
 
 def exchanged(x: Array) -> Array:
@@ -115,8 +115,8 @@ def derivatives(
     leaves = [x for x in leaves if isinstance(x, Tensor)]
     found = []
     for i, part in enumerate(y if isinstance(y, list | tuple) else [y]):
-        found.append(part.data)
-        if not part.requires_grad:
+        found.append(part.data if isinstance(part, Tensor) else part)
+        if not isinstance(part, Tensor) or not part.requires_grad:
             continue
         draws = np.random.default_rng(i)
         g = change(draws.standard_normal(part.shape).astype(part.dtype))
@@ -136,26 +136,167 @@ def derivatives(
     return found
 
 
-def assert_all_close(found: Sequence[Array], expected: Sequence[Array], tolerance: float) -> None:
+def assert_all_close(
+    found: Sequence[Array], expected: Sequence[Array], tolerance: float, of: str = ""
+) -> None:
     for one, other in zip(found, expected, strict=True):
         scale = np.max(np.abs(other), initial=1)
-        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale, err_msg=of)
 
 
-@pytest.mark.parametrize("change", LAYOUTS, ids=lambda f: f.__name__)
 @every_example
-def test_no_layout_changes_a_result(
-    op: Op, example: Example, change: Callable[[Array], Array]
-) -> None:
-    inputs = example.draw(np.random.default_rng(0))
-    inputs, params = rearranged(inputs, change), rearranged_params(example.params, change)
-    before, params_before = rearranged(inputs, plain), rearranged_params(params, plain)
-    found = derivatives(op, inputs, params, change)
-    for x, kept in zip(flattened(inputs), flattened(before), strict=True):
-        assert not isinstance(x, np.ndarray) or np.array_equal(x, kept), "an input was written to"
-    expected = derivatives(op, before, params_before, lambda g: plain(change(g)))
-    assert_all_close(found, expected, 1e-12)
+def test_no_layout_changes_a_result(op: Op, example: Example) -> None:
+    drawn = example.draw(np.random.default_rng(0))
+    for change in LAYOUTS:
+        name = change.__name__
+        inputs, params = rearranged(drawn, change), rearranged_params(example.params, change)
+        before, params_before = rearranged(inputs, plain), rearranged_params(params, plain)
+        found = derivatives(op, inputs, params, change)
+        for x, kept in zip(flattened(inputs), flattened(before), strict=True):
+            assert not isinstance(x, np.ndarray) or np.array_equal(x, kept), f"{name}: written to"
+
+        def contiguous(g: Array, change: Callable[[Array], Array] = change) -> Array:
+            return plain(change(g))
+
+        expected = derivatives(op, before, params_before, contiguous)
+        assert_all_close(found, expected, 1e-12, name)
 
 
 def rearranged_params(params: dict[str, Any], change: Callable[[Array], Array]) -> dict[str, Any]:
     return {key: rearranged(x, change) for key, x in params.items()}
+
+
+@pytest.mark.parametrize(
+    ("op", "example"), [case for case in CASES if "dtype" not in case.values[1].params]
+)
+def test_low_precision_costs_no_more_than_its_own_error(op: Op, example: Example) -> None:
+    drawn = example.draw(np.random.default_rng(0))
+    cases = [(np.float16, 4e-3, 1.0), (np.float32, 1e-5, 1.0)]
+    if example.domain == "real":
+        cases.append((np.float16, 4e-3, 30.0))
+    for dtype, tolerance, scale in cases:
+
+        def low(x: Any, dtype: Any = dtype, scale: float = scale) -> Any:
+            return (x * scale).astype(dtype) if is_floating(x) else x
+
+        def high(x: Any, dtype: Any = dtype) -> Any:
+            return x.astype(dtype).astype(np.float64) if is_floating(x) else x
+
+        inputs = rearranged(drawn, low)
+        with np.errstate(over="ignore", invalid="ignore"):  # some results are above 65504
+            found = derivatives(op, inputs, example.params, second=scale == 1)
+        expected = derivatives(
+            op, rearranged(inputs, high), example.params, high, second=scale == 1
+        )
+        for x, exact in zip(found, expected, strict=True):
+            assert x.dtype == dtype or x.dtype.kind != "f"
+            if np.abs(exact).max(initial=0) < np.finfo(dtype).max:
+                assert_all_close([x], [exact], tolerance)
+
+
+WHOLE = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
+
+
+def has_whole_numbers(x: Any) -> bool:
+    if isinstance(x, list | tuple):
+        return any(map(has_whole_numbers, x))
+    return isinstance(x, np.ndarray) and x.dtype.kind in "iu"
+
+
+@pytest.mark.parametrize(
+    ("op", "example"),
+    [
+        case
+        for case in CASES
+        if has_whole_numbers((*case.values[1].inputs, *case.values[1].params.values()))
+    ],
+)
+def test_whole_numbers_may_have_any_dtype(op: Op, example: Example) -> None:
+    inputs = example.draw(np.random.default_rng(0))
+    expected = derivatives(op, inputs, example.params)
+    for dtype in WHOLE:
+
+        def cast(x: Array, dtype: Any = dtype) -> Array:
+            return x.astype(dtype) if has_whole_numbers(x) else x
+
+        params = rearranged_params(example.params, cast)
+        assert_all_close(derivatives(op, rearranged(inputs, cast), params), expected, 1e-12)
+
+
+@every_example
+def test_a_constant_operand_may_hold_whole_numbers(op: Op, example: Example) -> None:
+    drawn = example.draw(np.random.default_rng(0))
+    flat = list(flattened(drawn))
+    places = [i for i, x in enumerate(flat) if is_floating(x)]
+    calls = product(places, [np.int8, np.uint8, np.int64]) if len(places) > 1 else []
+    for chosen, dtype in calls:
+        whole = [*flat]
+        whole[chosen] = np.ceil(np.abs(flat[chosen])).astype(dtype)
+        floats = [*flat]
+        floats[chosen] = Tensor(whole[chosen].astype(np.float64))
+        found = derivatives(op, nested(drawn, iter(whole)), example.params)
+        if found[0].dtype.kind != "f":
+            continue  # np.insert puts what is floating into an array of integers
+        expected = derivatives(op, nested(drawn, iter(floats)), example.params)
+        assert_all_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "f", [mg.sigmoid, mg.silu, mg.softplus, mg.softmax, mg.log_softmax, mg.logsumexp, np.std]
+)
+def test_functions_of_bytes_are_those_of_their_numbers(f: Callable[..., Any]) -> None:
+    x = np.array([3, 0, 200, 201], np.uint8)
+    np.testing.assert_allclose(f(x), f(x.astype(float)), rtol=1e-14)
+
+
+def resized(x: Any, old: int, new: int) -> Any:
+    """A shape or array, or a list of them, with every axis of length `old` of length `new`."""
+    if isinstance(x, list):
+        return [resized(item, old, new) for item in x]
+    if isinstance(x, tuple):
+        return tuple(new if n == old else n for n in x)
+    if isinstance(x, np.ndarray):
+        return x[tuple(slice(new if n == old else None) for n in x.shape)]
+    return x
+
+
+def lengths(example: Example) -> set[int]:
+    """The lengths of the axes in an example's inputs, but for 1."""
+
+    def of(x: Any) -> set[int]:
+        if isinstance(x, list):
+            return set().union(*map(of, x))
+        return set(x if isinstance(x, tuple) else np.shape(x))
+
+    return of(list(example.inputs)) - {0, 1}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, on the mean of nothing
+@pytest.mark.parametrize("new", [0, 1])
+@every_example
+def test_axes_may_have_length_0_or_1(op: Op, example: Example, new: int) -> None:
+    for old in lengths(example):
+        params = {
+            key: resized(x, old, new) if isinstance(x, np.ndarray) else x
+            for key, x in example.params.items()
+        }
+        inputs = tuple(resized(x, old, new) for x in example.inputs)
+        changed = Example(inputs, example.domain, params)
+        drawn = changed.draw(np.random.default_rng(0))
+        try:
+            y = op(*drawn, **params)
+        except (ValueError, IndexError, TypeError) as error:
+            assert "\n" not in str(error)
+            continue
+        for function in [f for f, row in NUMPY.items() if row is op and f is not np.astype][:1]:
+            of_numpy = function(*drawn, **params)
+            pairs = (
+                zip(y, of_numpy, strict=True) if isinstance(y, list | tuple) else [(y, of_numpy)]
+            )
+            for one, other in pairs:
+                np.testing.assert_allclose(one, other, rtol=1e-12)
+        derivatives(op, drawn, params)
+        if new == 1:
+            for order in (1, 2):
+                row = check_example(op, changed, order, np.random.default_rng(0))
+                assert row.ok or "cannot be measured" in row.report, row.report

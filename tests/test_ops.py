@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -557,3 +558,337 @@ def test_a_product_over_nothing_has_gradients_of_its_inputs_shapes(shapes: Any) 
     assert a.grad is not None and a.grad.shape == a.shape
     assert b.grad is not None and b.grad.shape == b.shape
     assert not b.grad.any()
+
+
+LOGITS = np.array([[0.0, 1.0, -2.0, 0.5], [3.0, 3.0, 0.0, -1.0]])
+
+
+@both_dtypes
+@pytest.mark.parametrize("shift", [0.0, 1e3, 1e5, 2e6])
+@pytest.mark.parametrize("name", ["log_softmax", "logsumexp", "softmax", "cross_entropy"])
+def test_the_size_of_logits_costs_no_digits(name: str, shift: float, dtype: Any) -> None:
+    functions: dict[str, Callable[[Any], Any]] = {
+        "log_softmax": mg.log_softmax,
+        "logsumexp": lambda x: mg.logsumexp(x, axis=-1),
+        "softmax": mg.softmax,
+        "cross_entropy": lambda x: mg.cross_entropy(x, np.array([1, 2]), label_smoothing=0.1),
+    }
+
+    def weighted(x: Any) -> Any:
+        y = functions[name](x)
+        return np.sum(y * np.arange(1.0, 1 + y.size).reshape(y.shape).astype(y.dtype))
+
+    shifted = (LOGITS + shift).astype(dtype)
+    exact = shifted.astype(np.float64) - shift
+    if name != "logsumexp":  # whose result is as large as the logits
+        values = functions[name](shifted), functions[name](exact)
+        np.testing.assert_allclose(*values, rtol=1e-6)
+    first, second = mg.grad(weighted), partial(hvp, weighted)
+    np.testing.assert_allclose(first(shifted), first(exact), rtol=1e-5, atol=1e-5)
+    hessian = second(shifted, LOGITS.astype(dtype)), second(exact, LOGITS)
+    np.testing.assert_allclose(*hessian, rtol=1e-5, atol=1e-5)
+
+
+def test_two_equal_logits_of_any_size_halve_the_probability() -> None:
+    for size in (1e5, 2e7, 1e30):
+        x = Tensor(np.full(2, size), np.float32, requires_grad=True)
+        np.testing.assert_allclose(mg.log_softmax(x).data, np.log([0.5, 0.5]), rtol=1e-6)
+        mg.cross_entropy(x[None], np.array([1])).backward()
+        assert np.array_equal(x.grad, [0.5, -0.5])
+        x.zero_grad()
+        mg.logsumexp(x).backward()
+        assert np.array_equal(x.grad, [0.5, 0.5])
+
+
+def test_the_slope_of_a_standard_deviation_of_0_is_0_and_of_none_is_nan() -> None:
+    for data, ddof, expected in [([3.0], 0, 0.0), ([2.0, 2.0], 0, 0.0), ([2.0, 2.0], 1, 0.0)]:
+        x = Tensor(data, requires_grad=True)
+        y = np.std(x, ddof=ddof)
+        y.backward()
+        assert y.item() == 0
+        assert np.array_equal(x.grad, np.full(len(data), expected))
+        assert np.isfinite(hvp(lambda x, ddof=ddof: np.std(x, ddof=ddof), x.data, x.data)).all()
+    for f in (np.std, np.var):
+        for ddof in (1, 2):
+            x = Tensor([3.0], requires_grad=True)
+            with np.errstate(all="ignore"):
+                f(x, ddof=ddof).backward()
+            assert np.isnan(x.grad).all()
+
+
+def test_a_standard_deviation_of_0_is_torchs(torch: Any) -> None:
+    x = np.array([[1.0, 2.0, 4.0], [5.0, 5.0, 5.0]])
+    assert_like_torch(torch, lambda x: np.std(x, axis=1, ddof=1), lambda x: torch.std(x, dim=1), x)
+
+
+SLOPES: dict[str, tuple[Callable[[Any], Any], list[float], list[float]]] = {
+    "norm of zeros": (mg.norm, [0, 0], [0, 0]),
+    "a power of 0": (lambda x: np.sum(x**0), [0, 2], [0, 0]),
+    "0 to a power": (lambda x: np.sum(x**2), [0, 2], [0, 4]),
+    "product with a zero": (np.prod, [0, 2, 3], [6, 0, 0]),
+    "product with two zeros": (np.prod, [0, 0, 3], [0, 0, 0]),
+    "product too small for a float": (np.prod, [1e-200, 1e-200], [1e-200, 1e-200]),
+    "size of 0": (lambda x: np.sum(np.abs(x)), [0, -2], [0, -1]),
+    "logsumexp of nothing": (mg.logsumexp, [-np.inf, -np.inf], [0, 0]),
+    "softmax of nothing": (lambda x: mg.softmax(x)[0], [-np.inf, -np.inf], [0, 0]),
+    "variance of one": (np.var, [3], [0]),
+    "largest with NaN": (np.max, [1, np.nan, 2], [0, 1, 0]),
+    "largest of equals": (np.max, [3, 1, 3], [0.5, 0, 0.5]),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_slopes_at_the_edge_are_those_of_the_limit_or_0(name: str) -> None:
+    f, data, expected = SLOPES[name]
+    x = Tensor(np.array(data, np.float64), requires_grad=True)
+    f(x).backward()
+    np.testing.assert_allclose(x.grad, expected)
+
+
+def test_a_long_product_with_a_zero_takes_no_square_of_its_length() -> None:
+    x = Tensor(np.r_[0.0, np.ones(100_000)], requires_grad=True)
+    np.prod(x).backward()
+    assert np.array_equal(x.grad, np.r_[1.0, np.zeros(100_000)])
+
+
+NOTHING = [np.nan, np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_logits_at_ignored_targets_send_nothing(nothing: float, label_smoothing: float) -> None:
+    target, kept = np.array([[0, 2], [1, 0]]), np.array([[False, True], [True, False]])
+    (data,) = normal((2, 2, 3))
+    spoilt = Tensor(np.where(kept[..., None], data, nothing), requires_grad=True)
+    options: dict[str, Any] = {"ignore_index": 0, "label_smoothing": label_smoothing}
+
+    def loss(x: Any) -> Any:
+        return mg.cross_entropy(x, target, **options)
+
+    loss(spoilt).backward()
+    expected = mg.grad(loss)(data)
+    np.testing.assert_allclose(loss(spoilt).data, loss(data))
+    np.testing.assert_allclose(spoilt.grad, expected)
+    assert spoilt.grad is not None and not spoilt.grad[~kept].any()
+    second = hvp(loss, spoilt.data, np.ones_like(data))
+    np.testing.assert_allclose(second, hvp(loss, data, np.ones_like(data)), atol=1e-15)
+
+
+def test_a_loss_of_ignored_targets_alone_is_0() -> None:
+    x = Tensor(np.full((2, 3), np.nan), requires_grad=True)
+    loss = mg.cross_entropy(x, np.zeros(2, int), ignore_index=0)
+    loss.backward()
+    assert loss.item() == 0
+    assert np.array_equal(x.grad, np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize("mask", [np.array([[True, True, False, False]]), np.tri(2, 4, dtype=bool)])
+def test_masked_keys_and_values_send_nothing(mask: Array, nothing: float) -> None:
+    draws = list(normal((3, 2, 5), (3, 4, 5), (3, 4, 6)))
+    clean, spoilt = ([Tensor(x, requires_grad=True) for x in draws] for _ in range(2))
+    for x in spoilt[1:]:
+        x.data[:, 2:] = nothing
+    for inputs in (clean, spoilt):
+        y = mg.scaled_dot_product_attention(*inputs, mask=mask)
+        y.backward(np.arange(1.0, 1 + y.size).reshape(y.shape))
+    for x, t in zip(clean, spoilt, strict=True):
+        np.testing.assert_allclose(t.grad, x.grad, atol=1e-14)
+
+    def f(query: Any, inputs: list[Tensor]) -> Any:
+        attended = mg.scaled_dot_product_attention(query, *(x.data for x in inputs[1:]), mask=mask)
+        return np.sum(attended**2)
+
+    seconds = [hvp(lambda q, i=i: f(q, i), draws[0], np.ones((3, 2, 5))) for i in (clean, spoilt)]
+    np.testing.assert_allclose(seconds[1], seconds[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_a_later_key_does_not_reach_an_earlier_query(nothing: float) -> None:
+    query, key, value = normal((3, 5), (3, 5), (3, 2))
+    expected = mg.scaled_dot_product_attention(query, key, value, mask=np.tri(3, dtype=bool))
+    key[2], value[2] = nothing, nothing
+    y = mg.scaled_dot_product_attention(query, key, value, mask=np.tri(3, dtype=bool))
+    np.testing.assert_allclose(y[:2], expected[:2])
+    assert np.isnan(y[2]).all()
+
+
+MASKED: dict[str, Callable[[Any, Array], Any]] = {
+    "where": lambda x, kept: np.where(kept, x, 0),
+    "masked_fill": lambda x, kept: mg.masked_fill(x, ~kept, 0.0),
+    "getitem": lambda x, kept: x[kept],
+    "dropout_mask": lambda x, kept: TABLE["dropout_mask"](x, kept, scale=2.0),
+    "sum": lambda x, kept: np.sum(x, axis=0, where=kept),
+    "mean": lambda x, kept: np.mean(x, axis=1, where=kept),
+    "var": lambda x, kept: np.var(x, axis=1, where=kept),
+    "std": lambda x, kept: np.std(x, axis=1, where=kept),
+    "prod": lambda x, kept: np.prod(x, axis=1, where=kept),
+    "max": lambda x, kept: np.max(x, axis=1, where=kept, initial=-5.0),
+    "min": lambda x, kept: np.min(x, axis=1, where=kept, initial=5.0),
+    "logits": lambda x, kept: mg.softmax(np.where(kept, x, -np.inf)),
+    "log_softmax": lambda x, kept: mg.log_softmax(np.where(kept, x, -1e9)),
+}
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize("name", MASKED)
+def test_what_a_mask_leaves_out_sends_nothing(name: str, nothing: float) -> None:
+    kept = np.array([[True, False, True], [True, True, False]])
+    (data,) = normal((2, 3))
+    clean, spoilt = (Tensor(x, requires_grad=True) for x in (data, np.where(kept, data, nothing)))
+    for x in (clean, spoilt):
+        y = MASKED[name](x, kept)
+        y.backward(np.arange(1.0, 1 + y.size).reshape(y.shape))
+    assert np.array_equal(spoilt.grad, clean.grad)
+    assert spoilt.grad is not None and not spoilt.grad[~kept].any()
+
+
+@pytest.mark.parametrize("dtype", [f"{kind}{bits}" for kind in "iu" for bits in (1, 2, 4, 8)])
+@pytest.mark.parametrize("rows", [1, 2, 64, 65, 127, 256, 1000])
+def test_tokens_of_any_dtype_find_their_rows_in_a_table_of_any_size(rows: int, dtype: str) -> None:
+    largest = min(rows - 1, np.iinfo(dtype).max)
+    tokens = np.array([[0, largest, largest // 2], [largest, largest, 0]], dtype)
+    g = np.random.default_rng(0).standard_normal((2, 3, 5))
+    weight = Tensor(np.zeros((rows, 5)), requires_grad=True)
+    mg.embedding(weight, tokens).backward(g)
+    expected = np.zeros((rows, 5))
+    np.add.at(expected, tokens.astype(int), g)
+    np.testing.assert_allclose(weight.grad, expected)
+    if dtype[0] == "i":
+        weight.zero_grad()
+        mg.embedding(weight, (tokens.astype(int) - rows).clip(-128).astype(dtype)).backward(g)
+        expected[:] = 0
+        np.add.at(expected, (tokens.astype(int) - rows).clip(-128), g)
+        np.testing.assert_allclose(weight.grad, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("rows", "count"), [(65, 1), (70, 1000), (1000, 300), (50_000, 40)])
+def test_rows_named_repeatedly_add_what_comes_back(rows: int, count: int, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    index = np.minimum(rng.zipf(1.3, count) - 1, rows - 1)
+    g = rng.integers(-4, 5, (count, 2, 3)).astype(dtype)
+    expected = np.zeros((rows, 2, 3))
+    np.add.at(expected, index, g.astype(np.float64))
+    found = mg.scatter_add(g, index=index, shape=(rows, 2, 3))
+    assert found.dtype == dtype
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("rows", [3, 100])
+def test_a_row_outside_the_table_is_named(rows: int) -> None:
+    weight = Tensor(np.zeros((rows, 2)), requires_grad=True)
+    for index in (rows, -rows - 1):
+        message = f"index {index} is out of bounds for axis 0 with size {rows}"
+        with pytest.raises(IndexError, match=f"embedding: .*{message}"):
+            mg.embedding(weight, np.array([0, index]))
+        with pytest.raises(IndexError, match=f"scatter_add: .*{message}"):
+            mg.scatter_add(np.ones((1, 2)), index=np.array([index]), shape=(rows, 2))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "np.sum(x, axis=1, dtype=np.float32)",
+        "np.sum(x, 0, np.float32, None, True)",
+        "np.sum(x, where=SOME)",
+        "np.sum(x, axis=0, initial=2.5, keepdims=True)",
+        "np.prod(x, axis=1, initial=3.0, where=SOME)",
+        "np.prod(x, 0, np.float32)",
+        "np.mean(x, axis=1, where=SOME)",
+        "np.mean(x, 0, np.float32, None, True)",
+        "np.var(x, axis=1, ddof=1, where=SOME)",
+        "np.var(x, 0, np.float32, None, 1)",
+        "np.std(x, axis=1, where=SOME, keepdims=True)",
+        "np.std(x, 1, None, None, 1, True)",
+        "np.max(x, axis=1, initial=0.25)",
+        "np.max(x, 1, None, True)",
+        "np.min(x, axis=0, initial=0.0, where=SOME)",
+        "np.max(x[:, :0], axis=1, initial=1.5)",
+        "np.cumsum(x, 1, np.float32)",
+        "x.sum(0, float)",
+        "x.mean(1, None, None, True)",
+        "x.var(0, None, None, 1)",
+    ],
+)
+def test_reductions_take_all_that_numpys_take(call: str) -> None:
+    some = np.array([[True, False, True], [False, True, True]])
+    (data,) = normal((2, 3))
+
+    def f(x: Any) -> Any:
+        return eval(call, {"np": np, "x": x, "SOME": some})
+
+    x = Tensor(data, requires_grad=True)
+    y, expected = f(x), f(data)
+    np.testing.assert_allclose(y.data, expected, rtol=1e-6, strict=True)
+    if y.dtype == np.float64:
+        assert gradcheck(f, [data], 2)
+    else:
+        y.sum().backward()
+        exact = eval(call.replace("np.float32", "None"), {"np": np, "x": x, "SOME": some})
+        before, x.grad = x.grad, None
+        exact.sum().backward()
+        np.testing.assert_allclose(before, x.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_a_mask_without_a_result_for_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="max: where= needs initial="):
+        np.max(Tensor([1.0, 2.0]), where=np.array([True, False]))
+
+
+@pytest.mark.parametrize("f", [np.sum, np.prod, np.max, np.min])
+@pytest.mark.parametrize("axis", [0, -1, ()])
+def test_a_single_number_has_the_axis_that_numpy_gives_it(f: Any, axis: Any) -> None:
+    for data in (2.0, 0.0):
+        x = Tensor(data, requires_grad=True)
+        f(x, axis=axis).backward()
+        assert x.grad == 1
+    with pytest.raises(np.exceptions.AxisError):
+        f(x, axis=1)
+
+
+def test_layer_norm_takes_no_weight_and_names_a_wrong_one(torch: Any) -> None:
+    theirs = torch.nn.functional.layer_norm
+    (x,) = normal((2, 3))
+    assert_like_torch(torch, lambda x: mg.layer_norm(x, None, None), lambda x: theirs(x, (3,)), x)
+    for weight in (np.ones(2), np.ones((2, 3))):
+        with pytest.raises(ValueError, match=r"a weight of shape \(3,\), \(1,\) or None is needed"):
+            mg.layer_norm(x, weight, None)
+
+
+HALF: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    "sum of squares": (lambda x: np.sqrt(np.sum(x * x / 256)) * 16, [np.full(4, 200.0)]),
+    "norm": (mg.norm, [np.full(4, 2e4)]),
+    "mean": (np.mean, [np.full(70_000, 100.0)]),
+    "std": (np.std, [np.array([-6e4, 6e4, 3e4])]),
+    "layer_norm": (mg.layer_norm, [np.array([600.0, 1.0, 2.0]), np.ones(3), np.zeros(3)]),
+    "batch_norm": (
+        lambda x, w, b: mg.batch_norm(x, w, b).sum(0),
+        [np.array([[600.0, 3.0], [1.0, 900.0], [2.0, 0.0]]), np.ones(2), np.zeros(2)],
+    ),
+    "logsumexp": (mg.logsumexp, [np.array([6e4, 6e4, 10.0])]),
+    "log_softmax": (mg.log_softmax, [np.array([6e4, 5.99e4, 10.0])]),
+    "mse_loss": (mg.mse_loss, [np.array([300.0, 1.0]), np.array([1.0, 2.0])]),
+    "matmul": (np.matmul, [np.full((2, 5000), 0.1), np.full((5000, 1), 0.1)]),
+    "cumsum": (lambda x: np.cumsum(x)[-1], [np.full(3000, 0.1)]),
+    "attention": (
+        lambda q, k, v: mg.scaled_dot_product_attention(q, k, v),
+        [np.full((2, 4), 200.0), np.full((3, 4), 200.0), np.arange(6.0).reshape(3, 2)],
+    ),
+    "erf": (mg.erf, [np.array([0.3, 3.0])]),
+}
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_float16_is_computed_in_float32(name: str) -> None:
+    f, data = HALF[name]
+    low = [Tensor(x, np.float16, requires_grad=True) for x in data]
+    high = [Tensor(x.data.astype(np.float64), requires_grad=True) for x in low]
+    y, exact = f(*low), f(*high)
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(y.data, exact.data, rtol=2e-3, atol=1e-3)
+    for result in (y, exact):
+        result.backward(np.linspace(0.5, 1.0, result.size).reshape(result.shape))
+    for x, other in zip(low, high, strict=True):
+        assert x.grad is not None and x.grad.dtype == np.float16
+        np.testing.assert_allclose(x.grad, other.grad, rtol=2e-3, atol=1e-3)

@@ -130,8 +130,20 @@ astype = op(
     numpy=[np.astype],
     examples=[on((2, 3), dtype=np.float64)],
 )
+
+
+def drop(x: Any, keep: Any, scale: float = 1.0) -> Any:
+    """`x` times `scale` where it is kept, else 0."""
+    scale = floating(x).dtype.type(scale)
+    with np.errstate(invalid="ignore"):
+        y = x * keep * scale
+    if np.isfinite(np.vdot(y, y)):  # np.where takes several times as long
+        return y
+    return np.where(keep, x * scale, 0)  # 0 · ∞ is not 0
+
+
 dropout_mask = op(
-    lambda x, keep, scale=1.0: x * keep * floating(x).dtype.type(scale),
+    drop,
     "dropout",
     lambda g, y, x, keep, scale=1.0: g * keep * scale,
     None,
@@ -219,7 +231,7 @@ def error_function(x: Any) -> Any:
     near = small * ratio(ERF_P, ERF_Q, small * small)
     far = 1 - np.exp(-size * size) * ratio(ERFC_P, ERFC_Q, size)
     y = np.copysign(np.where(size <= 0.46875, near, far), z)
-    return y.astype(np.result_type(x, np.float32), copy=False)
+    return y.astype(floating(np.asarray(x)).dtype, copy=False)
 
 
 erf = op(

@@ -8,6 +8,7 @@ formula says what the rule computes, to be read and printed.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from math import prod, sqrt
 from typing import Any
 
@@ -170,7 +171,7 @@ def log_softmax_value(x: Any, axis: Any = -1) -> Any:
 log_softmax = op(
     log_softmax_value,
     "log softmax",
-    lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),
+    lambda g, y, x, axis=-1: g - np.exp(y) * sum(g, axis=axis, keepdims=True),
     family="norm",
     name="log_softmax",
     definition=log_softmax_value,
@@ -456,16 +457,34 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, mask: Any = N
     nothing gets zeros. Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1.
     """
     K = np.shape(query)[-1]
+    if mask is not None:
+        key, value = drop_masked(key, mask), drop_masked(value, mask)
     scores = query @ np.swapaxes(key, -1, -2) / K**0.5
     if mask is not None:
         scores = np.where(mask, scores, -np.inf)
     return softmax(scores) @ value
 
 
+def drop_masked(x: Any, mask: Any) -> Any:
+    """Keys or values, those that no query may attend to as zeros if 0 · NaN is at stake."""
+    if is_finite(unwrap(x)):
+        return x
+    return np.where(np.any(np.atleast_2d(mask), axis=-2)[..., None], x, 0)
+
+
+def is_finite(x: Any) -> Any:
+    """Whether neither NaN nor infinity is among the elements."""
+    return np.isfinite(x).all()
+
+
 @scaled_dot_product_attention.kernel
 def attention_kernel(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
-    weights = attention_weights(query, key, mask)
-    return product_like(query, weights, value), weights
+    if mask is None or (is_finite(key) and is_finite(value)):
+        weights = attention_weights(query, key, mask)
+        return product_like(query, weights, value), weights
+    with np.errstate(invalid="ignore"):
+        weights = attention_weights(query, key, mask)
+        return weigh(query, weights, value), weights
 
 
 def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
@@ -505,20 +524,33 @@ def product_like(like: Any, a: Any, b: Any) -> Any:
     return np.matmul(a, b, out=out)
 
 
+def weigh(like: Any, weights: Any, x: Any) -> Any:
+    """weights @ x, where a weight of 0 takes nothing, not even of NaN or infinity."""
+    wrong = ~np.isfinite(x)
+    touched = np.matmul(weights != 0, wrong)
+    without = np.matmul(weights, np.where(wrong, 0, x))
+    return np.where(touched, np.matmul(weights, x), without)
+
+
 @scaled_dot_product_attention.rule
 def attention_rule(
     g: Any, y: Any, saved: Any, query: Any, key: Any, value: Any, mask: Any = None
 ) -> Any:
     (weights,) = saved
-    gs = np.matmul(g, np.swapaxes(value, -1, -2))
-    gs *= weights
-    gs -= weights * sum_rows(matrix(gs)).reshape(*gs.shape[:-1], 1)
-    gs *= 1 / sqrt(query.shape[-1])
-    return (
-        product_like(query, gs, key),
-        product_like(key, np.swapaxes(gs, -1, -2), query),
-        product_like(value, np.swapaxes(weights, -1, -2), g),
-    )
+    is_clean = mask is None or (is_finite(key) and is_finite(value))
+    product = product_like if is_clean else weigh
+    with nullcontext() if is_clean else np.errstate(invalid="ignore"):
+        gs = np.matmul(g, np.swapaxes(value, -1, -2), order="C")
+        if not is_clean:
+            gs[weights == 0] = 0
+        gs *= weights
+        gs -= weights * sum_rows(matrix(gs)).reshape(*gs.shape[:-1], 1)
+        gs *= 1 / sqrt(query.shape[-1])
+        return (
+            product(query, gs, key),
+            product(key, np.swapaxes(gs, -1, -2), query),
+            product(value, np.swapaxes(weights, -1, -2), g),
+        )
 
 
 @scaled_dot_product_attention.formula

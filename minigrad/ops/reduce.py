@@ -105,9 +105,9 @@ def extreme_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = Fals
 
 
 def prod_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The product of all the other elements: y / x, unless y is 0."""
+    """The product of all the other elements: y / x, unless y is 0 or too large."""
     g = spread(g, x, axis, keepdims)
-    if np.all(y != 0):
+    if np.all(y != 0) and np.all(np.isfinite(y)):
         return g * spread(y, x, axis, keepdims) / x
     ndim = np.ndim(x)
     axes = sorted(normalize_axis_tuple(range(ndim) if axis is None or not ndim else axis, ndim))
@@ -268,9 +268,9 @@ max.extension(extreme_of_some(max, np.maximum))
 min.extension(extreme_of_some(min, np.minimum))
 
 
-def count_some(x: Any, axis: Any, where: Any) -> Any:
-    """How many elements are left of each slice, in the dtype of `x`; the reduced axes stay."""
-    return np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=True).astype(x.dtype)
+def count_some(x: Any, axis: Any, where: Any, dtype: Any) -> Any:
+    """How many elements of `x` are left in each slice; the reduced axes stay."""
+    return np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=True).astype(dtype)
 
 
 def drop_axes(y: Any, axis: Any, keepdims: bool) -> Any:
@@ -286,7 +286,7 @@ def mean_of_some(
     if where is True:
         return mean(x, axis=axis, keepdims=keepdims)
     total = sum(x, axis=axis, keepdims=True)
-    return drop_axes(total / count_some(total + x, axis, where), axis, keepdims)
+    return drop_axes(total / count_some(x, axis, where, total.dtype), axis, keepdims)
 
 
 @var.extension
@@ -303,7 +303,7 @@ def var_of_some(
         return var(x, axis=axis, ddof=ddof, keepdims=keepdims)
     deviation = np.where(where, x - mean_of_some(x, axis, True, None, where), 0)
     squares = sum(deviation * deviation, axis=axis, keepdims=True)
-    left = np.maximum(count_some(squares + x, axis, where) - ddof, 0)
+    left = np.maximum(count_some(x, axis, where, squares.dtype) - ddof, 0)
     return drop_axes(squares / left, axis, keepdims)
 
 
@@ -321,7 +321,7 @@ def std_of_some(
         return std(x, axis=axis, ddof=ddof, keepdims=keepdims)
     deviation = np.where(where, x - mean_of_some(x, axis, True, None, where), 0)
     length = norm(deviation, axis=axis, keepdims=True)
-    left = np.maximum(count_some(length + x, axis, where) - ddof, 0)
+    left = np.maximum(count_some(x, axis, where, length.dtype) - ddof, 0)
     return drop_axes(length / np.sqrt(left), axis, keepdims)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.op import composite, on, op
+from minigrad.ops import reduce
 from minigrad.tensor import Tensor, unwrap
 
 
@@ -151,7 +152,7 @@ def tile_rule(g: Any, y: Any, x: Any, reps: Any = 1) -> Any:
     lengths = [1] * (len(copies) - len(lengths)) + lengths
     split = [n for pair in zip(copies, lengths, strict=True) for n in pair]
     return np.reshape(
-        np.sum(np.reshape(g, split), axis=tuple(range(0, len(split), 2))), np.shape(x)
+        reduce.sum(np.reshape(g, split), axis=tuple(range(0, len(split), 2))), np.shape(x)
     )
 
 
