@@ -13,6 +13,7 @@ from math import prod as product_of
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import Op, on, op
 from minigrad.ops.elementwise import astype
