@@ -31,7 +31,7 @@ import numpy as np
 
 from minigrad.tensor import Tensor
 from minitransformer.config import SettingError, TrainingConfig, option
-from minitransformer.text import TextError, decode, lines_at_hand
+from minitransformer.text import TextError, decode, lines_at_hand, split_lines
 
 if TYPE_CHECKING:
     from minigrad.diagnosis import Diagnosis
@@ -82,7 +82,8 @@ class Commands(click.Group):
             sys.exit(130)
         except click.UsageError as error:
             command = (error.ctx or ctx).command_path
-            raise ForeseeableError(f"{error.format_message()} See `{command} --help`.") from error
+            text = f"{shorten(error.format_message(), 240)} See `{command} --help`."
+            raise ForeseeableError(text) from error
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             raise one_line(error) from error
 
@@ -107,8 +108,14 @@ def one_line(error: Exception) -> click.ClickException:
     elif isinstance(error, MemoryError):
         text = "not enough memory; choose smaller sizes"
     else:
-        text = " ".join(str(error).split())
-    return ForeseeableError(text)
+        text = str(error)
+    return ForeseeableError(shorten(" ".join(text.split()), 600))
+
+
+def shorten(text: str, length: int = 40) -> str:
+    """A text of at most that length, the middle left out where it is longer."""
+    half = length // 2 - 1
+    return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -251,11 +258,13 @@ def follow(trainer: Trainer, run: Run, filmed: bool) -> None:
 
 
 def remedy(config: TrainingConfig) -> str:
-    """The option that a run which has lost its numbers should go on with."""
+    """The options that a run which has lost its numbers should go on with."""
     usual = TrainingConfig()
-    if config.weight_decay * config.learning_rate >= 1:  # weights change their sign at each step
-        return f"--weight-decay {usual.weight_decay}"
-    return f"--learning-rate {min(config.learning_rate / 10, usual.learning_rate):.2g}"
+    rate = min(config.learning_rate / 10, usual.learning_rate)
+    if config.weight_decay * rate < 0.1:
+        return f"--learning-rate {rate:.2g}"
+    # A decay of 1 in a step would make each weight 0, and a larger one change its sign.
+    return f"--learning-rate {rate:.2g} --weight-decay {usual.weight_decay}"
 
 
 @contextmanager
@@ -421,7 +430,7 @@ def answer_lines(predictor: Predictor, beam: int) -> bool:
             number += 1
             place = None
             try:
-                text = decode(line).removesuffix("\n")
+                text = decode(line)
                 source = predictor.read(text)
                 note_unknown(predictor, text, known)
                 place = len(sources)
@@ -451,7 +460,7 @@ def asked_lines() -> Iterator[list[bytes]]:
             click.echo(err=True)
             return
         if line.strip():
-            yield [line.removesuffix(b"\n")]
+            yield split_lines(line)
 
 
 def standard_input() -> BufferedIOBase:
@@ -475,8 +484,6 @@ def decode_argument(text: str) -> str:
 
 def note_unknown(predictor: Predictor, text: str, known: set[str] | None = None) -> None:
     """Say which tokens of a text the run has never seen, but not those that are `known`."""
-    from minitransformer.prediction import shorten
-
     for token in predictor.unknown(text):
         if known is None or token not in known:
             click.echo(

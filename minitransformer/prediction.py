@@ -24,11 +24,6 @@ from minitransformer.training import require_same
 from minitransformer.transformer import Transformer
 
 
-def shorten(token: str) -> str:
-    """A token that fits into a message of one line."""
-    return token if len(token) <= 40 else f"{token[:39]}…"
-
-
 class Predictor:
     """A trained model with its vocabularies, from a run folder: `read` a text, then `answer` it.
 
@@ -67,7 +62,7 @@ class Predictor:
         if unknown and self.config.task != "pairs":
             symbols = self.source_vocabulary.tokens[len(SPECIAL_TOKENS) :]
             raise ValueError(
-                f"unknown token {shorten(unknown[0])!r}; "
+                f"unknown token {unknown[0]!r}; "
                 f"this run knows {symbols[0]} to {symbols[-1]}, separated by spaces"
             )
         if len(tokens) > self.max_source:
@@ -136,7 +131,7 @@ class Predictor:
             tokens = tokenize(target, self.tokens)
             unknown = self.target_vocabulary.unknown(tokens)
             if unknown:
-                raise ValueError(f"unknown token {shorten(unknown[0])!r} in the target")
+                raise ValueError(f"unknown token {unknown[0]!r} in the target")
             expected = self.target_vocabulary.encode(tokens)
         vocabularies = self.source_vocabulary, self.target_vocabulary
         return inspect(self.model, source, vocabularies, expected, self.max_target)

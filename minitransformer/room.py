@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from minigrad.nn import ShapesOnly, count_parameters
@@ -29,8 +30,14 @@ def training_bytes(shape: TransformerConfig, batch_size: int, source: int, targe
 
     Of what is recorded only the larger arrays are counted, each once.
     """
-    parameters = count_parameters(Transformer(shape, ShapesOnly()))
     encoder, decoder = shape.num_encoder_layers, shape.num_decoder_layers
+    one, two = (  # and no more, for a thousand layers take a while to be counted
+        count_parameters(
+            Transformer(replace(shape, num_encoder_layers=n, num_decoder_layers=n), ShapesOnly())
+        )
+        for n in (1, 2)
+    )
+    parameters = one + (min(encoder, decoder) - 1) * (two - one)
     wide, inner, heads = shape.d_model, shape.d_ff, shape.num_heads
     one_row = (
         encoder * (source * (6 * wide + 2 * inner) + heads * source * source)

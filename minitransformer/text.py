@@ -42,14 +42,27 @@ def with_newlines(text: str) -> str:
 
 
 def lines_at_hand(stream: BufferedIOBase) -> Iterator[list[bytes]]:
-    """The lines of a stream as they arrive: each time those that can be had without waiting."""
+    """The lines of a stream as they arrive: each time those that can be had without waiting.
+
+    They end as `decode` says, but where a stream has no newline at all its lines come at its end.
+    """
     rest = bytearray()
     while chunk := stream.read1(1 << 16):
         head, newline, tail = chunk.rpartition(b"\n")
         if newline:
-            yield bytes(rest + head).split(b"\n")
+            yield split_lines(bytes(rest + head + newline))
             rest = bytearray(tail)
         else:
             rest += chunk
     if rest:
-        yield [bytes(rest)]
+        yield split_lines(bytes(rest))
+
+
+def split_lines(content: bytes) -> list[bytes]:
+    """The lines of bytes, without their ends.
+
+    >>> split_lines(b"one\\r\\n\\ntwo\\rthree")
+    [b'one', b'', b'two', b'three']
+    """
+    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return lines if lines[-1] else lines[:-1]
