@@ -98,6 +98,7 @@ from minigrad.ops.shape import (
 from minigrad.scalar import Value
 from minigrad.tensor import TABLE, Tensor, no_grad
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from minigrad.words import PACKAGE, missing
 
 if TYPE_CHECKING:
     from minigrad.anomaly import AnomalyError, detect_anomaly
@@ -118,7 +119,7 @@ ON_DEMAND = {
 
 def __getattr__(name: str) -> Any:
     if name not in ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise missing("minigrad", name, PACKAGE)
     found = globals()[name] = getattr(import_module(f"minigrad.{ON_DEMAND[name]}"), name)
     return found
 

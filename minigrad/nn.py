@@ -1,21 +1,26 @@
 """Modules: parameters with names, put together into networks.
 
 A module's state is what its attributes say: a Tensor is a parameter, an array is a buffer (saved,
-not trained), a Module is a child; names starting with an underscore are private and left out.
+not trained), a Module is a child; so are the Modules, and the Tensors to be trained, in a list,
+tuple or dict. Names starting with an underscore are private and left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from minigrad.changes import note_write
+from minigrad.op import Op
+from minigrad.ops import elementwise, neural
 from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
 from minigrad.ops.reduce import mean, var
 from minigrad.tensor import Array, Scope, Tensor, mode, outward, unwrap
+from minigrad.words import LAYERS, MODULE, missing
 
 Seed = np.random.Generator | int | np.integer[Any] | None
 
@@ -87,10 +92,19 @@ class Module:
             mode.scope = outer
 
     def members(self) -> Iterator[tuple[str, Any]]:
-        """(name, Tensor, array or Module) for each public attribute, in the order of creation."""
+        """(name, Tensor, array or Module) for each public attribute, in the order of creation;
+        what stands in a list, tuple or dict is called "layers.0" or "layers.key"."""
         for name, value in vars(self).items():
-            if not name.startswith("_") and isinstance(value, Tensor | np.ndarray | Module):
+            if name.startswith("_"):
+                continue
+            if isinstance(value, Tensor | np.ndarray | Module):
                 yield name, value
+            elif isinstance(value, list | tuple | dict):
+                yield from contained(name, value)
+
+    def shown(self) -> Iterator[tuple[str, Any]]:
+        """What `repr` draws: the members, and functions that stand among modules."""
+        return self.members()
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) for each direct child."""
@@ -179,8 +193,23 @@ class Module:
         """What stands beside the class name in `repr`, such as "64 → 128"."""
         return ""
 
+    def __getattr__(self, name: str) -> Any:
+        raise missing(type(self).__name__, name, MODULE)
+
     def __repr__(self) -> str:
         return "\n".join(tree(self, type(self).__name__))
+
+
+def contained(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """(dotted name, Module or Tensor to be trained) for each in a list, tuple or dict."""
+    if isinstance(value, list | tuple | dict):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, x in pairs:
+            yield from contained(f"{name}.{key}", x)
+    elif isinstance(value, Module) or (
+        isinstance(value, Tensor) and value.requires_grad and value.is_leaf
+    ):
+        yield name, value
 
 
 def module_path(scope: Scope | None) -> str:
@@ -219,16 +248,24 @@ def tree(module: Module, label: str) -> Iterator[str]:
     """The lines of a module drawn as a tree, with shapes and parameter counts."""
     detail = module.describe()
     yield f"{label}{f'({detail})' if detail else ''}  {count_parameters(module):,}"
-    members = list(module.members())
+    members = list(module.shown())
     for i, (name, x) in enumerate(members):
         last = i == len(members) - 1
         head, rest = ("└─ ", "   ") if last else ("├─ ", "│  ")
         if isinstance(x, Module):
             lines = tree(x, f"{name}: {type(x).__name__}")
+        elif callable(x):
+            lines = iter([f"{name}: {function_name(x)}"])
         else:
             lines = iter([f"{name} {'×'.join(map(str, x.shape)) or 'scalar'}"])
         for j, line in enumerate(lines):
             yield (head if j == 0 else rest) + line
+
+
+def function_name(f: Any) -> str:
+    """What a function or an op is called; that of `functools.partial`, by what it is made of."""
+    f = getattr(f, "func", f)
+    return str(getattr(f, "__name__", None) or getattr(f, "name", type(f).__name__))
 
 
 class Linear(Module):
@@ -338,6 +375,9 @@ class ModuleList(Module):
     def members(self) -> Iterator[tuple[str, Any]]:
         return ((str(i), x) for i, x in enumerate(self._modules) if isinstance(x, Module))
 
+    def shown(self) -> Iterator[tuple[str, Any]]:
+        return ((str(i), x) for i, x in enumerate(self._modules))
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self._modules)
 
@@ -358,3 +398,123 @@ class Sequential(ModuleList):
         for module in self:
             x = module(x)
         return x
+
+
+class Applied(Module):
+    """An op as a module, made with the op's params: `Softmax(axis=-1)`, `LeakyReLU(0.2)`.
+
+    `dim`, PyTorch's word, may be written for `axis`. TypeError for what the op does not take.
+    """
+
+    op: Op
+
+    def __init__(self, *values: Any, **params: Any) -> None:
+        named = dict(zip(self.op.param_names, values, strict=False))
+        params = {"axis" if name == "dim" else name: x for name, x in params.items()}
+        unknown = [name for name in params if name not in self.op.param_names or name in named]
+        if unknown or len(values) > len(named):
+            what = ", ".join(unknown) or f"{len(values)} settings"
+            takes = ", ".join(self.op.param_names) or "none"
+            raise TypeError(
+                f"{type(self).__name__} does not take {what}; its settings are: {takes}"
+            )
+        self._params = named | params
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the op makes of the inputs."""
+        return self.op(*inputs, **self._params)
+
+    def describe(self) -> str:
+        return ", ".join(f"{name}={x}" for name, x in self._params.items())
+
+
+class ReLU(Applied):
+    """max(x, 0)."""
+
+    op = elementwise.relu
+
+
+class LeakyReLU(Applied):
+    """x, or x · negative_slope below zero."""
+
+    op = elementwise.leaky_relu
+
+
+class GELU(Applied):
+    """x · Φ(x)."""
+
+    op = elementwise.gelu
+
+
+class SiLU(Applied):
+    """x · σ(x)."""
+
+    op = elementwise.silu
+
+
+class Softplus(Applied):
+    """log(1 + eˣ)."""
+
+    op = elementwise.softplus
+
+
+class Tanh(Applied):
+    """tanh x."""
+
+    op = elementwise.tanh
+
+
+class Sigmoid(Applied):
+    """σ(x) = 1 / (1 + e⁻ˣ)."""
+
+    op = elementwise.sigmoid
+
+
+class Softmax(Applied):
+    """Positive numbers that sum to 1 along an axis, the last by default."""
+
+    op = neural.softmax
+
+
+class LogSoftmax(Applied):
+    """The logarithm of softmax along an axis, the last by default."""
+
+    op = neural.log_softmax
+
+
+class CrossEntropyLoss(Applied):
+    """`cross_entropy` of (..., V) logits and (...) class indices."""
+
+    op = neural.cross_entropy
+
+
+class MSELoss(Applied):
+    """`mse_loss` of a prediction and a target."""
+
+    op = neural.mse_loss
+
+
+class BCEWithLogitsLoss(Applied):
+    """`binary_cross_entropy_with_logits` of logits and a target."""
+
+    op = neural.binary_cross_entropy_with_logits
+
+
+class Identity(Module):
+    """x itself."""
+
+    def forward(self, x: Any) -> Any:
+        """The same."""
+        return x
+
+
+class Flatten(Module):
+    """All axes but the first made one: (B, ...) → (B, N)."""
+
+    def forward(self, x: Any) -> Any:
+        """(B, ...) → (B, N)."""
+        return np.reshape(x, (len(x), prod(np.shape(x)[1:])))
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("minigrad.nn", name, LAYERS)

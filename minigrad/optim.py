@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad.changes import note_write
 from minigrad.tensor import Array, Tensor
+from minigrad.words import OPTIM, missing
 
 PIECE = 1 << 15
 """Elements updated at a time: five float32 arrays of this size fit into a core's own cache."""
@@ -344,3 +345,7 @@ def warmup_cosine(peak: float, warmup: int, total: int, floor: float = 0.0) -> S
         return floor + (peak - floor) * (1 + cos(pi * done)) / 2
 
     return rate
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("minigrad.optim", name, OPTIM)

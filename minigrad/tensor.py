@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.changes import Change, change, count, note_write
+from minigrad.words import TENSOR, missing
 
 if TYPE_CHECKING:
     from minigrad.op import Op
@@ -142,6 +143,20 @@ def compared(function: Callable[[Any, Any], Array]) -> Callable[[Tensor, Any], A
     return call
 
 
+def in_place(ufunc: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
+    """An operator such as `-=`: under `no_grad` it changes the data of a leaf that requires a
+    gradient, as PyTorch's does; anywhere else a new tensor takes the name."""
+
+    def call(self: Tensor, other: Any) -> Tensor:
+        if mode.recording or not self.tracked or self.op is not None:
+            return NotImplemented
+        ufunc(self._data, unwrap(other), out=self._data, casting="same_kind")
+        note_write(self._data, "an assignment to its data")
+        return self
+
+    return call
+
+
 def behind(root: Tensor) -> list[Tensor]:
     """The tensor and all that it was computed from, oldest first."""
     found = {root.order: root}
@@ -163,7 +178,14 @@ def unwrap(x: Any) -> Any:
     return x
 
 
-class Tensor:
+class Named(type):
+    """The class of `Tensor`: it knows what PyTorch's ways to make one are called here."""
+
+    def __getattr__(cls, name: str) -> Any:
+        raise missing("Tensor", name, TENSOR)
+
+
+class Tensor(metaclass=Named):
     """An n-dimensional array with a gradient.
 
     `data` is copied, as by `np.array`; numbers without a dtype of their own become float64 or
@@ -299,6 +321,11 @@ class Tensor:
     __rpow__ = reflected("power")
     __rmatmul__ = reflected("matmul")
 
+    __iadd__ = in_place(np.add)
+    __isub__ = in_place(np.subtract)
+    __imul__ = in_place(np.multiply)
+    __itruediv__ = in_place(np.divide)
+
     __lt__ = compared(operator.lt)
     __le__ = compared(operator.le)
     __gt__ = compared(operator.gt)
@@ -388,6 +415,9 @@ class Tensor:
 
     def __index__(self) -> int:
         return operator.index(self._data)
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing("Tensor", name, TENSOR)
 
     def __repr__(self) -> str:
         text = np.array2string(self._data, separator=", ", prefix="Tensor(")

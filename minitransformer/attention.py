@@ -76,6 +76,11 @@ class MultiHeadAttention(nn.Module):
         In self-attention the two are the same. `mask` is boolean, True = may attend, broadcast
         against (B, H, T, S).
         """
+        if not isinstance(cache, Cache | None) or isinstance(mask, Tensor):
+            raise TypeError(
+                "attention takes (x, memory, mask, cache): queries from x, keys and values both "
+                "from memory, and a boolean array as mask"
+            )
         query = self.split(self.query(x))  # (B, H, T, K)
         if cache is not None and cache.complete:
             key, value = cache.key, cache.value

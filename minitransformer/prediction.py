@@ -81,16 +81,22 @@ class Predictor:
         return self.source_vocabulary.unknown(tokenize(text, self.tokens))
 
     def answer(
-        self, sources: Sequence[list[int]], beam: int = 1, batch_size: int | None = None
+        self,
+        sources: str | Sequence[str | list[int]],
+        beam: int = 1,
+        batch_size: int | None = None,
     ) -> list[str]:
         """The text of the model's answer to each source; with `beam` above 1 by beam search.
 
+        sources: texts, or token numbers as `read` gives them; one text alone is a list of one.
         batch_size: sequences that are decoded at once, beams too (default: as in training).
         """
+        given = [sources] if isinstance(sources, str) else sources
+        tokenized = [self.read(x) if isinstance(x, str) else x for x in given]
         rows = max(1, (batch_size or self.config.batch_size) // beam)
         texts = []
-        for i in range(0, len(sources), rows):
-            batch = make_batch([(source, []) for source in sources[i : i + rows]]).source
+        for i in range(0, len(tokenized), rows):
+            batch = make_batch([(source, []) for source in tokenized[i : i + rows]]).source
             if beam == 1:
                 answers = greedy(self.model, batch, self.max_target)
             else:

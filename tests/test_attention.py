@@ -206,3 +206,10 @@ def test_it_can_be_pickled() -> None:
     attention, x = an_attention(), inputs(T)
     copy = pickle.loads(pickle.dumps(attention))
     assert np.array_equal(copy(x, x).data, attention(x, x).data)
+
+
+def test_query_key_and_value_apart_are_refused_with_what_to_write() -> None:
+    attention, x = an_attention(), inputs(T)
+    for arguments in ((x, x, x), (x, x, x.data, causal_mask(T)), (x, x, causal_mask(T), True)):
+        with pytest.raises(TypeError, match=r"attention takes \(x, memory, mask, cache\)"):
+            attention(*arguments)

@@ -265,6 +265,7 @@ def test_a_module_prints_as_the_tree_that_it_is() -> None:
         "│  │  ├─ weight 4×4",
         "│  │  └─ bias 4",
         "│  └─ 1: Sequential  20",
+        "│     ├─ 0: tanh",
         "│     └─ 1: Linear(4 → 4)  20",
         "│        ├─ weight 4×4",
         "│        └─ bias 4",

@@ -93,6 +93,9 @@ def test_an_answer_is_the_models_likeliest_sequence_as_text(
         " ".join(str(token - 4) for token in answer) for answer in answers
     ]
     assert len(set(predictor.answer(SOURCES))) > 1  # it has learned to tell them apart
+    texts = [predictor.text(source) for source in SOURCES]
+    assert predictor.answer(texts) == predictor.answer(SOURCES)
+    assert predictor.answer(texts[1]) == [predictor.answer(SOURCES)[1]]
 
 
 @pytest.mark.parametrize("beam", [1, 3])
