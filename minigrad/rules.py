@@ -277,7 +277,10 @@ class Writer:
     under that name on a line of its own; so does every size that has a capital letter.
     """
 
-    def __init__(self, traces: Iterable[Trace], kept: dict[str, Any]) -> None:
+    def __init__(
+        self, traces: Iterable[Trace], kept: dict[str, Any], with_sizes: bool = False
+    ) -> None:
+        self.with_sizes = with_sizes
         self.roots = [trace.result for trace in traces]
         self.lines: list[str] = []
         self.names: dict[int, str] = {}
@@ -330,7 +333,8 @@ class Writer:
         text, level = self.written(x)
         if isinstance(origin_of(x), Call) and self.has_own_line(x, text, is_root):
             self.names[id(x)] = self.kept.get(id(x), f"t{len(self.lines) + 1}")
-            self.lines.append(f"{self.names[id(x)]} = {text}")
+            size = f" = {x:d}" if self.with_sizes and isinstance(x, NotedInt) else ""
+            self.lines.append(f"{self.names[id(x)]} = {text}{size}")
             return self.names[id(x)]
         return text if level >= binding else f"({text})"
 
@@ -553,7 +557,8 @@ def printed_derivatives(op: Op, node: Tensor | None = None) -> dict[str, Printed
             printed[name] = Printed([], "none")
         else:
             beside = traces if together else [trace]
-            printed[name] = Writer(beside, trace.kept).printed(trace.result)
+            writer = Writer(beside, trace.kept, with_sizes=node is not None)
+            printed[name] = writer.printed(trace.result)
     return printed
 
 
@@ -598,7 +603,8 @@ def definition(op: Op, node: Tensor | None = None) -> list[str]:
     if op.in_words:
         return [f"{op.name}: {(op.__doc__ or '').partition(chr(10))[0]}"]
     found = meaning(op, node)
-    lines, text = Writer([found], found.kept).printed(found.result)
+    writer = Writer([found], found.kept, with_sizes=node is not None)
+    lines, text = writer.printed(found.result)
     words = ", ".join([*op.input_names, *op.param_names])
     return [*lines, f"{op.name}({words}) = {text}"]
 

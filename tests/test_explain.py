@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import Tensor, Value
+from minigrad import TABLE, Tensor, Value
 from minigrad.nn import Module, ModuleList, parameter
 from viz.dot import COLOURS
 from viz.examples import EXAMPLES
@@ -141,6 +141,45 @@ def test_broadcasting_is_undone_before_the_readers_eyes(show: Show) -> None:
     assert "Broadcasting is undone: 3×2 → 2, summed over axis 0" in browser.text("#step")
     assert numbers(browser, "ruled") == [(0, [1.0] * 6)]
     assert numbers(browser, "sent") == [(0, [3.0, 3.0])]
+
+
+def test_a_name_of_the_users_is_told_from_the_same_letter_in_the_rule(show: Show) -> None:
+    x, b, y = (Tensor([[1.0, 2.0]], requires_grad=True, name=name) for name in "xby")
+    browser = show(explain(np.tanh(x) + b - y), fragment="step=2")
+    boxes = "return [...document.querySelectorAll('#step h3')].map(e => e.innerText)"
+    assert browser.run(boxes) == ["a is tanh #1", "b is your b", "y is the result, not your y"]
+    browser.press(RIGHT)
+    assert browser.run(boxes) == ["a is add #2", "b is your y", "y is the result, not your y"]
+    browser.press(RIGHT)
+    assert browser.run(boxes) == [
+        "g is the gradient that arrives",
+        "to a: add #5",
+        "to b: your y #7",
+    ]
+
+
+def test_a_fused_op_shows_its_definition_forward_and_its_derivative_backward(show: Show) -> None:
+    x = Tensor([[1.0, 2.0, 4.0]], requires_grad=True, name="x")
+    formula = "return document.querySelector('#step .formula').textContent.replace(/\\s/g, '')"
+    browser = show(explain(TABLE["softmax"](x)), fragment="step=1")
+    assert browser.run(formula).endswith("y=powerstotal+(total=0)")
+    browser.press(RIGHT)
+    assert browser.run(formula) == "y·(g−∑axisg·y)"
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1024, 700)])
+def test_the_formulas_of_attention_fit_into_their_card(show: Show, size: tuple[int, int]) -> None:
+    query, key, value = (Tensor(np.ones((2, n, 3)), requires_grad=True) for n in (4, 5, 5))
+    attention = TABLE["scaled_dot_product_attention"]
+    page = explain(attention(query, key, value, mask=np.ones((4, 5), bool)))
+    browser = show(page, size=size)
+    widths = (
+        "return [...document.querySelectorAll('#step .formula')].map("
+        "e => e.scrollWidth - e.clientWidth)"
+    )
+    for number in (1, 3):
+        browser.press(RIGHT)
+        assert browser.run(widths) == [0] * number
 
 
 def test_the_rule_is_shown_as_formula_and_as_source(show: Show) -> None:

@@ -114,14 +114,14 @@ def test_sizes_have_names_in_the_rules_of_a_call() -> None:
     x = Tensor(np.ones((2, 6)), requires_grad=True)
     (rule,) = rules_at(np.mean(x, axis=1))
     assert rule.text.splitlines() == [
-        "N = size(x, axis)",
+        "N = size(x, axis) = 6",
         "∂/∂x = broadcast_to(expand_dims(g, axis) / N, shape(x))",
     ]
     (rule,) = rules_at(np.mean(x))
-    assert rule.text.splitlines() == ["N = size(x)", "∂/∂x = broadcast_to(g / N, shape(x))"]
+    assert rule.text.splitlines() == ["N = size(x) = 12", "∂/∂x = broadcast_to(g / N, shape(x))"]
     attended = TABLE["scaled_dot_product_attention"](x, x, x)
     by_query, by_key, by_value = [rule.text.splitlines() for rule in rules_at(attended)]
-    weights = ["K = shape(query)[-1]", "weights = softmax(query @ key.T / sqrt(K))"]
+    weights = ["K = shape(query)[-1] = 6", "weights = softmax(query @ key.T / sqrt(K))"]
     assert by_query[:2] == weights
     assert by_key[-1] == "∂/∂key = gs.T @ query / sqrt(K)"
     assert by_value == [*weights, "∂/∂value = weights.T @ g"]

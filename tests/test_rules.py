@@ -133,9 +133,9 @@ DEFINITIONS = {
     "silu": ["silu(x) = x · sigmoid(x)"],
     "softmax": [
         "top = max(x, axis, keepdims=True)",
-        "e = exp(x - where(isneginf(top), 0, top))",
-        "total = sum(e, axis, keepdims=True)",
-        "softmax(x, axis) = e / (total + (total == 0))",
+        "powers = exp(x - where(isneginf(top), 0, top))",
+        "total = sum(powers, axis, keepdims=True)",
+        "softmax(x, axis) = powers / (total + (total == 0))",
     ],
     "linear": ["linear(x, weight, bias) = x @ weight.T + bias"],
     "layer_norm": [

@@ -113,6 +113,13 @@ def printed_definition(op: Op, node: Tensor | None = None) -> str:
         return f"{op.name}({', '.join(op.input_names)})"
 
 
+def value_at(node: Tensor) -> str:
+    """How the fused op that gave `node` is defined: lines, of which the last is "y = …"."""
+    assert node.op is not None
+    *lines, last = printed_definition(node.op, node).splitlines()
+    return "\n".join([*lines, f"y = {last.split(' = ', 1)[-1]}"])
+
+
 def name_of(rule: Rule) -> str:
     """What a function is called, "rule" if it has no name."""
     name = getattr(rule, "__name__", "")

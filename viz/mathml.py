@@ -91,12 +91,13 @@ def mathml(text: str) -> str:
 
 def equation(line: str) -> list[str]:
     """The left side of a line, and the right one with the sign before it; or its one formula."""
-    sides = line.replace("·", "*").replace("…", "...").split(" = ", 1)
+    sides = line.replace("·", "*").replace("…", "...").split(" = ")
     try:
         formulas = [one_side(side.strip()) for side in sides]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return [token("mtext", line)]
-    return [formulas[0], *(row(sign("="), right) for right in formulas[1:])]
+    right = [piece for xml in formulas[1:] for piece in (sign("="), xml)]
+    return [formulas[0], row(*right)] if right else formulas
 
 
 def one_side(text: str) -> str:

@@ -103,9 +103,9 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 
     axis: None for all axes.
     """
-    e = np.exp(x - maxima(x, axis))  # the same whatever is taken out
-    total = sum(e, axis=axis, keepdims=True)
-    return e / (total + (total == 0))
+    powers = np.exp(x - maxima(x, axis))  # the same whatever is taken out
+    total = sum(powers, axis=axis, keepdims=True)
+    return powers / (total + (total == 0))
 
 
 @softmax.kernel

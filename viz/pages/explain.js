@@ -408,10 +408,28 @@ function forward(unit) {
   return [
     ...heading("forward", unit.label, record.items[item]),
     formula(record.formulas[formulas].computed),
-    ...inputs.map(([name, from, array]) =>
-      box("", element("h3", {}, `${name}: `, from === null ? "constant" : mention(from)), numbers(array, "input", item))),
-    box("result", element("h3", {}, "y: the result"), numbers(value, "value", item)),
+    ...inputs.map((input) =>
+      box("", element("h3", {}, ...operand(item, input)), numbers(input[2], "input", item))),
+    box("result", element("h3", {}, ...ofTheRule("y", "the result")), numbers(value, "value", item)),
   ];
+}
+
+/** What an input is called in the rule, and what it is here: "b is your b", "a is matmul #1". */
+function operand(item, [name, from]) {
+  return [element("var", {}, name), " is ", ...(from === null ? ["a constant"] : given(item, from))];
+}
+
+/** An input of an op; the user's own, where its name means something in the rule, as "your y". */
+function given(item, from) {
+  const { label, op } = record.items[from];
+  const letters = ["g", "y", ...record.items[item].inputs.map(([name]) => name)];
+  return [!op && letters.includes(label) ? "your " : "", mention(from)];
+}
+
+/** What a letter of the rule is, and that it is not what the user calls so. */
+function ofTheRule(letter, words) {
+  const isTaken = record.items.some(({ label, op }) => !op && label === letter);
+  return [element("var", {}, letter), ` is ${words}`, isTaken ? `, not your ${letter}` : ""];
 }
 
 function forwardFolded(unit) {
@@ -454,14 +472,14 @@ function backward(unit) {
       if (sending === null) return null;
       const how = shared ? [] : ruleParts(rules[Math.min(place, rules.length - 1)]);
       if (slopes) how.push(caption(`slope ${short(slopes[place])}`));
-      return sends(input, sending, how);
+      return sends(item, input, sending, how);
     }),
     idle.length
       ? paragraph("grey", `Nothing is sent to ${idle.map(([name]) => name).join(", ")}: no gradient is required there.`)
       : null,
     element("details", {}, element("summary", {}, "the values that the rule reads"),
-      ...inputs.map(([name, , array]) => element("div", {}, caption(name), numbers(array, "input", item))),
-      caption("y: the result"), numbers(value, "value", item)),
+      ...inputs.map((input) => element("div", {}, caption(...operand(item, input)), numbers(input[2], "input", item))),
+      caption(...ofTheRule("y", "the result")), numbers(value, "value", item)),
   ];
 }
 
@@ -482,7 +500,7 @@ function arrives(item, more = "") {
     `All ${received.length} contributions of its consumers have arrived; nothing newer can still send one: ` +
       "that is why the order is from newest to oldest.";
   return box("arrives",
-    element("h3", {}, "g: the gradient that arrives"),
+    element("h3", {}, ...ofTheRule("g", "the gradient that arrives")),
     received.length ? paragraph("", "from ", ...mentions(sources)) : null,
     received.length > 1 && received.length <= MANY
       ? equation(...received.flatMap(([, , summed]) => ["+", numbers(summed, "term", item)]).slice(1),
@@ -498,12 +516,12 @@ function equation(...parts) {
 }
 
 /** What an op sends to one input: how, the numbers, and what they are added to. */
-function sends([name, target], index, how) {
+function sends(item, [name, target], index, how) {
   const { received } = record.items[target];
   const [, , summed, total, ruled, axes] = received[index];
   const rest = received.slice(index + 1);
   return box(rest.length ? "sends" : "sends full",
-    element("h3", {}, `to ${name}: `, mention(target)),
+    element("h3", {}, "to ", element("var", {}, name), ": ", ...given(item, target)),
     ...how,
     ruled === undefined ? null : caption("what the rule gives"),
     ruled === undefined ? null : numbers(ruled, "ruled", target),

@@ -22,7 +22,7 @@ from minigrad.rules import INFIX
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Tensor
 from viz import dot
-from viz.formulas import printed_definition, rules_at
+from viz.formulas import rules_at, value_at
 from viz.mathml import mathml
 from viz.pages.page import Page, as_json, deflated, page, plain
 from viz.steps import Item, Items, Passing, Sent, Unit, View, items_behind, results, views, walk
@@ -250,7 +250,7 @@ def formulas(item: Item) -> dict[str, Any]:
     op = item.origin.op
     rules = [rule._asdict() for rule in rules_at(item.origin)]
     if op.joint:
-        computed = mathml(printed_definition(op, item.origin))
+        computed = mathml(value_at(item.origin))
     else:
         computed = mathml(f"y = {call_text(op.name, names)}")
     return {"computed": computed, "rules": rules}
