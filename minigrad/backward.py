@@ -110,7 +110,9 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[int, A
     else:
         y = node._data
         arguments = tuple([x._data if isinstance(x, Tensor) else x for x in inputs])
-    if g.dtype.itemsize == 2:  # rules compute in float32; the engine then casts what they give
+    if (
+        node._data.itemsize == 2
+    ):  # float16: rules compute in float32; the engine then casts what they give
         g, y, arguments = as_float32(g), as_float32(y), tuple(map(as_float32, arguments))
     if op.joint is not None:
         gradients = op.joint(g, y, node.saved, *arguments, **params)

@@ -31,7 +31,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, wraps
+from functools import cache
 from inspect import Parameter
 from typing import Any
 
@@ -91,25 +91,18 @@ def as_float32(x: Any) -> Any:
     return x.astype(np.float32) if is_half(x) else x
 
 
-def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, computed in float32 where its arrays are float16, as PyTorch does it.
+def in_float32(function: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> Any:
+    """function(*inputs, **params), computed in float32 if its arrays are float16, as in PyTorch.
 
     The result is float16 again; what a kernel saves for its rule stays as it is.
     """
-
-    def narrowed(y: Any) -> Any:
-        return y.astype(np.float16) if y.dtype == np.float32 else y
-
-    @wraps(function)
-    def computed(*inputs: Any, **params: Any) -> Any:
-        if not any(map(is_half, inputs)):
-            return function(*inputs, **params)
-        result = function(*map(as_float32, inputs), **params)
-        if any(getattr(x, "dtype", None) == np.float32 for x in inputs):
-            return result
-        return (narrowed(result[0]), *result[1:]) if isinstance(result, tuple) else narrowed(result)
-
-    return computed
+    result = function(*map(as_float32, inputs), **params)
+    if not any(map(is_half, inputs)) or any(getattr(x, "dtype", 0) == np.float32 for x in inputs):
+        return result
+    y, *saved = result if isinstance(result, tuple) else (result,)
+    if y.dtype == np.float32:
+        y = y.astype(np.float16)
+    return (y, *saved) if isinstance(result, tuple) else y
 
 
 @dataclass(eq=False)
@@ -131,21 +124,21 @@ class Op:
     input_names: tuple[str, ...] = field(init=False)
     param_names: tuple[str, ...] = field(init=False)
     arity: int = field(init=False)
-    positions: tuple[str, ...] = ()
+    positions: tuple[str, ...] = field(init=False)
     further: Callable[..., Any] | None = None
-    further_names: tuple[str, ...] = ()
+    all_names: tuple[str, ...] = field(init=False)
+    takes_steps: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Read off what the inputs are called, and the params: they are what has a default."""
-        if self.family in SUMMING:
-            self.forward = in_float32(self.forward)
         rule = self.definition or next(rule for rule in self.rules if rule)
         behind = 0 if self.definition else 3 if self.unpack else 2  # g, y, and which input's rule
         arguments = list(inspect.signature(rule).parameters.values())[behind:]
         self.input_names = tuple(p.name for p in arguments if p.default is p.empty)
         self.param_names = tuple(p.name for p in arguments if p.default is not p.empty)
         self.arity = len(self.input_names)
-        self.positions = self.positions or self.param_names
+        self.positions = self.all_names = self.param_names
+        self.takes_steps = self.family in SUMMING
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Compute, and record the result if an input requires a gradient."""
@@ -153,12 +146,13 @@ class Op:
             args, params = self._unpacked(args, params)
         elif len(args) != self.arity or params:
             args, params = self._bind(args, params)
-            if not params.keys() <= set(self.param_names):
-                assert self.further is not None
+            if self.further is not None and any(key not in self.param_names for key in params):
                 return self.further(*args, **params)
         if self.composite:
             if mode.watcher is not None:
                 return mode.watcher.composed(self, args, params)
+            if self.takes_steps:
+                return in_float32(self.forward, args, params)
             return self.forward(*args, **params)
         arrays = []
         any_tensor = tracked = False
@@ -174,7 +168,10 @@ class Op:
                     args = (*args[:i], x, *args[i + 1 :])
                 arrays.append(x)
         try:
-            result = self.forward(*arrays, **params)
+            if self.takes_steps and getattr(arrays[0], "itemsize", 0) == 2:
+                result = in_float32(self.forward, arrays, params)
+            else:
+                result = self.forward(*arrays, **params)
         except (ValueError, IndexError) as error:
             raise self._explained(error, arrays) from None
         saved: Sequence[Any] = ()
@@ -241,13 +238,12 @@ class Op:
         for key in by_position.keys() & params.keys():
             raise TypeError(f"{self.name}: {key} is given twice")
         params = by_position | params
-        if params.get("out", 0) is None:  # stands before others in NumPy's functions
-            del params["out"]
-        taken = self.param_names + self.further_names
-        unknown = [key for key in params if key not in taken]
+        unknown = [key for key in params if key not in self.all_names]
+        if unknown == ["out"] and params["out"] is None:  # stands before others in NumPy's calls
+            del params["out"], unknown[0]
         if unknown or len(args) - arity > len(self.positions):
             what = ", ".join(unknown) or f"{len(args)} positional arguments"
-            takes = ", ".join(taken) or "none"
+            takes = ", ".join(self.all_names) or "none"
             raise TypeError(f"{self.name} does not take {what}; its parameters are: {takes}")
         for key, x in params.items():
             if isinstance(x, Tensor) and not self.composite:  # a composite records what it does
@@ -266,15 +262,15 @@ class Op:
 
     def kernel(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the array code that computes this fused op, returning (y, *saved)."""
-        self.forward = in_float32(function) if self.family in SUMMING else function
+        self.forward = function
         return function
 
     def extension(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the function, made of smaller ops, for calls with params that no rule has."""
         self.further = function
         arguments = inspect.signature(function).parameters.values()
-        defaults = [p.name for p in arguments if p.default is not p.empty]
-        self.further_names = tuple(name for name in defaults if name not in self.param_names)
+        further = [p.name for p in arguments if p.default is not p.empty]
+        self.all_names = tuple(dict.fromkeys((*self.param_names, *further)))
         return function
 
     def rule(self, function: Rule) -> Rule:

@@ -111,17 +111,23 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 @softmax.kernel
 def softmax_kernel(x: Any, axis: Any = -1) -> Any:
     x = floating(np.asarray(x))
+    if axis == -1 and x.ndim:
+        return (exponentials(x, 1),)
     axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     last = range(-len(axes), 0)
-    x = np.moveaxis(x, axes, last)
+    return (np.moveaxis(exponentials(np.moveaxis(x, axes, last), len(axes)), last, axes),)
+
+
+def exponentials(x: Any, ndim: int) -> Any:
+    """The softmax over the last `ndim` axes."""
     e = np.empty(x.shape, x.dtype)
     if is_safe(x):
         np.exp(x, out=e)
     else:
-        np.exp(np.subtract(x, maxima(x, tuple(last)), out=e), out=e)
-    stack = x.ndim - len(axes)
+        np.exp(np.subtract(x, maxima(x, tuple(range(-ndim, 0))), out=e), out=e)
+    stack = x.ndim - ndim
     normalise(e.reshape(prod(x.shape[:stack]), prod(x.shape[stack:])))
-    return (np.moveaxis(e, last, axes),)
+    return e
 
 
 @softmax.rule
@@ -214,14 +220,17 @@ def scale_and_shift(x: Any, weight: Any, bias: Any) -> Any:
 @layer_norm.kernel
 def layer_norm_kernel(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     rows, width = matrix(floating(x)), x.shape[-1]
+    share = 1 / max(width, 1)
     for name, vector in (("weight", weight), ("bias", bias)):
-        if vector is not None and np.shape(vector) not in ((width,), (1,)):
+        if vector is not None and vector.shape != (width,) and vector.shape != (1,):
             raise ValueError(f"a {name} of shape ({width},), (1,) or None is needed")
     normal = rows - rows[:, :1]  # the mean alone would leave its rounding, as large as √eps
-    normal -= (sum_rows(normal) / max(width, 1))[:, None]
-    inverse = 1 / np.sqrt(np.vecdot(normal, normal) / max(width, 1) + eps)
+    normal -= (sum_rows(normal) * share)[:, None]
+    inverse = 1 / np.sqrt(np.vecdot(normal, normal) * share + eps)
     normal *= inverse[:, None]
-    y = scale_and_shift(normal, weight, bias)
+    y = normal * (1 if weight is None else weight)
+    if bias is not None:
+        y += bias
     return y.reshape(x.shape), normal, inverse
 
 
@@ -231,11 +240,13 @@ def layer_norm_rule(
 ) -> Any:
     normal, inverse = saved
     g, width = matrix(g), x.shape[-1]
-    weight = np.broadcast_to(g.dtype.type(1) if weight is None else weight, width)
+    if weight is None or len(weight) != width:
+        weight = np.broadcast_to(g.dtype.type(1) if weight is None else weight, width)
+    share = 1 / max(width, 1)
     scratch = g * normal
     weight_gradient = sum_columns(scratch)
-    along_normal = dot_rows(scratch, weight) / max(width, 1)
-    along_ones = dot_rows(g, weight) / max(width, 1)
+    along_normal = dot_rows(scratch, weight) * share
+    along_ones = dot_rows(g, weight) * share
     gx = g * weight
     gx -= along_ones[:, None]
     gx -= np.multiply(normal, along_normal[:, None], out=scratch)
