@@ -612,8 +612,8 @@ def test_a_page_of_two_million_numbers_is_exact_and_does_not_contradict_itself(
     inspection: Inspection, tmp_path: Path, browser: Any
 ) -> None:
     rng = np.random.default_rng(0)
-    query, key = rng.normal(scale=5, size=(2, 2, 590, 4)).astype(np.float32)
-    scores = query @ np.swapaxes(key, 1, 2) / np.float32(2)
+    query, key = rng.normal(scale=5, size=(2, 2, 590, 9)).astype(np.float32)
+    scores = query @ np.swapaxes(key, 1, 2) / np.float32(3)
     powers = np.exp(scores - scores.max(-1, keepdims=True))
     large = replace(
         layer_of(inspection, ENCODER),
@@ -626,6 +626,14 @@ def test_a_page_of_two_million_numbers_is_exact_and_does_not_contradict_itself(
     fragment = f"layer={ENCODER}&head=1&cell={row + 1},{column + 1}"
     ready(browser, tmp_path / "page.html", fragment)
     assert number(facts(browser)["score"]) == scores[0, row, column]
+    *rows, others, sums = table(browser, 2)[2:]
+    assert others[0] == f"the {590 - len(rows)} other keys"
+    lightest = min(float(row[1]) for row in rows)
+    assert (large.weights[0, row] > lightest).sum() <= len(rows)
+    result = large.weights[0, row].astype(float) @ large.value[0]
+    np.testing.assert_allclose(np.array(sums[2:], float), result, rtol=1e-6)
+    added = np.array([[*map(float, line[1:])] for line in [*rows, others]]).sum(0)
+    np.testing.assert_allclose(added, [float(x) for x in sums[1:]], rtol=1e-6)
     power = browser.run(
         "return [...document.querySelector('#steps section:nth-child(2) > p').children]"
         ".map(number => Number(number.title))"

@@ -1,10 +1,12 @@
 // The page of attention: `state` says what the reader looks at, and `show` makes the page say so.
 
 const { layers, normal, source, target, read, likeliest, opens } = DATA;
+const MOST_PRODUCTS = 4000; // of weights and values in one table: of more keys, the heaviest are shown
 const LABEL = 14; // pixels that a token's name needs; where they are closer, not all have one
 const state = { layer: 0, head: 0, row: 0, column: 0, lines: false, off: false };
 const figures = [];
 let pointed = null; // the cell under the pointer
+let writing = null; // the table of the model's probabilities, which is the same whatever is chosen
 
 /** Unpacks the arrays, builds what never changes, and shows what the address asks for. */
 async function start() {
@@ -450,26 +452,38 @@ function softmaxSteps(layer) {
   );
 }
 
-/** How the head's result came from the values: their sum, each times its weight. */
+/** How the head's result came from the values: their sum, each times its weight. Of very many keys,
+ * those with little weight are one line. */
 function resultSteps(layer) {
   const { width, columns } = layer;
   const weights = rowOf(ofHead(layer, "weights"), state.row, columns);
   const values = ofHead(layer, "value");
-  const products = Array.from(weights, (weight, place) => Array.from(rowOf(values, place, width), (x) => weight * x));
-  const result = Array.from({ length: width }, (_, i) => total(products.map((line) => line[i])));
+  const sumOf = (places) => Array.from({ length: width }, (_, i) =>
+    places.reduce((sum, place) => sum + weights[place] * values[place * width + i], 0));
+  const places = Array.from(weights, (_, place) => place);
+  const count = Math.max(8, Math.floor(MOST_PRODUCTS / width));
+  const heaviest = [...places].sort((a, b) => weights[b] - weights[a]).slice(0, count);
+  const shown = places.filter((place) => place === state.column || heaviest.includes(place));
+  const others = places.filter((place) => !shown.includes(place));
+  const products = shown.map((place) => sumOf([place]));
   const most = largest(products.flat());
   const value = rowOf(values, state.column, width);
+  const lines = products.map((line, i) =>
+    [spoken(layer.keys, shown[i]), number(weights[shown[i]]), ...line.map((x) => tinted(x, most))]);
+  if (others.length) {
+    const weight = others.reduce((sum, place) => sum + weights[place], 0);
+    lines.push([`the ${others.length} other keys`, number(weight), ...sumOf(others).map(number)]);
+  }
   return steps(
     "Result: the sum of all values, each times its weight",
     [
-      ["key", "weight", ...result.map((_, i) => i + 1)],
+      ["key", "weight", ...Array.from(value, (_, i) => i + 1)],
       [`value of ${spoken(layer.keys, state.column)}`, "", ...Array.from(value, number)],
     ],
-    products.map((line, place) =>
-      [spoken(layer.keys, place), number(weights[place]), ...line.map((x) => tinted(x, most))]),
-    ["sum: the head's result", number(total(weights)), ...result.map(number)],
+    lines,
+    ["sum: the head's result", number(total(weights)), ...sumOf(places).map(number)],
     [],
-    (place) => (place === state.column ? "chosen" : null),
+    (line) => (shown[line] === state.column ? "chosen" : null),
   );
 }
 
@@ -491,6 +505,13 @@ function partOfOutput(layer) {
 
 /** The model's probabilities at each step: of the right token, and the largest. */
 function writingSteps(layer) {
+  writing ??= buildWriting();
+  writing.querySelectorAll("tbody tr").forEach((row, place) =>
+    row.classList.toggle("chosen", layer.asking === "target" && place === state.row));
+  return writing;
+}
+
+function buildWriting() {
   const count = Math.max(...likeliest.map(({ top }) => top.length));
   const choice = (token, probability, right) => element(
     "span", { class: token === right ? "right" : null },
@@ -504,7 +525,6 @@ function writingSteps(layer) {
     ]),
     [],
     [],
-    (place) => (layer.asking === "target" && place === state.row ? "chosen" : null),
   );
 }
 
