@@ -13,6 +13,7 @@ if LOADING:
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import difflib
+import shutil
 import sys
 import time
 import warnings
@@ -883,13 +884,16 @@ def ops(ops: tuple[str, ...]) -> None:
     """
     from minigrad.rules import table
 
+    width = shutil.get_terminal_size((120, 24)).columns
     for row in table(ops or None):
         click.echo(click.style(row.name, bold=True) + f"  {row.symbol}   {row.place}")
         for heading, lines in [("definition", row.definition), ("derivative", row.derivative)]:
             if row.definition and lines:
                 click.secho(f"  {heading}", dim=True)
             for line in lines:
-                click.echo(f"    {line}")
+                for part in wrap(f"    {line}", width, subsequent_indent=" " * 8,
+                                 break_long_words=False, break_on_hyphens=False):  # fmt: skip
+                    click.echo(part)
 
 
 @main.command()

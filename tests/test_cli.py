@@ -625,6 +625,17 @@ def test_derivative_rules_are_printed() -> None:
     assert "no op is called 'nope'" in fails("ops", "nope")
 
 
+def test_ops_tells_definition_from_derivative_at_any_width(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = succeeds("ops", "softmax", "cross_entropy")
+    assert "  derivative\n    ∂/∂x = y · (g - sum(g · y, axis, keepdims=True))\n" in wide
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = succeeds("ops", "softmax", "cross_entropy")
+    assert max(map(len, narrow.splitlines())) <= 60 < max(map(len, wide.splitlines()))
+    assert narrow.split() == wide.split()
+
+
 def test_a_model_is_printed_as_a_tree(finished: Path) -> None:
     parameters = Run.open(finished).summary()["parameters"]
     assert succeeds("model", finished).startswith(f"Transformer  {parameters:,}\n")
