@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad import nn, optim
 from minigrad.op import Op
-from minigrad.ops import arrange
+from minigrad.ops import arrange, calculus, statistics
 from minigrad.ops.elementwise import (
     abs,
     add,
@@ -118,6 +118,8 @@ ON_DEMAND = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in TABLE:  # what is not imported above, such as NumPy's `tan`
+        return TABLE[name]
     if name not in ON_DEMAND:
         raise missing("minigrad", name, PACKAGE)
     found = globals()[name] = getattr(import_module(f"minigrad.{ON_DEMAND[name]}"), name)
@@ -125,7 +127,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *ON_DEMAND})
+    return sorted({*globals(), *ON_DEMAND, *TABLE})
 
 
 __all__ = [

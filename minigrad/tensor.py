@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.changes import Change, change, count, note_write
+from minigrad.namespace import CONSTANT, no_row
 from minigrad.words import TENSOR, missing
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def reflected(name: str) -> Callable[[Tensor, Any], Tensor]:
 
 
 def compared(function: Callable[[Any, Any], Array]) -> Callable[[Tensor, Any], Array]:
-    """A comparison: has no derivative, so it gives a plain boolean array."""
+    """An operator whose derivative is zero, such as a comparison: it gives a plain array."""
 
     def call(self: Tensor, other: Any) -> Array:
         return function(self._data, unwrap(other))
@@ -277,13 +278,14 @@ class Tensor(metaclass=Named):
     # What NumPy asks of an array-like: each call finds its row, or says that there is none.
 
     def __array_ufunc__(self, ufunc: np.ufunc, call: str, *inputs: Any, **params: Any) -> Any:
-        if call == "__call__" and not params:
-            if ufunc in NUMPY:
-                return NUMPY[ufunc](*inputs)
-            if ufunc in PIECEWISE_CONSTANT:
-                return ufunc(*unwrap(inputs))
         if call != "__call__":
             raise no_row(f"np.{ufunc.__name__}.{call}")
+        if ufunc in NUMPY:
+            row = NUMPY[ufunc]
+            if not params or params.keys() <= {*row.param_names}:
+                return row(*inputs, **params)
+        elif ufunc in CONSTANT and not params:
+            return ufunc(*unwrap(inputs))
         raise no_row(f"np.{ufunc.__name__}", next(iter(params), ""))
 
     def __array_function__(
@@ -291,7 +293,7 @@ class Tensor(metaclass=Named):
     ) -> Any:
         if function in NUMPY:
             return NUMPY[function].called_as(function, args, params)
-        if function in PIECEWISE_CONSTANT and "out" not in params:
+        if function in CONSTANT and "out" not in params:
             return function(*unwrap(args), **{key: unwrap(x) for key, x in params.items()})
         name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
         raise no_row(name, "out" if "out" in params else "")
@@ -311,6 +313,8 @@ class Tensor(metaclass=Named):
     __truediv__ = method("divide")
     __pow__ = method("power")
     __matmul__ = method("matmul")
+    __mod__ = method("remainder")
+    __divmod__ = method("divmod")
     __neg__ = method("negative")
     __pos__ = method("positive")
     __abs__ = method("abs")
@@ -320,12 +324,16 @@ class Tensor(metaclass=Named):
     __rtruediv__ = reflected("divide")
     __rpow__ = reflected("power")
     __rmatmul__ = reflected("matmul")
+    __rmod__ = reflected("remainder")
+    __rdivmod__ = reflected("divmod")
 
     __iadd__ = in_place(np.add)
     __isub__ = in_place(np.subtract)
     __imul__ = in_place(np.multiply)
     __itruediv__ = in_place(np.divide)
 
+    __floordiv__ = compared(operator.floordiv)
+    __rfloordiv__ = compared(lambda a, b: operator.floordiv(b, a))
     __lt__ = compared(operator.lt)
     __le__ = compared(operator.le)
     __gt__ = compared(operator.gt)
@@ -565,45 +573,3 @@ def _restored(data: Array, grad: Array | None, requires_grad: bool, name: str | 
     tensor = Tensor(data, requires_grad=requires_grad, name=name)
     tensor.grad = None if grad is None else grad.copy()
     return tensor
-
-
-INSTEAD = {
-    "out": "a new name for the result (a = a + t for a += t)",
-    "where": "np.where",
-    "dtype": ".astype",
-    "np.add.reduce": "np.sum",
-    "np.add.accumulate": "np.cumsum",
-    "np.multiply.reduce": "np.prod",
-    "np.multiply.outer": "np.outer",
-    "np.array_split": "np.split",
-    "np.full_like": "np.broadcast_to",
-    "np.linalg.matmul": "np.matmul",
-    "np.matrix_transpose": "np.swapaxes",
-    "np.moveaxis": "np.transpose",
-    "np.sort": "np.take_along_axis with np.argsort",
-    **dict.fromkeys(["np.vstack", "np.hstack", "np.dstack", "np.append"], "np.concatenate"),
-    **dict.fromkeys(["np.inner", "np.vdot", "np.vecdot", "np.tensordot"], "np.einsum"),
-}
-"""What to write in place of some NumPy functions and arguments that have no derivative rule."""
-
-
-def no_row(name: str, param: str = "") -> TypeError:
-    """The error for a NumPy function, or a param of one, that has no derivative rule."""
-    instead = INSTEAD.get(param or name, "the functions in minigrad.TABLE")
-    return TypeError(
-        f"{name}{f'({param}=...)' if param else ''} has no derivative rule; use {instead}, "
-        ".data if no gradient is needed, or add a row (CONTRIBUTING.md)"
-    )
-
-
-# Functions whose derivative is zero wherever it exists, and questions about an array: they give
-# plain arrays, and no gradient is lost.
-PIECEWISE_CONSTANT: frozenset[Callable[..., Any]] = frozenset({
-    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
-    np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
-    np.isnan, np.isinf, np.isfinite, np.signbit, np.sign, np.floor, np.ceil, np.rint, np.trunc,
-    np.round, np.argmax, np.argmin, np.argsort, np.nonzero, np.flatnonzero, np.count_nonzero,
-    np.any, np.all, np.isclose, np.allclose, np.array_equal, np.searchsorted,
-    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like,
-    np.result_type, np.array_repr, np.array_str, np.array2string,
-})  # fmt: skip

@@ -62,6 +62,10 @@ def test_a_right_rule_passes_and_one_wrong_by_a_thousandth_is_caught(order: int)
     assert wrong.error == pytest.approx(1e-3)
 
 
+ZERO = {("where", 0), ("masked_fill", 1), ("copysign", 1), ("heaviside", 0)}
+"""The rules, by op and input, that give nothing but zeros, of which a thousandth is nothing."""
+
+
 def spoilt(op: Op) -> Iterator[Op]:
     """The row with one of its rules wrong by a thousandth, for each of them."""
 
@@ -69,7 +73,7 @@ def spoilt(op: Op) -> Iterator[Op]:
         return lambda *args, **params: rule(*args, **params) * 1.001
 
     for i, rule in enumerate(op.rules):
-        if rule is not None:
+        if rule is not None and (op.name, i) not in ZERO:
             wrong = copy(op)
             wrong.rules = (*op.rules[:i], off(rule), *op.rules[i + 1 :])
             yield wrong

@@ -165,7 +165,7 @@ def test_every_op_has_a_cost(op: Op, example: Example) -> None:
     assert costs.backward.bytes >= 0
 
 
-@pytest.mark.parametrize("leave", [np.sort, lambda g: g.data])
+@pytest.mark.parametrize("leave", [np.unique, lambda g: g.data])
 def test_what_a_rule_costs_that_leaves_the_graph_is_unknown(leave: Any) -> None:
     strange = Op("strange", "strange", "demo", np.exp, [lambda g, y, x: leave(g)])
     x = array(3)

@@ -27,6 +27,9 @@ CASES = [
     for op in TABLE.values()
     for i, example in enumerate(op.examples)
 ]
+WIDE = {"float_power", "vander", "bincount", "cov", "corrcoef"}
+"""The functions that NumPy computes in float64 whatever it is given."""
+
 every_example = pytest.mark.parametrize(("op", "example"), CASES)
 every_definition = pytest.mark.parametrize(
     ("op", "example"),
@@ -61,10 +64,15 @@ def listed(y: Any) -> list[Any]:
     return [*y] if isinstance(y, list | tuple) else [y]
 
 
+def recorded(y: Any) -> list[Tensor]:
+    """The results that are Tensors: some ops give constant ones too, such as a sign."""
+    return [x for x in listed(y) if isinstance(x, Tensor)]
+
+
 def gradients(f: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> list[Array]:
     """The gradient of every floating input for a fixed incoming gradient."""
     inputs = lifted(inputs)
-    for i, y in enumerate(listed(f(*inputs, **params))):
+    for i, y in enumerate(recorded(f(*inputs, **params))):
         g = np.random.default_rng(i).standard_normal(y.shape)
         y.backward(g, retain_graph=True)
     return [x.grad for x in flattened(inputs) if isinstance(x, Tensor)]
@@ -80,10 +88,14 @@ def test_every_row_that_broadcasts_has_an_example_of_it() -> None:
             return False
         if op.name == "where":
             return True
-        return np.shape(op(np.ones((2, 1)), np.ones((1, 3)))) == (2, 3)
+        try:
+            return np.shape(op(np.ones((2, 1)), np.ones((1, 3)))) == (2, 3)
+        except (ValueError, TypeError):
+            return False
 
     def has_it(example: Example) -> bool:
-        return len({x for x in example.inputs if isinstance(x, tuple)}) > 1
+        shapes = {np.shape(x) if isinstance(x, np.ndarray) else x for x in example.inputs}
+        return len(shapes) > 1
 
     rows = [op for op in TABLE.values() if broadcasts(op)]
     assert {"add", "power", "maximum", "where", "matmul"} <= {op.name for op in rows}
@@ -101,18 +113,24 @@ def test_derivatives_equal_numerical_ones(op: Op, example: Example, order: int) 
 def test_float32_stays_float32_and_float64_stays_float64(op: Op, example: Example) -> None:
     for dtype in (np.float32, np.float64):
         inputs = lifted(drawn(example, dtype))
-        for y in listed(op(*inputs, **example.params)):
-            assert y.dtype == example.params.get("dtype", dtype)
+        for y in recorded(op(*inputs, **example.params)):
+            wanted = np.float64 if op.name in WIDE else example.params.get("dtype", dtype)
+            assert y.dtype == wanted
             y.backward(np.ones_like(y.data), retain_graph=True)
         for x in flattened(inputs):
             assert not isinstance(x, Tensor) or x.grad.dtype == dtype
 
 
 @pytest.mark.parametrize(
-    ("op", "example"), [case for case in CASES if "dtype" not in case.values[1].params]
+    ("op", "example"),
+    [
+        case
+        for case in CASES
+        if "dtype" not in case.values[1].params and case.values[0].name not in WIDE
+    ],
 )
 def test_no_rule_computes_in_more_than_float32(op: Op, example: Example) -> None:
-    waiting = listed(op(*lifted(drawn(example, np.float32)), **example.params))
+    waiting = recorded(op(*lifted(drawn(example, np.float32)), **example.params))
     while waiting:  # the engine casts gradients; here is what the rules give before that
         y = waiting.pop()
         for i, gx in contributions(y, np.ones_like(y.data), create_graph=False):
@@ -125,10 +143,13 @@ def test_a_tensor_gives_the_values_that_an_array_gives(op: Op, example: Example)
     inputs = drawn(example)
     of_arrays = listed(op(*inputs, **example.params))
     of_tensors = listed(op(*lifted(inputs), **example.params))
+    assert recorded(of_tensors)
     for y, t in zip(of_arrays, of_tensors, strict=True):
-        assert isinstance(t, Tensor)
         assert not isinstance(y, Tensor)
-        assert np.array_equal(t.data, y)
+        if op.composite:  # the same steps, but not always on the same layout in memory
+            np.testing.assert_allclose(unwrap(t), y, rtol=1e-14, strict=True)
+        else:
+            assert np.array_equal(unwrap(t), y, equal_nan=True)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, Value, nn
+from minigrad.check_rows import flattened, nested
 from minigrad.op import Example, Op
 from viz.graphs import build, retain_grads
 from viz.nodes import Graph, Node
@@ -62,24 +63,21 @@ def arrows(picture: Graph) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("op", "example"), CALLS)
 def test_every_op_has_the_same_values_and_gradients_in_scalars(op: Op, example: Example) -> None:
     rng = np.random.default_rng(0)
-    inputs = [
-        [Tensor(part, requires_grad=True) for part in x]
-        if isinstance(x, list)
-        else Tensor(x, requires_grad=True)
-        if isinstance(x, np.ndarray) and x.dtype.kind == "f"
-        else x
-        for x in example.draw(rng)
+    drawn = example.draw(rng)
+    flat = [
+        Tensor(x, requires_grad=True) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+        for x in flattened(drawn)
     ]
-    result = op(*inputs, **example.params)
-    y: Tensor = result[0] if isinstance(result, list) else result
+    result = op(*nested(drawn, iter(flat)), **example.params)
+    several = result if isinstance(result, list | tuple) else [result]
+    y = next(x for x in several if isinstance(x, Tensor))
     retain_grads(y)
     y.backward(rng.normal(size=y.shape), retain_graph=True)
     scalars = scalars_of(y)
     np.testing.assert_allclose(values(scalars, y), y.data, rtol=1e-12, atol=1e-12)
-    for x in inputs:
-        for leaf in x if isinstance(x, list) else [x]:
-            if isinstance(leaf, Tensor) and leaf.size:
-                np.testing.assert_allclose(grads(scalars, leaf), leaf.grad, rtol=1e-12, atol=1e-12)
+    for leaf in flat:
+        if isinstance(leaf, Tensor) and leaf.size and leaf.grad is not None:
+            np.testing.assert_allclose(grads(scalars, leaf), leaf.grad, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

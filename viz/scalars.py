@@ -285,7 +285,7 @@ def applied(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Array:
     if op.name not in CHOOSING and op.joint is None:
         try:
             result = np.asarray(op.forward(*inputs, **params))
-        except (TypeError, ValueError, ArithmeticError):
+        except (AttributeError, TypeError, ValueError, ArithmeticError):
             pass  # functions that Values have not, and numbers for which NumPy says inf or nan
         else:
             if is_values(result) and not (ruled and all_plain(result)):

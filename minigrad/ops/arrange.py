@@ -10,7 +10,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import composite, on
-from minigrad.ops.shape import bounded, moved, scatter_add
+from minigrad.ops.shape import bounded, moved
+from minigrad.tensor import Tensor
 
 arrangement = partial(composite, family="shape", in_words=True)
 
@@ -21,6 +22,14 @@ def with_axes(x: Any, ndim: int) -> Any:
     """`x` with at least `ndim` axes: those that are missing come first, of length one."""
     missing = max(ndim - np.ndim(x), 0)
     return np.reshape(x, (1,) * missing + np.shape(x)) if missing else x
+
+
+def cast_like(x: Any, like: Any) -> Any:
+    """`x` in the dtype of `like`."""
+    dtype = np.result_type(like)
+    if not isinstance(x, Tensor):
+        return np.asarray(x, dtype)
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
 def in_depth(x: Any) -> Any:
@@ -113,8 +122,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     n, shape = np.size(arr), np.shape(values)
     numbers = np.arange(n).reshape(np.shape(arr))
     order = np.insert(numbers, obj, n + np.arange(np.size(values)).reshape(shape), axis)
-    flat = [np.ravel(arr), np.ravel(values)]
-    return np.concatenate(flat, dtype=np.result_type(arr), casting="unsafe")[order]
+    return np.concatenate([np.ravel(arr), np.ravel(cast_like(values, arr))])[order]
 
 
 @arrangement(np.delete, examples=[on((4,), [0, 2]), on((2, 3), 1, axis=1)])
@@ -258,8 +266,8 @@ def diag(v: Any, k: int = 0) -> Any:
         return np.diagonal(v, k)
     if np.ndim(v) != 1:
         raise ValueError(f"diag: a vector or a matrix is needed, not {np.shape(v)}")
-    n, i = len(v) + abs(k), np.arange(len(v))
-    return scatter_add(v, index=(i + max(-k, 0), i + max(k, 0)), shape=(n, n))
+    places = np.diag(np.arange(1, len(v) + 1), k)
+    return np.concatenate([np.zeros(1, np.result_type(v)), v])[places]
 
 
 @arrangement(np.diagflat, examples=[on((2, 2), k=1)])
@@ -343,3 +351,17 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
         raise ValueError(f"choose: a number is outside 0 to {len(choices) - 1}")
     numbers, *layers = np.broadcast_arrays(numbers, *choices)
     return np.take_along_axis(np.stack(layers), numbers[None], axis=0)[0]
+
+
+@arrangement(np.fft.fftshift, examples=[on((2, 3)), on((4, 3), axes=0)])
+def fftshift(x: Any, axes: Any = None) -> Any:
+    """The halves of some axes exchanged, so that the frequency 0 stands in the middle."""
+    axes = normalize_axis_tuple(range(np.ndim(x)) if axes is None else axes, np.ndim(x))
+    return np.roll(x, [np.shape(x)[axis] // 2 for axis in axes], axes)
+
+
+@arrangement(np.fft.ifftshift, examples=[on((2, 3)), on((4, 3), axes=1)])
+def ifftshift(x: Any, axes: Any = None) -> Any:
+    """The inverse of `fftshift`."""
+    axes = normalize_axis_tuple(range(np.ndim(x)) if axes is None else axes, np.ndim(x))
+    return np.roll(x, [-(np.shape(x)[axis] // 2) for axis in axes], axes)

@@ -5,17 +5,20 @@ In every rule `g` is the incoming gradient and `y` the result.
 
 from __future__ import annotations
 
-from math import pi
+from math import factorial, pi
+from math import log as logarithm
 from math import sqrt as square_root
 from typing import Any
 
 import numpy as np
 
-from minigrad.op import on, op
+from minigrad.op import composite, on, op
+from minigrad.tensor import unwrap
 
 PAIR = [on((2, 3), (2, 3)), on((2, 3), (3,)), on((2, 1), (1, 3))]
 REAL = [on((2, 3))]
 POSITIVE = [on((2, 3), domain="positive")]
+UNIT = [on((2, 3), domain="unit")]
 
 
 def floating(x: Any) -> Any:
@@ -36,6 +39,22 @@ def power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """g · aᵇ log a, and 0 where a is 0 or less: there log a has no value."""
     a = np.asarray(a) if isinstance(a, list) else a
     return g * y * np.log(np.where(a > 0, a, 1.0))
+
+
+def nonzero(x: Any) -> Any:
+    """`x`, to divide by: 1 in the place of 0."""
+    return np.where(x == 0, 1, x)
+
+
+LOG_2, LOG_10 = logarithm(2), logarithm(10)
+PI_2 = pi * pi
+SINC_NEAR = 0.4
+
+
+def turned(g: Any, leg: Any, a: Any, b: Any) -> Any:
+    """g · leg / (a² + b²), the squares never formed: they would overflow first."""
+    length = nonzero(np.hypot(a, b))
+    return g * (leg / length) / length
 
 
 # fmt: off
@@ -67,6 +86,46 @@ sin        = op(np.sin, "sin",       lambda g, y, x: g * np.cos(x), examples=REA
 cos        = op(np.cos, "cos",       lambda g, y, x: -g * np.sin(x), examples=REAL)
 tanh       = op(np.tanh, "tanh",     lambda g, y, x: g * (1 - y * y), examples=REAL)
 arctan     = op(np.arctan, "arctan", lambda g, y, x: g / (1 + x * x), examples=REAL)
+
+exp2       = op(np.exp2, "2ˣ",       lambda g, y, x: g * y * LOG_2, examples=REAL)
+log2       = op(np.log2, "log₂",     lambda g, y, x: g / (x * LOG_2), examples=POSITIVE)
+log10      = op(np.log10, "log₁₀",   lambda g, y, x: g / (x * LOG_10), examples=POSITIVE)
+cbrt       = op(np.cbrt, "∛",        lambda g, y, x: g / (3 * (y * y)), examples=POSITIVE)
+fabs       = op(np.fabs, "|x|",      lambda g, y, x: g * np.sign(x), examples=REAL)
+tan        = op(np.tan, "tan",       lambda g, y, x: g * (1 + y * y), examples=REAL)
+arcsin     = op(np.arcsin, "arcsin", lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)), examples=UNIT)
+arccos     = op(np.arccos, "arccos", lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)), examples=UNIT)
+sinh       = op(np.sinh, "sinh",     lambda g, y, x: g * np.cosh(x), examples=REAL)
+cosh       = op(np.cosh, "cosh",     lambda g, y, x: g * np.sinh(x), examples=REAL)
+arcsinh    = op(np.arcsinh, "arcsinh", lambda g, y, x: g / np.hypot(x, 1), examples=REAL)
+arccosh    = op(np.arccosh, "arccosh", lambda g, y, x: g / np.sqrt((x - 1) * (x + 1)),
+                examples=[on(np.array([1.25, 2.0, 4.5]))])
+arctanh    = op(np.arctanh, "arctanh", lambda g, y, x: g / ((1 - x) * (1 + x)), examples=UNIT)
+deg2rad    = op(np.deg2rad, "rad",   lambda g, y, x: np.deg2rad(g), examples=REAL,
+                numpy=[np.deg2rad, np.radians])
+rad2deg    = op(np.rad2deg, "deg",   lambda g, y, x: np.rad2deg(g), examples=REAL,
+                numpy=[np.rad2deg, np.degrees])
+
+arctan2    = op(np.arctan2, "arctan", lambda g, y, a, b: turned(g, b, a, b),
+                                      lambda g, y, a, b: -turned(g, a, a, b), examples=PAIR)
+hypot      = op(np.hypot, "hypot",   lambda g, y, a, b: g * a / nonzero(y),
+                                     lambda g, y, a, b: g * b / nonzero(y), examples=PAIR)
+logaddexp  = op(np.logaddexp, "logaddexp",   lambda g, y, a, b: g * np.exp(a - y),
+                                             lambda g, y, a, b: g * np.exp(b - y), examples=PAIR)
+logaddexp2 = op(np.logaddexp2, "logaddexp2", lambda g, y, a, b: g * np.exp2(a - y),
+                                             lambda g, y, a, b: g * np.exp2(b - y), examples=PAIR)
+remainder  = op(np.remainder, "mod", lambda g, y, a, b: g,
+                                     lambda g, y, a, b: -g * np.floor_divide(a, b), examples=PAIR)
+fmod       = op(np.fmod, "fmod",     lambda g, y, a, b: g,
+                                     lambda g, y, a, b: -g * np.rint((a - y) / b), examples=PAIR)
+copysign   = op(np.copysign, "copysign", lambda g, y, a, b: g * np.sign(a) * np.copysign(1, b),
+                                         lambda g, y, a, b: g * 0, examples=PAIR)
+heaviside  = op(np.heaviside, "H",   lambda g, y, x, half: g * 0,
+                                     lambda g, y, x, half: g * (x == 0),
+                examples=[on(np.array([[-1.0], [2.0]]), (1, 3)),
+                          on(np.array([0, 3, 0], np.int8), (2, 3))])
+ldexp      = op(np.ldexp, "ldexp",   lambda g, y, x, exponent: np.ldexp(g, exponent), None,
+                examples=[on((2, 3), np.array([3, -1, 0]))])
 # fmt: on
 
 
@@ -92,10 +151,26 @@ minimum = op(
 where = op(
     np.where,
     "where",
-    None,
+    lambda g, y, condition, a, b: g * 0,
     lambda g, y, condition, a, b: np.where(condition, g, 0),
     lambda g, y, condition, a, b: np.where(condition, 0, g),
     examples=[on(np.array([[True, False, True], [False, True, False]]), (2, 3), (3,))],
+)
+
+
+fmax = op(
+    np.fmax,
+    "fmax",
+    lambda g, y, a, b: halves((a > b) | np.isnan(b), a == b, g),
+    lambda g, y, a, b: halves((b > a) | np.isnan(a), a == b, g),
+    examples=PAIR,
+)
+fmin = op(
+    np.fmin,
+    "fmin",
+    lambda g, y, a, b: halves((a < b) | np.isnan(b), a == b, g),
+    lambda g, y, a, b: halves((b < a) | np.isnan(a), a == b, g),
+    examples=PAIR,
 )
 
 
@@ -114,11 +189,69 @@ clip = op(
     numpy=[np.clip],
     examples=[on((2, 3), a_min=-0.5, a_max=0.5), on((2, 3), a_min=None, a_max=0.1)],
 )
+
+
+@clip.extension
+def clip_by_other_names(x: Any, min: Any = None, max: Any = None) -> Any:
+    """np.clip's bounds as the array API calls them."""
+    return clip(x, a_min=min, a_max=max)
+
+
+nan_to_num = op(
+    lambda x, nan=0.0, posinf=None, neginf=None: np.nan_to_num(
+        x, nan=nan, posinf=posinf, neginf=neginf
+    ),
+    "nan to num",
+    lambda g, y, x, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
+    name="nan_to_num",
+    numpy=[np.nan_to_num],
+    examples=[on((2, 3))],
+)
+fraction = op(
+    lambda x: np.modf(x)[0], "fraction", lambda g, y, x: g, name="fraction", examples=REAL
+)
+unwrap_phase = op(
+    lambda p, discont=None, axis=-1, period=2 * pi: np.unwrap(p, discont, axis, period=period),
+    "unwrap",
+    lambda g, y, p, discont=None, axis=-1, period=2 * pi: g,
+    name="unwrap",
+    numpy=[np.unwrap],
+    examples=[on(np.array([0.0, 3.0, 6.5, 7.0, 13.0])), on((2, 3), axis=0, period=1.0)],
+)
+
+
+def slope_of_sinc(x: Any) -> Any:
+    """The derivative of sin(πx)/(πx), near 0 by its Taylor series: the difference would cancel."""
+    t = np.where(np.abs(x) < SINC_NEAR, x, 0) * pi
+    series: Any = 0.0
+    for k in range(9, 0, -1):
+        series = series * -(t * t) + 2 * k / factorial(2 * k + 1)
+    far = np.where(np.abs(x) < SINC_NEAR, 1, x)
+    return np.where(
+        np.abs(x) < SINC_NEAR, -pi * t * series, (np.cos(pi * far) - np.sinc(far)) / far
+    )
+
+
+sinc_slope = op(
+    slope_of_sinc,
+    "sinc′",
+    lambda g, y, x: -g * (PI_2 * np.sinc(x) + np.where(x == 0, -2 * PI_2 / 3, 2 * y / nonzero(x))),
+    name="sinc_slope",
+    examples=[on((2, 3)), on(np.array([-0.5, -1e-3, 0.25, 2.5]))],
+)
+sinc = op(
+    np.sinc,
+    "sinc",
+    lambda g, y, x: g * sinc_slope(x),
+    examples=[on((2, 3)), on(np.array([0.0, 1.0, -0.01]))],
+)
+
+
 masked_fill = op(
     lambda x, mask, value=0.0: np.where(mask, value, x),
     "fill",
     lambda g, y, x, mask, value=0.0: np.where(mask, 0, g),
-    None,
+    lambda g, y, x, mask, value=0.0: g * 0,
     name="masked_fill",
     examples=[on((2, 3), np.array([True, False, False]), value=-1.0)],
 )
@@ -273,3 +406,28 @@ gelu = op(
     definition=gelu_value,
     examples=[on((2, 3)), on((2, 3), approximate="tanh")],
 )
+
+
+@composite(np.float_power, family="elementwise", examples=[on((2, 3), (3,), domain="positive")])
+def float_power(a: Any, b: Any) -> Any:
+    """The power, computed in float64 whatever the numbers are."""
+    return np.power(np.astype(a, np.float64), np.astype(b, np.float64))
+
+
+@composite(np.divmod, family="elementwise", examples=[on((2, 3), (3,))], in_words=True)
+def divmod(a: Any, b: Any) -> tuple[Any, Any]:
+    """The quotient rounded down, which is constant, and the remainder."""
+    return np.floor_divide(a, b), np.remainder(a, b)
+
+
+@composite(np.modf, family="elementwise", examples=REAL, in_words=True)
+def modf(x: Any) -> tuple[Any, Any]:
+    """What stands behind the point, and the whole number before it, which is constant."""
+    return fraction(x), np.trunc(x)
+
+
+@composite(np.frexp, family="elementwise", examples=REAL, in_words=True)
+def frexp(x: Any) -> tuple[Any, Any]:
+    """A mantissa from 0.5 to 1, and the power of two that it is times, which is constant."""
+    exponent = np.frexp(unwrap(x))[1]
+    return np.ldexp(x, -exponent), exponent

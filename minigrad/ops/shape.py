@@ -172,6 +172,8 @@ def added_at(g: Any, index: Any = None, shape: Any = None) -> Any:
     total = np.zeros(shape, g.dtype)
     if not may_repeat(index):
         total[index] = g
+    elif g.dtype == object:  # such as the Values of a graph of scalars
+        np.add.at(total, index, g)
     elif isinstance(index, np.ndarray) and total.ndim > 1:
         add_rows(total, index, g)
     else:
