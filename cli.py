@@ -497,9 +497,7 @@ def note_unknown(predictor: Predictor, text: str, known: set[str] | None = None)
 SEED = click.option("--seed", type=click.IntRange(0), help="of random inputs  [default: 0]")
 
 
-def of_computation(
-    metavar: str = "[NAME=SHAPE]...",
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def of_computation(metavar: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The arguments that name a computation: WHAT, words such as an expression's inputs, a seed."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -515,7 +513,8 @@ def of_computation(
 
 
 WHAT = (
-    f"WHAT is an example ({', '.join(GRAPHS)}), a run folder, FILE.py:FUNCTION with the inputs "
+    f"WHAT is an example ({', '.join(GRAPHS)}), a run folder (with a TEXT for the model, in graph "
+    "and explain), FILE.py:FUNCTION with the inputs "
     'that it takes, or an expression with its inputs: "mean((tanh(x @ w + b) - y)**2)" x=4x3 w=3x2 '
     "b=2 y=4x2. An input is a shape, a number with a point or a list: x=[0.5, -1]"
 )
@@ -533,7 +532,7 @@ def seeded(words: Sequence[str], seed: int | None) -> int:
 
 
 @main.command(epilog=WHAT)
-@of_computation()
+@of_computation("[NAME=SHAPE]... | [TEXT]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
               help="picture: .svg, .png, .pdf or .dot")  # fmt: skip
 @click.option("--zoom", type=click.Choice(ZOOMS), help="how much to see at once")
@@ -564,14 +563,14 @@ def graph(
     from viz.zoom import TooManyScalarsError
 
     number = seeded(words, seed)
-    result, usual = computation(what, words, number)
+    result, usual, _ = computation(what, words, number)
     given = {name: x for name, x in options.items() if x is not None and x is not False}
     if opened:
         given["open"] = opened
     if element is not None:
         given["element"] = index(element)
-    other = None if against is None else computation(against, words, number)[0]
-    chosen = given if {"zoom", "depth"} & given.keys() else usual | given
+    other = None if against is None else computation(against, words, number).result
+    chosen = given if {"zoom", "depth"} & given.keys() else {**usual, **given}
     try:
         if other is None:
             picture = drawn(result, **chosen)
@@ -602,15 +601,19 @@ def index(text: str) -> tuple[int, ...]:
 
 
 @main.command(epilog=WHAT)
-@of_computation()
+@of_computation("[NAME=SHAPE]... | [TEXT]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="page: .html")
-def explain(what: str, words: tuple[str, ...], seed: int | None, out: Path) -> None:
+@click.option("--target", help="what the loss of a run asks for  [default: the model's own answer]")
+def explain(
+    what: str, words: tuple[str, ...], seed: int | None, out: Path, target: str | None
+) -> None:
     """Make a page that steps through a computation, forward and backward, number by number."""
     from viz.pages.explain import explain as explained
     from viz.what import computation
 
-    result, _ = computation(what, words, seeded(words, seed))
-    save(explained(result, title=what), out)
+    result, _, about = computation(what, words, seeded(words, seed), target)
+    title = f"{what}: {' '.join(words)}" if "model" in about and words else what
+    save(explained(result, title=title, about=about), out)
 
 
 def save(page: Page, out: Path) -> None:
@@ -673,7 +676,7 @@ def why(what: str, words: tuple[str, ...], seed: int | None, everything: bool) -
     from viz.what import computation
 
     inputs = [word for word in words if "=" in word]
-    loss, _ = computation(what, inputs, seeded(inputs, seed))
+    loss = computation(what, inputs, seeded(inputs, seed)).result
     names = [word for word in words if "=" not in word]
     if names and everything:
         raise ValueError(f"--all is for the table of all tensors; leave out {' '.join(names)}")

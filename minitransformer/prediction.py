@@ -72,6 +72,21 @@ class Predictor:
             )
         return self.source_vocabulary.encode(tokens)
 
+    def read_target(self, text: str) -> list[int]:
+        """The token numbers of a text that is asked for as an answer.
+
+        ValueError when it is too long for the model, or has a token that it cannot write.
+        """
+        tokens = tokenize(text, self.tokens)
+        unknown = self.target_vocabulary.unknown(tokens)
+        if unknown:
+            raise ValueError(f"unknown token {unknown[0]!r} in the target")
+        if len(tokens) >= self.max_target:
+            raise ValueError(
+                f"a target of {len(tokens)} tokens and its end are more than {self.max_target}"
+            )
+        return self.target_vocabulary.encode(tokens)
+
     def text(self, source: Sequence[int]) -> str:
         """The text that these source token numbers spell."""
         return detokenize(self.source_vocabulary.decode(source), self.tokens)
@@ -132,12 +147,6 @@ class Predictor:
         target: the text that the loss asks for, where it is not the model's own answer.
         ValueError when that is too long for the model, or has a token that it cannot write.
         """
-        expected = None
-        if target is not None:
-            tokens = tokenize(target, self.tokens)
-            unknown = self.target_vocabulary.unknown(tokens)
-            if unknown:
-                raise ValueError(f"unknown token {unknown[0]!r} in the target")
-            expected = self.target_vocabulary.encode(tokens)
+        expected = None if target is None else self.read_target(target)
         vocabularies = self.source_vocabulary, self.target_vocabulary
         return inspect(self.model, source, vocabularies, expected, self.max_target)

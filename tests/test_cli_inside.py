@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from cli import GRAPHS, ZOOMS, main
 from minigrad import TABLE
+from minigrad.nn import count_parameters
 from minigrad.why import CAUSES
 from minitransformer.inspection import inspect
 from minitransformer.prediction import Predictor
@@ -195,6 +198,39 @@ def test_a_computation_becomes_a_page_to_step_through(what: list[str]) -> None:
     assert text.startswith("<!doctype html>")
     assert "<script>alert" not in text
     assert data("page.html")
+
+
+def page_record(path: str) -> Any:
+    """What a page of explain holds."""
+    return json.loads(zlib.decompress(base64.b64decode(data(path))))
+
+
+def test_a_run_is_explained_on_a_text_and_the_page_says_so(filmed: Path) -> None:
+    predictor = Predictor(filmed)
+    (answer,) = predictor.answer([predictor.read("3 1 2")])
+    succeeds("explain", filmed, "3 1 2", "-o", "page.html")
+    about = page_record("page.html")["about"]
+    assert about["input"] == "3 1 2"
+    assert about["target"] == f"{answer} (the model's own answer)"
+    assert about["model"] == f"{filmed}: {count_parameters(predictor.model):,} parameters"
+    succeeds("explain", filmed, 3, 1, 2, "--target", "2 2", "-o", "page.html")
+    record = page_record("page.html")
+    assert record["about"]["target"] == "2 2"
+    expected = predictor.inspect(predictor.read("3 1 2"), "2 2").normal.loss
+    assert record["about"]["loss"] == f"cross-entropy of the target, {expected:.4g}"
+    assert f"<h1>{filmed}: 3 1 2</h1>" in Path("page.html").read_text(encoding="utf-8")
+    succeeds("explain", filmed, "-o", "page.html")
+    about = page_record("page.html")["about"]
+    assert about["input"] == "0 1 2 3 (all that it knows, in order)"
+    succeeds("graph", filmed, "3 1", "--values", "-o", "g.dot")
+    assert "unknown token '9'" in fails("explain", filmed, "9", "-o", "x.html")
+    assert "unknown token '9'" in fails("explain", filmed, "1", "--target", "9", "-o", "x.html")
+    assert "tokens and its end are more than" in fails(
+        "explain", filmed, "1", "--target", "1 1 1 1 1 1", "-o", "x.html"
+    )
+    assert "a target is for the answer of a run" in fails(
+        "explain", "softmax", "--target", "1", "-o", "x.html"
+    )
 
 
 def test_attention_becomes_a_page_or_a_picture(filmed: Path) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad import TABLE, Tensor, Value
 from minigrad.nn import Module, ModuleList, parameter
 from viz.dot import COLOURS
 from viz.examples import EXAMPLES
-from viz.pages.explain import BINS, described, explain
+from viz.pages.explain import BINS, CORNER, Gathered, described, explain
 from viz.pages.page import Page
-from viz.steps import items_behind
+from viz.steps import items_behind, views
 
 HOME, END, LEFT, RIGHT, ENTER, ESCAPE = "\ue011", "\ue010", "\ue012", "\ue014", "\ue007", "\ue00c"
 SPACE = " "
@@ -359,7 +360,9 @@ def test_large_arrays_are_summarised() -> None:
     array[3, 1:3] = np.nan, np.inf
     assert described(array)["notFinite"] == 2
     assert sum(described(array)["bins"]) == 98
-    assert described(np.full(100, np.nan)) == {"shape": [100], "dtype": "float64", "notFinite": 100}
+    assert described(np.full(100, np.nan), corner=False) == {
+        "shape": [100], "dtype": "float64", "notFinite": 100
+    }  # fmt: skip
     assert "bins" not in described(np.ones(100))
 
 
@@ -388,6 +391,120 @@ def test_a_summary_shows_its_histogram(show: Show) -> None:
     facts = browser.run("return {...document.querySelector('#step .facts').dataset}")
     assert [float(facts[key]) for key in ("min", "mean", "max")] == [-1, x.data.mean(), 1]
     assert browser.run("return document.querySelectorAll('#step .bars rect').length") == BINS
+
+
+def test_a_large_array_shows_a_corner_and_says_which(show: Show) -> None:
+    array = np.random.default_rng(0).normal(size=(2, 7, 8))
+    x = Tensor(array, requires_grad=True, name="x")
+    row = Tensor(array[0, 0].repeat(9), requires_grad=True, name="row")
+    browser = show(explain(x.sum() + row.sum()))
+    tables = browser.run(
+        """return [...document.querySelectorAll("#step table")].map((table) =>
+             [...table.rows].map((row) => [...row.cells].map((cell) => Number(cell.title))));"""
+    )
+    (rows, columns), first = CORNER, array[0, 0, 0]
+    np.testing.assert_allclose(tables[0], array[0, :rows, :columns], rtol=1e-3)
+    np.testing.assert_allclose(tables[1], [[first] * columns], rtol=1e-3)
+    assert "[0, :3, :5]" in browser.text("#step") and "[:5]" in browser.text("#step")
+
+
+def test_a_fused_op_opens_into_the_steps_of_its_definition(show: Show) -> None:
+    x = Tensor([[1.0, 3.0, 0.5]], requires_grad=True, name="x")
+    y = mg.softmax(x)
+    loss = (y * np.array([[1.0, -2.0, 4.0]])).sum()
+    browser = show(explain(loss))
+    browser.press(RIGHT)
+    assert browser.text("#what") == "forward softmax"
+    whole = numbers(browser, "value")[0][1]
+    browser.press(ENTER)
+    assert "the definition of softmax" in browser.text("#trail")
+    assert browser.text("#what").startswith("forward ")
+    turn = browser.run("return view.turn")
+    browser.run("go(arguments[0])", turn - 1)
+    np.testing.assert_allclose(numbers(browser, "value")[0][1], whole, rtol=1e-12)
+    loss.backward()
+    browser.press(END)
+    (arrived,) = [values for _, values in numbers(browser, "gradient")]
+    np.testing.assert_allclose([arrived], x.grad, rtol=1e-12)
+    assert ".grad" not in browser.text("#step")
+    browser.press(ESCAPE)
+    assert browser.text("#what") == "backward softmax"
+    start = numbers(browser, "gradient")[0][1]
+    browser.click("#inside")
+    assert numbers(browser, "gradient")[0][1] == start
+
+
+def test_every_definition_on_a_page_has_the_numbers_of_its_op() -> None:
+    record = Gathered(items := items_behind(EXAMPLES["encoder-layer"][0]()), views(items, "y"))
+    opened = [view for view in record.views if view.is_definition]
+    assert {view.title.removeprefix("the definition of ") for view in opened} == {
+        "attention", "layer norm", "linear", "softmax"
+    }  # fmt: skip
+    for view in opened:
+        assert view.parent is not None
+        (outer,) = [
+            unit for unit in record.views[view.parent].forward
+            if unit.view is not None and record.views[unit.view] is view
+        ]  # fmt: skip
+        op, result = record.items[outer.members[0]], record.items[max(view.homes)]
+        np.testing.assert_allclose(result.value, op.value, rtol=1e-4, atol=1e-5)
+
+
+def test_with_too_many_definitions_one_of_each_kind_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("viz.pages.explain.MANY", 0)
+    x = Tensor([[1.0, 3.0, 0.5]], requires_grad=True, name="x")
+    y = mg.softmax(mg.softmax(mg.softmax(x))) + mg.softmax(x, axis=0)
+    record = Gathered(items := items_behind(y), views(items, "y"))
+    assert sum(view.is_definition for view in record.views) == 2
+    assert all("corner" not in array for array in record.data["arrays"])
+
+
+def test_the_first_step_says_what_is_explained(show: Show) -> None:
+    x = Tensor([1.0], requires_grad=True, name="x")
+    browser = show(explain((x * x).sum(), about={"model": "<b>small</b>", "input": "3 1 4"}))
+    told = browser.run(
+        "return [...document.querySelectorAll('#step dl > *')].map((e) => e.textContent)"
+    )
+    assert told == ["model", "<b>small</b>", "input", "3 1 4"]
+    assert show(explain((x * x).sum())).run("return document.querySelector('#step dl')") is None
+
+
+def test_modules_are_jumped_to_by_keys_buttons_and_an_outline(show: Show) -> None:
+    browser = show(explain(EXAMPLES["encoder-layer"][0]()))
+    seen = []
+    for _ in range(4):
+        browser.press("n")
+        seen.append((counted(browser)[0], browser.text("#where")))
+    assert [where for _, where in seen] == [
+        "EncoderLayer › self_attention › query ▾", "EncoderLayer › self_attention ▾",
+        "EncoderLayer › self_attention › key ▾", "EncoderLayer › self_attention ▾",
+    ]  # fmt: skip
+    browser.press("p")
+    assert (counted(browser)[0], browser.text("#where")) == seen[2]
+    browser.click("#before")
+    browser.click("#after")
+    assert counted(browser)[0] == seen[2][0]
+
+    browser.click("#where")
+    entries = browser.run(
+        """return [...document.querySelectorAll("#outline button")].map((button) => {
+             button.click();
+             return [button.textContent, at, view.steps[at].kind, byId("where").textContent];
+           });"""
+    )
+    assert len(entries) > 20
+    assert {kind for _, _, kind, _ in entries} == {"forward", "backward"}
+    for name, _, _, where in entries:
+        assert name in where.removesuffix(" ▾").split(" › ")
+    assert (
+        browser.run("return document.querySelector('#outline [aria-current]').textContent")
+        == "EncoderLayer"
+    )
+    browser.click("#where")
+    assert not browser.run("return byId('outline').checkVisibility()")
+    assert not show(explain(loss()[0])).run("return byId('modules').checkVisibility()")
 
 
 def test_half_a_character_in_a_name_is_shown_as_unknown(show: Show) -> None:

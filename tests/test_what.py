@@ -51,15 +51,15 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_function_of_a_file_is_called(file: Path) -> None:
-    result, _ = computation(f"{file}:loss")
+    result = computation(f"{file}:loss").result
     assert isinstance(result, Tensor) and result.item() == 6
-    number, _ = computation(f"{file}:number")
+    number = computation(f"{file}:number").result
     assert isinstance(number, Value) and number.data == 6
     assert str(file.parent) not in sys.path
 
 
 def test_a_function_is_given_its_inputs_by_their_names(file: Path) -> None:
-    result, _ = computation(f"{file}:product", ["w=3x2", "x=4x3"])
+    result = computation(f"{file}:product", ["w=3x2", "x=4x3"]).result
     assert isinstance(result, Tensor) and result.shape == (4, 2)
     assert [x.name for x in result.inputs] == ["x", "w"]
     with pytest.raises(ValueError, match=r"product takes x, w, not none: missing .* 'x'$"):
@@ -77,7 +77,7 @@ def test_parameters_before_a_slash_are_found_by_their_names_too(file: Path) -> N
         (["z=5.0", "x=1.0"], 125.0),
         (["w=0.5", "z=5.0", "y=7.0", "x=1.0"], 175.5),
     ):
-        result, _ = computation(f"{file}:ordered", words)
+        result = computation(f"{file}:ordered", words).result
         assert isinstance(result, Tensor) and result.item() == expected
         f, inputs = function(f"{file}:ordered", words)
         assert f(*inputs).item() == expected
@@ -109,7 +109,7 @@ def test_a_file_may_hold_dataclasses_and_be_called_as_a_module_of_python(tmp_pat
         "def loss():\n"
         "    return Value(Slope(2.0).x) * Slope(2.0).by\n"
     )
-    result, _ = computation(f"{file}:loss")
+    result = computation(f"{file}:loss").result
     assert isinstance(result, Value) and result.data == 6
     assert sys.modules["random"] is random
     known = set(sys.modules)
@@ -139,15 +139,18 @@ def test_what_goes_wrong_in_the_file_is_one_line_with_its_place(file: Path) -> N
 
 
 def test_an_expression_comes_with_its_inputs() -> None:
-    result, _ = computation("mean((tanh(x @ w + b) - y)**2)", ["x=4x3", "w=3x2", "b=2", "y=4x2"])
+    text, inputs = "mean((tanh(x @ w + b) - y)**2)", ["x=4x3", "w=3x2", "b=2", "y=4x2"]
+    result, _, about = computation(text, inputs)
     assert isinstance(result, Tensor) and result.shape == ()
+    assert about == {"of": text, "inputs": "x=4x3 w=3x2 b=2 y=4x2"}
 
 
 @pytest.mark.parametrize("name", ["expression", "softmax"])
 def test_an_example_is_called_by_its_name(name: str) -> None:
-    result, options = computation(name)
+    result, options, about = computation(name)
     assert isinstance(result, Tensor) and result.op is not None
     assert options == EXAMPLES[name][1]
+    assert about["of"].startswith(f"the example {name}: ")
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
@@ -162,6 +165,6 @@ def test_an_unknown_name_lists_what_there_is() -> None:
 
 
 def test_an_expression_may_look_like_a_path() -> None:
-    result, _ = computation("x/y", ["x=2", "y=2"])
+    result = computation("x/y", ["x=2", "y=2"]).result
     assert isinstance(result, Tensor) and result.op is not None
     assert result.op.name == "divide"

@@ -11,6 +11,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.nn import count_parameters
 from minigrad.tensor import Array
 from minitransformer import (
     DecoderLayer,
@@ -22,7 +23,7 @@ from minitransformer import (
     greedy,
 )
 from minitransformer.config import Norm
-from minitransformer.data import PAD, SPECIAL_TOKENS, Batch, make_batch
+from minitransformer.data import PAD, SPECIAL_TOKENS, Batch, detokenize, make_batch
 from minitransformer.prediction import Predictor
 
 CONFIG = TransformerConfig(
@@ -112,10 +113,25 @@ EXAMPLES: dict[str, tuple[Callable[[], Tensor], dict[str, Any]]] = {
 """The examples by the names that the command knows, each with how it is best drawn."""
 
 
-def of_run(path: str) -> tuple[Tensor, dict[str, Any]]:
-    """(loss, drawing options) of the model in a run folder, on its own answer to all its tokens."""
+def of_run(
+    path: str, text: str | None = None, target: str | None = None
+) -> tuple[Tensor, dict[str, Any], dict[str, str]]:
+    """(loss, drawing options, what it is) of the model in a run folder on a text, or on all of its
+    tokens, where the loss asks for the target, or for the model's own answer."""
     predictor = Predictor(path)
-    source = list(range(len(SPECIAL_TOKENS), len(predictor.source_vocabulary)))
-    source = source[: predictor.max_source]
-    answer = greedy(predictor.model, [source], predictor.max_target - 1)[0]  # room for <eos>
-    return loss(predictor.model.eval(), make_batch([(source, answer)])), {"zoom": "module"}
+    tokens = range(len(SPECIAL_TOKENS), len(predictor.source_vocabulary))
+    source = list(tokens)[: predictor.max_source] if text is None else predictor.read(text)
+    if target is None:
+        answer = greedy(predictor.model, [source], predictor.max_target)[0]
+        answer = answer[: predictor.max_target - 1]  # room for <eos>
+    else:
+        answer = predictor.read_target(target)
+    result = loss(predictor.model.eval(), make_batch([(source, answer)]))
+    spelled = detokenize(predictor.target_vocabulary.decode(answer), predictor.tokens)
+    about = {
+        "model": f"{path}: {count_parameters(predictor.model):,} parameters",
+        "input": predictor.text(source) + ("" if text else " (all that it knows, in order)"),
+        "target": spelled + ("" if target else " (the model's own answer)"),
+        "loss": f"cross-entropy of the target, {result.item():.4g}",
+    }
+    return result, {"zoom": "module"}, about

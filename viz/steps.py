@@ -16,11 +16,11 @@ import numpy as np
 from minigrad.backward import propagate, seed
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Array, Scope, Tensor, Watcher, behind, outward, watching
+from minigrad.tensor import Array, Scope, Tensor, Watcher, behind, outward, recording, watching
 from viz.cards import display_name, index_text, operation_text, param_text, short
 from viz.graphs import READABLE, build
 from viz.nodes import Graph, Path
-from viz.trace import Naming, ancestors, is_freed, is_transposed, tensors_in
+from viz.trace import Naming, ancestors, is_freed, is_transposed, tensors_in, unnoticed
 
 
 class Sent(NamedTuple):
@@ -169,11 +169,32 @@ def items_of_values(result: Value, given: Mapping[int, str]) -> list[Item]:
     return found
 
 
-def walk(items: Items, notice: Callable[[Sent], None]) -> None:
+def definition_behind(item: Item) -> Items | None:
+    """The Items behind a fused op's result if its definition computes it, on copies of its inputs
+    that are called as there; None where that is a single op, or overflows where the op does not."""
+    step = item.origin
+    if isinstance(step, Value) or not item.op or not step.op.definition:
+        return None
+    inputs = []
+    for name, x in zip(step.op.names(step.inputs), step.inputs, strict=True):
+        if isinstance(x, Tensor):
+            tracked = x.tracked
+            x = Tensor.wrap(x.data)
+            x.name, x.tracked = name, tracked
+        inputs.append(x)
+    with recording(True), unnoticed():
+        result = step.op.definition(*inputs, **step.params)
+    lost = np.isfinite(result.data).sum() < np.isfinite(step.data).sum()
+    if lost or not result.tracked or all(x.op is None for x in tensors_in(result)):
+        return None
+    return items_behind(result)
+
+
+def walk(items: Items, notice: Callable[[Sent], None], gradient: Array | None = None) -> None:
     """Take the backward pass from the newest Item, and tell `notice` of each contribution.
 
-    It leaves every `.grad` as it is, and keeps no array for longer than the engine itself does. A
-    result of several elements gets a gradient of ones, as if their sum were taken.
+    It leaves every `.grad` as it is, and keeps no array for longer than the engine itself does.
+    Without a `gradient` to start from, a result gets one of ones, as if the sum were taken.
 
     >>> x = Tensor([3.0], requires_grad=True, name="x")
     >>> walk(items_behind(x * x), lambda sent: print(sent.summed, sent.total))
@@ -183,7 +204,8 @@ def walk(items: Items, notice: Callable[[Sent], None]) -> None:
     result, walking = items[max(items)].origin, Walking(notice)
     with watching(walking), np.errstate(all="ignore"):  # a NaN is shown, not warned of
         if isinstance(result, Tensor):
-            propagate(result, seed(result, np.ones_like(result.data)))
+            ones = np.ones_like(result.data)
+            propagate(result, seed(result, ones if gradient is None else gradient))
         else:
             walk_values(items, walking)
 
@@ -226,7 +248,8 @@ class Unit:
     """What one step is about: an op, a leaf, or all that is behind one card of the picture.
 
     `members` are the orders of its Items, oldest first, `ops` those that are no leaves, `nodes` the
-    ids of its nodes. The steps inside a folded unit are those of another view, number `view`.
+    ids of its nodes. The steps inside a folded unit are those of another view, number `view`; so
+    are those of a fused op's definition.
     """
 
     label: str
@@ -249,7 +272,7 @@ class View:
     """A picture and the units to step through, `forward` and then `backward`.
 
     `homes` gives for every Item in the picture the ids of its nodes. `parent` is the number of the
-    view that has this one folded in a card.
+    view that has this one folded in a card, or if `is_definition`, the op that it defines.
     """
 
     title: str
@@ -258,16 +281,19 @@ class View:
     forward: list[Unit]
     backward: list[Unit]
     parent: int | None = None
+    is_definition: bool = False
 
 
-def views(items: Items, title: str, names: Mapping[str, Any] | None = None) -> list[View]:
-    """The whole as one view, then one for all that is folded in it, and so on."""
+def views(
+    items: Items, title: str, names: Mapping[str, Any] | None = None, first: int = 0
+) -> list[View]:
+    """The whole as one view, number `first`, then one for all that is folded in it, and so on."""
     named = names or {}
     found = [view(items, list(items), title, named)]
-    for number, outer in enumerate(found):  # grows on the way
+    for number, outer in enumerate(found, first):  # grows on the way
         for unit in outer.forward:
             if unit.folded:
-                unit.view = len(found)
+                unit.view = first + len(found)
                 found.append(view(items, unit.members, unit.label, named, number))
     return found
 
@@ -428,7 +454,7 @@ class Passing:
         self._around: dict[int, set[int]] = {order: set() for order in items}
         for view in views:
             for unit in view.forward:
-                if unit.view is not None:
+                if unit.folded and unit.view is not None:
                     self.sums[unit.view] = {}
                     for order in unit.members:
                         self._around[order].add(unit.view)

@@ -8,11 +8,11 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from minigrad.op import Op
 from minigrad.scalar import Value
@@ -21,27 +21,41 @@ from viz.examples import EXAMPLES, of_run
 from viz.expressions import evaluate, read_inputs
 
 
-def computation(
-    what: str, inputs: Sequence[str] = (), seed: int = 0
-) -> tuple[Tensor | Value, dict[str, Any]]:
-    """(result, drawing options) of what `what` names.
+class Computation(NamedTuple):
+    """A result, the options with which it is best drawn, and what it is, as words and texts."""
 
-    An example's name, a run folder (its model on held-out data), "FILE.py:FUNCTION" or an
-    expression, these two on `inputs` such as "x=4x3", random by `seed`. ValueError when it is none
-    of these, or when it fails.
+    result: Tensor | Value
+    options: Mapping[str, Any]
+    about: Mapping[str, str]
+
+
+def computation(
+    what: str, inputs: Sequence[str] = (), seed: int = 0, target: str | None = None
+) -> Computation:
+    """What `what` names, computed.
+
+    An example's name, a run folder (its model on the text that `inputs` spell, or on all of its
+    tokens, and the loss of a `target`, or of its own answer), "FILE.py:FUNCTION" or an expression,
+    these two on `inputs` such as "x=4x3", random by `seed`. ValueError when it is none of these, or
+    when it fails.
     """
+    is_run = what not in EXAMPLES and not is_function(what) and os.path.exists(what)
+    if target is not None and not is_run:
+        raise ValueError(f"a target is for the answer of a run; {what} has none")
+    if is_run:
+        return Computation(*of_run(what, " ".join(inputs) or None, target))
+    given = {"inputs": " ".join(inputs)} if inputs else {}
     if is_function(what):
-        return of_function(what, read_inputs(inputs, seed)), {}
-    is_path = os.path.exists(what) or (not inputs and PATH.fullmatch(what))
-    if what not in EXAMPLES and not is_path:
-        return evaluate(what, read_inputs(inputs, seed)), {}
+        return Computation(of_function(what, read_inputs(inputs, seed)), {}, {"of": what} | given)
+    if what not in EXAMPLES and (inputs or not PATH.fullmatch(what)):
+        result = evaluate(what, read_inputs(inputs, seed))
+        return Computation(result, {}, {"of": what} | given)
     if inputs:
         raise ValueError(f"inputs such as {inputs[0]} belong to an expression; {what} takes none")
     if what in EXAMPLES:
         compute, options = EXAMPLES[what]
-        return compute(), options
-    if os.path.exists(what):
-        return of_run(what)
+        meaning = inspect.unwrap(getattr(compute, "func", compute)).__doc__ or what
+        return Computation(compute(), options, {"of": f"the example {what}: {meaning}"})
     raise ValueError(
         f"{what!r} is neither one of {', '.join(EXAMPLES)}, nor a run folder, nor "
         'FILE.py:FUNCTION, nor an expression with its inputs ("sum(x**2)" x=2x3)'

@@ -39,6 +39,7 @@ function prepared(number) {
   }
   found.unitOf = new Map(found.units.flatMap((unit) => unit.members.map((item) => [item, unit])));
   found.newest = Math.max(...found.unitOf.keys());
+  found.modules = modulesOf(found);
   return found;
 }
 
@@ -78,13 +79,13 @@ function go(step) {
   show(view.number, step);
 }
 
-/** Into the view of the folded unit at this step. */
+/** Into the view of the folded unit, or of the definition of the op, at this step. */
 function stepInside(unit = view.steps[at].unit) {
-  if (!unit?.folded) return;
+  if (unit?.view === undefined) return;
   show(unit.view, isBackward() ? prepared(unit.view).turn : 1);
 }
 
-/** Back to the card that has this view folded in it. */
+/** Back to the card that has this view inside. */
 function stepOut(to = view.parent) {
   if (to === null) return;
   let inner = view;
@@ -95,6 +96,82 @@ function stepOut(to = view.parent) {
   show(to, outer.steps.findIndex((step) => step.unit === unit && step.kind === kind));
 }
 
+/* Modules. */
+
+/** The names of the calls around an item, outermost first. */
+function pathOf(item) {
+  return record.paths[record.items[item].path];
+}
+
+/** The path of the innermost call around all that a step is about. */
+function pathOfUnit({ members, folded }) {
+  const [first, ...others] = folded ? members.filter((item) => record.items[item].op).map(pathOf) : [pathOf(members[0])];
+  let length = first.length;
+  for (const path of others) while (path.slice(0, length).join("\0") !== first.slice(0, length).join("\0")) length -= 1;
+  return first.slice(0, length);
+}
+
+/** The modules of a view as trees, one for each direction: a node is a run of steps inside one call,
+ * from the step number `step` on, with the runs in it; `leaves` has the innermost call at each step. */
+function modulesOf({ steps }) {
+  const trees = { forward: { runs: [] }, backward: { runs: [] } };
+  const starts = []; // the steps at which another call is gone into, or come back to
+  let before = null;
+  for (const [step, { kind, unit }] of steps.entries()) {
+    const path = unit ? pathOfUnit(unit) : [];
+    let node = trees[kind] ?? { runs: [] };
+    for (const name of path) {
+      const open = node.runs.at(-1);
+      if (open?.name !== name || open.last !== step - 1) node.runs.push({ name, step, last: step, runs: [] });
+      node = node.runs.at(-1);
+      node.last = step;
+    }
+    const here = `${kind} ${path.join("\0")}`;
+    if (here !== before) starts.push(step);
+    before = here;
+  }
+  return { ...trees, starts, any: trees.forward.runs.length + trees.backward.runs.length > 0 };
+}
+
+/** To the next place where another module begins, or with -1 to that before. */
+function goModule(direction) {
+  const { starts } = view.modules;
+  const next = direction > 0 ? starts.find((step) => step > at) : starts.findLast((step) => step < at);
+  go(next ?? (direction > 0 ? Infinity : 0));
+}
+
+/** Where in the model the step is, and the outline, if it is open, with the way to here unfolded. */
+function showModules() {
+  byId("modules").hidden = !view.modules.any;
+  const { unit } = view.steps[at];
+  const path = unit ? pathOfUnit(unit) : [];
+  byId("where").textContent = `${path.length ? path.join(" › ") : "modules"} ▾`;
+  const isOpen = view.modules.any && byId("where").getAttribute("aria-expanded") === "true";
+  byId("outline").hidden = !isOpen;
+  if (!isOpen) return;
+  byId("outline").replaceChildren(...["forward", "backward"].flatMap(outlineOf));
+  [...byId("outline").querySelectorAll("[aria-current]")].at(-1)?.scrollIntoView({ block: "nearest" });
+}
+
+function outlineOf(kind) {
+  const list = (runs) => element("ul", {}, ...runs.map((run) => element("li", {}, entry(run))));
+  const entry = ({ name, step, last, runs }) => {
+    const here = at >= step && at <= last;
+    const link = { type: "button", class: "mention", "aria-current": here ? "step" : null, onclick: () => go(step) };
+    const words = [element("button", link, name), ` #${step}${last > step ? `–${last}` : ""}`];
+    return runs.length
+      ? element("details", here ? { open: "" } : {}, element("summary", {}, ...words), list(runs))
+      : element("span", { class: "leaf" }, ...words);
+  };
+  return [element("h3", {}, kind), list(view.modules[kind].runs)];
+}
+
+function toggleOutline() {
+  const open = byId("where").getAttribute("aria-expanded") !== "true";
+  byId("where").setAttribute("aria-expanded", open);
+  showModules();
+}
+
 /* Controls. */
 
 function listen() {
@@ -103,6 +180,9 @@ function listen() {
   byId("forward").onclick = () => go(at + 1);
   byId("last").onclick = () => go(Infinity);
   byId("play").onclick = play;
+  byId("before").onclick = () => goModule(-1);
+  byId("after").onclick = () => goModule(1);
+  byId("where").onclick = toggleOutline;
   byId("slider").oninput = () => go(Number(byId("slider").value));
   byId("smaller").onclick = () => zoom(scale / 1.2);
   byId("larger").onclick = () => zoom(scale * 1.2);
@@ -113,6 +193,8 @@ function listen() {
     ArrowLeft: () => go(at - 1),
     Home: () => go(0),
     End: () => go(Infinity),
+    n: () => goModule(1),
+    p: () => goModule(-1),
     Enter: () => stepInside(),
     Escape: () => stepOut(),
     " ": play,
@@ -146,6 +228,9 @@ function showControls() {
   byId("count").textContent = `step ${at} of ${last}`;
   byId("first").disabled = byId("back").disabled = at === 0;
   byId("last").disabled = byId("forward").disabled = at === last;
+  byId("before").disabled = at === 0;
+  byId("after").disabled = at === last;
+  showModules();
 }
 
 /** The views around this one, each a way out; of many, the outermost and the nearest. */
@@ -173,7 +258,7 @@ function showPicture() {
     node.append(svg("rect", { class: "ring", ...ring }));
     node.append(svg("text", { class: "badge", x: box.x + box.width - 4, y: box.y - 3 }));
     node.onclick = () => jump(node.id);
-    node.ondblclick = () => stepInside(view.units.find((unit) => unit.folded && unit.nodes[0] === node.id));
+    node.ondblclick = () => stepInside(view.units.find((unit) => unit.view !== undefined && unit.nodes[0] === node.id));
   }
   const { width } = picture.viewBox.baseVal;
   zoom(Math.max(0.95, Math.min(1.5, (graph.clientWidth - 24) / width)));
@@ -300,8 +385,9 @@ function paragraph(className, ...parts) {
 
 /** What a step is called: its phase, its unit, and where in the model that is. */
 function heading(phase, label, item) {
-  const { path = "", op = "", params = "" } = item ?? {};
-  const place = [op !== label ? op : "", params, path ? `in ${path}` : ""].filter(Boolean).join(" · ");
+  const { path, op = "", params = "" } = item ?? {};
+  const around = path === undefined ? "" : record.paths[path].join(".");
+  const place = [op !== label ? op : "", params, around ? `in ${around}` : ""].filter(Boolean).join(" · ");
   return [
     element("h2", { id: "what" }, element("span", { class: `phase ${phase}` }, phase), ` ${label}`),
     place ? paragraph("grey", place) : null,
@@ -310,10 +396,10 @@ function heading(phase, label, item) {
 
 /** The name of an item, which leads to its step; the card's, where it is folded in one. */
 function mention(item) {
-  const { label, op, path } = record.items[item];
+  const { label, op } = record.items[item];
   const unit = view.unitOf.get(item);
   const to = (isBackward() ? view.visited : view.computed).get(item);
-  const inner = path.match(/[^.]*(\.\d+)*$/)[0]; // "layers.0" of "encoder.layers.0"
+  const inner = pathOf(item).at(-1);
   const words = unit?.folded ? unit.label : op && inner ? `${label} in ${inner}` : label;
   if (to === undefined || to === at) return element("b", {}, unit ? words : op ? `${words} (outside)` : words);
   const link = { type: "button", class: "mention", title: `to step ${to}`, onclick: () => go(to) };
@@ -342,20 +428,31 @@ function box(className, ...parts) {
 function start() {
   const leaves = leavesHere();
   const { steps, turn } = view;
-  const root = record.items[record.items.length - 1];
+  const root = record.items[view.newest];
   const [there, back] = [turn - 1, steps.length - 1 - turn];
   return [
     ...heading("start", view.title),
+    view.parent === null ? aboutBox() : null,
+    view.definition ? paragraph("because", "This is what the op means, in smaller ops, on the same numbers. The engine ",
+      "itself computes it at once and has one rule for it: its numbers are these, but for rounding.") : null,
     paragraph("", `${there} steps forward compute the result; ${back} steps backward bring every gradient. `,
       "All numbers are those of the engine."),
     paragraph("grey", "A click on a node goes to its step."),
     view.units.some((unit) => unit.folded)
       ? paragraph("grey", "Cards of many ops are folded: Enter steps inside, Escape out again.")
-      : null,
+      : view.units.some((unit) => unit.view !== undefined)
+        ? paragraph("grey", "Some ops have a definition in smaller ones: Enter steps inside, Escape out again.")
+        : null,
     view.parent === null ? seedNote(root) : null,
     leaves.length ? element("h3", {}, "Given") : null,
     ...leaves.map((item) => valueBox(item)),
   ];
+}
+
+/** What is explained, in the words of whoever asked for the page. */
+function aboutBox() {
+  const told = Object.entries(record.about).flatMap(([word, text]) => [element("dt", {}, word), element("dd", {}, text)]);
+  return told.length ? element("dl", { class: "about" }, ...told) : null;
 }
 
 /** What the backward pass starts from, where that is not the plain 1. */
@@ -388,7 +485,7 @@ function end() {
     ...leaves.map((item) => {
       const { label, value, gradient, op } = record.items[item];
       const isComplete = record.items[item].received.every(([source]) => sentAt(source) < Infinity);
-      const whole = op ? "gradient" : "gradient: what backward() adds to .grad";
+      const whole = op || view.definition ? "gradient" : "gradient: what backward() adds to .grad";
       return box("arrives",
         element("h3", {}, op ? `from ${label}` : label),
         caption("value"), numbers(value, "value", item),
@@ -408,6 +505,7 @@ function forward(unit) {
   return [
     ...heading("forward", unit.label, record.items[item]),
     formula(record.formulas[formulas].computed),
+    insideButton(unit),
     ...inputs.map((input) =>
       box("", element("h3", {}, ...operand(item, input)), numbers(input[2], "input", item))),
     box("result", element("h3", {}, ...ofTheRule("y", "the result")), numbers(value, "value", item)),
@@ -437,7 +535,7 @@ function forwardFolded(unit) {
   const used = unit.members.flatMap((item) => (record.items[item].inputs ?? []).map(([, from]) => from));
   const inputs = [...new Set(used)].filter((from) => from !== null && !inside.has(from));
   return [
-    ...heading("forward", unit.label, { path: "" }),
+    ...heading("forward", unit.label),
     insideButton(unit),
     ...inputs.map((item) => box("", element("h3", {}, "in: ", mention(item)), numbers(record.items[item].value, "input", item))),
     ...unit.results.map((item) => box("result", element("h3", {}, "out"), numbers(record.items[item].value, "value", item))),
@@ -445,9 +543,12 @@ function forwardFolded(unit) {
 }
 
 function insideButton(unit) {
-  const ops = unit.members.filter((item) => record.items[item].op).length;
+  if (unit.view === undefined) return null;
+  const ops = unit.folded
+    ? `${unit.members.filter((item) => record.items[item].op).length} ops`
+    : `its definition, ${record.views[unit.view].forward.length} steps`;
   const button = { type: "button", id: "inside", onclick: () => stepInside(unit) };
-  return paragraph("", element("button", button, `⤵ step inside: ${ops} ops (Enter)`));
+  return paragraph("", element("button", button, `⤵ step inside: ${ops} (Enter)`));
 }
 
 function backward(unit) {
@@ -465,6 +566,7 @@ function backward(unit) {
   const idle = inputs.filter((input, place) => sendingOf(item, input, place) === null);
   return [
     ...heading("backward", unit.label, record.items[item]),
+    insideButton(unit),
     arrives(item),
     shared ? box("", element("h3", {}, "The rule"), ...ruleParts(rules[0])) : null,
     ...inputs.map((input, place) => {
@@ -563,7 +665,7 @@ function backwardFolded(unit) {
     return element("div", {}, caption(label), numbers(gradient, "gradient", item));
   });
   return [
-    ...heading("backward", unit.label, { path: "" }),
+    ...heading("backward", unit.label),
     insideButton(unit),
     ...unit.results.map((item) => {
       const from = record.items[item].received.map(([source]) => source).filter((source) => !inside.has(source));
@@ -656,14 +758,24 @@ function indexOf(n, shape) {
   });
 }
 
-function summary({ shape, min, mean, max, bins, notFinite }) {
+function summary({ shape, corner, min, mean, max, bins, notFinite }) {
   const facts = min === undefined
     ? ["no finite element"]
     : [`min ${short(min)}`, `mean ${short(mean)}`, `max ${short(max)}`];
   if (notFinite) facts.push(`${notFinite.toLocaleString("en")} not finite`);
   const exact = { "data-min": min, "data-mean": mean, "data-max": max };
   const text = element("div", { class: "facts number", ...exact }, `${shapeText(shape)} · ${facts.join(" · ")}`);
-  return bins ? [text, bars(bins, min, max)] : [text];
+  const parts = bins ? [text, bars(bins, min, max)] : [text];
+  return corner ? [...parts, ...cornerOf(corner, shape)] : parts;
+}
+
+/** The first numbers of a large array, and that there are more. */
+function cornerOf(corner, shape) {
+  const index = shape.slice(0, -2).map(() => 0);
+  const [rows, columns] = shape.length > 1 ? shape.slice(-2) : [1, shape[0]];
+  const part = [corner.length < rows ? `:${corner.length}` : ":", corner[0].length < columns ? `:${corner[0].length}` : ":"];
+  const place = [...index, ...(shape.length > 1 ? part : part.slice(1))].join(", ");
+  return [caption(`[${place}]`), heat(corner)];
 }
 
 /** A histogram: a bar for each bin between two numbers, in the colour of its sign. */

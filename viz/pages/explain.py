@@ -25,20 +25,39 @@ from viz import dot
 from viz.formulas import rules_at, value_at
 from viz.mathml import mathml
 from viz.pages.page import Page, as_json, deflated, page, plain
-from viz.steps import Item, Items, Passing, Sent, Unit, View, items_behind, results, views, walk
+from viz.steps import (
+    Item,
+    Items,
+    Passed,
+    Passing,
+    Sent,
+    Unit,
+    View,
+    definition_behind,
+    items_behind,
+    results,
+    views,
+    walk,
+)
 
-FULL = 64  # elements: larger arrays are summarised
+FULL = 64  # elements: of larger arrays a corner is shown, and what they are like
+CORNER = (3, 5)  # rows and columns
 BINS = 24  # of a histogram
+MANY = 1500  # items: with more, arrays have no corners, and only one op of each kind is opened
 
 
 def explain(
-    result: Tensor | Value, names: Mapping[str, Any] | None = None, title: str | None = None
+    result: Tensor | Value,
+    names: Mapping[str, Any] | None = None,
+    title: str | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> Page:
     """The backward pass from `result` as a page: its graph, and the steps there and back.
 
     The numbers are those of the engine, which runs for it; `.grad` is left as it is, and so is the
     graph. A result of several elements starts from a gradient of ones. names: what to call leaves
-    and Values without a name of their own, such as `locals()`. title: the page's heading.
+    and Values without a name of their own, such as `locals()`. title: the page's heading. about:
+    what is explained, such as {"model": "…", "input": "…"}; the first step says it.
 
     TypeError for what is no Tensor or Value; RuntimeError where no gradient is required, or where
     an earlier `backward()` has freed the graph.
@@ -50,7 +69,7 @@ def explain(
     items = items_behind(result, names)
     last = items[max(items)]
     title = title or f"The backward pass of {last.label}"
-    gathered = Gathered(items, views(items, last.label, names)).data
+    gathered = Gathered(items, views(items, last.label, names)).data | {"about": about or {}}
     body = f"<style>{dark_colours()}</style>\n" + BODY.format(title=html.escape(title))
     return page("explain", title, body, deflated(as_json(gathered).encode()), height=800)
 
@@ -82,10 +101,16 @@ BODY = """
       <button type="button" id="play" title="play or pause (space)">play</button>
       <span id="count" class="grey" role="status"></span>
       <input type="range" id="slider" min="0" value="0" aria-label="step">
+      <div id="modules">
+        <button type="button" id="before" title="module before (p)" aria-label="back">⇤</button>
+        <button type="button" id="after" title="next module (n)" aria-label="next module">⇥</button>
+        <button type="button" id="where" aria-expanded="false" aria-controls="outline"></button>
+      </div>
     </div>
+    <nav id="outline" aria-label="modules" hidden></nav>
     <article id="step" aria-labelledby="what" tabindex="0"></article>
-    <p class="keys grey">← → Home End: steps · space: play · Enter, Esc: into a card, out ·
-      + −: size · d: light or dark</p>
+    <p class="keys grey">← → Home End: steps · n p: modules · space: play · Enter Esc: inside, out ·
+      + −: size · d: dark</p>
   </section>
 </main>
 """
@@ -107,10 +132,10 @@ class Table:
 
 
 class Arrays:
-    """The arrays of a page: small ones in full, others by what they are like."""
+    """The arrays of a page: small ones in full, others by a corner and by what they are like."""
 
-    def __init__(self) -> None:
-        self.table = Table()
+    def __init__(self, corners: bool) -> None:
+        self.table, self._corners = Table(), corners
         self._known: dict[int, tuple[ref[Array], int]] = {}
 
     def place(self, array: Array) -> int:
@@ -121,15 +146,16 @@ class Arrays:
         array = np.asarray(array)
         known, at = self._known.get(id(array), (None, 0))
         if known is None or known() is not array:
-            entry = described(array)
+            entry = described(array, self._corners)
             at = self.table.place(json.dumps(entry), lambda: entry)
             self._known[id(array)] = ref(array), at
         return at
 
 
-def described(array: Array) -> dict[str, Any]:
+def described(array: Array, corner: bool = True) -> dict[str, Any]:
     """An array for the page: its shape, its dtype, and either its `values` in C order, each in the
-    digits that its dtype needs, or its extremes, its mean and a histogram of its finite values."""
+    digits that its dtype needs, or a corner in four digits, its extremes, its mean and a histogram
+    of its finite values."""
     entry: dict[str, Any] = {"shape": list(array.shape), "dtype": array.dtype.name}
     if array.size <= FULL:
         flat = array.ravel()
@@ -138,6 +164,10 @@ def described(array: Array) -> dict[str, Any]:
         else:
             entry["values"] = [plain(x) for x in flat]
         return entry
+    if corner:
+        matrix = np.atleast_2d(array)[(0,) * (array.ndim - 2)]
+        rows = matrix[: CORNER[0], : CORNER[1]].tolist()
+        entry["corner"] = [[plain(float(f"{x:.4g}")) for x in row] for row in rows]
     finite = array[np.isfinite(array)].astype(np.float64)
     if lost := array.size - finite.size:
         entry["notFinite"] = lost
@@ -156,24 +186,69 @@ class Gathered:
     """
 
     def __init__(self, items: Items, found: Sequence[View]) -> None:
-        self.items = items
-        self.at = {order: i for i, order in enumerate(items)}
-        self.arrays, self.formulas, self.sources = Arrays(), Table(), Table()
-        self.passing = Passing(items, found)
-        self.received: dict[int, list[list[Any]]] = {order: [] for order in items}
-        walk(items, self.notice)
+        self.items: Items = {}
+        self.at: dict[int, int] = {}
+        self.views: list[View] = []
+        self.arrays = Arrays(corners=len(items) <= MANY)
+        self.formulas, self.sources = Table(), Table()
+        self.paths = Table()
+        self.received: dict[int, list[list[Any]]] = {}
+        self.starts: dict[int, int] = {}  # the array that a walk starts from, by its result
+        self.sums: dict[int, dict[int, Passed]] = {}
+        self._gradients: dict[int, Array] = {}  # of the ops that have a definition
+        self.enter(items, found)
+        self.open_definitions()
         self.data = {
-            "items": [self.item(item) for item in items.values()],
-            "views": [self.view(view) for view in found],
+            "items": [self.item(item) for item in self.items.values()],
+            "views": [self.view(view) for view in self.views],
             "arrays": self.arrays.table.entries,
             "formulas": self.formulas.entries,
+            "paths": self.paths.entries,
             "pictures": drawn(self.sources.entries),
         }
 
-    def notice(self, sent: Sent) -> None:
+    def enter(self, items: Items, found: Sequence[View], gradient: Array | None = None) -> None:
+        """Take up a computation and its views, and walk it from this gradient, or from ones."""
+        self.at |= {order: i for i, order in enumerate(items, len(self.items))}
+        self.items |= items
+        self.views += found
+        self.received |= {order: [] for order in items}
+        passing = Passing(items, found)
+        last = items[max(items)]
+        start = np.ones_like(last.value) if gradient is None else gradient
+        self.starts[last.order] = self.arrays.place(start)
+        self._gradients[last.order] = start
+        walk(items, lambda sent: self.notice(sent, passing), gradient)
+        self.sums |= passing.sums
+
+    def open_definitions(self) -> None:
+        """Give each fused op whose card is a step a view of its definition; where that would be too
+        much, one of each kind."""
+        kinds = set()
+        for number, outer in enumerate(self.views):  # grows on the way
+            for unit in outer.forward:
+                item = self.items[unit.members[0]]
+                kind = kind_of(item)
+                gradient = self._gradients.get(item.order)
+                if unit.folded or gradient is None:
+                    continue
+                if len(self.items) > MANY and kind in kinds:
+                    continue
+                inside = definition_behind(item)
+                if inside is not None:
+                    kinds.add(kind)
+                    unit.view = len(self.views)
+                    found = views(inside, f"the definition of {item.op}", first=unit.view)
+                    found[0].parent, found[0].is_definition = number, True
+                    self.enter(inside, found, gradient)
+
+    def notice(self, sent: Sent, passing: Passing) -> None:
         """Take down a contribution: from where, by which input; its numbers and those it adds up
         to; where broadcasting was undone, what the rule gave and the axes summed over."""
-        self.passing.add(sent)
+        passing.add(sent)
+        origin = self.items[sent.target].origin
+        if isinstance(origin, Tensor) and origin.op is not None and origin.op.definition:
+            self._gradients[sent.target] = sent.total
         numbers: list[Any] = [self.arrays.place(sent.summed), self.arrays.place(sent.total)]
         if sent.ruled.shape != sent.summed.shape:
             numbers += [self.arrays.place(sent.ruled), list(sent.axes)]
@@ -184,7 +259,7 @@ class Gathered:
         data: dict[str, Any] = {
             "label": item.label,
             "op": item.op,
-            "path": ".".join(item.path),
+            "path": self.paths.place(item.path, lambda: item.path),
             "params": item.params,
             "value": self.arrays.place(item.value),
         }
@@ -198,14 +273,12 @@ class Gathered:
                 for x in item.operands
             ]
             # In layers that are alike, the formulas are the same.
-            key = item.op, item.params, tuple(x.value.shape for x in item.operands)
-            data["formulas"] = self.formulas.place(key, lambda: formulas(item))
+            data["formulas"] = self.formulas.place(kind_of(item), lambda: formulas(item))
             if isinstance(item.origin, Value):
                 data["slopes"] = [plain(slope) for _, slope in item.origin.inputs]
         if item.tracked:
             received = self.received[item.order]
-            start = np.ones_like(item.value)
-            data["gradient"] = received[-1][3] if received else self.arrays.place(start)
+            data["gradient"] = received[-1][3] if received else self.starts[item.order]
             data["received"] = received
         return data
 
@@ -217,6 +290,7 @@ class Gathered:
         return {
             "title": view.title,
             "parent": view.parent,
+            "definition": view.is_definition,
             "picture": self.sources.place(source, lambda: source),
             "homes": {self.at[order]: nodes for order, nodes in view.homes.items()},
             "units": [self.unit(unit) for unit in units],
@@ -232,13 +306,20 @@ class Gathered:
             "nodes": unit.nodes,
         }
         if unit.view is not None:
-            data |= {"folded": True, "view": unit.view}
+            data["view"] = unit.view
+        if unit.folded and unit.view is not None:
+            data["folded"] = True
             data["results"] = [self.at[order] for order in results(self.items, unit)]
             data["passed"] = [
                 [self.at[target], self.arrays.place(passed.summed), passed.number]
-                for target, passed in sorted(self.passing.sums[unit.view].items(), reverse=True)
+                for target, passed in sorted(self.sums[unit.view].items(), reverse=True)
             ]
         return data
+
+
+def kind_of(item: Item) -> Hashable:
+    """What ops with the same formulas have in common."""
+    return item.op, item.params, tuple(x.value.shape for x in item.operands)
 
 
 def formulas(item: Item) -> dict[str, Any]:
