@@ -8,6 +8,7 @@ tuple or dict. Names starting with an underscore are private and left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from math import prod
 from typing import Any, Protocol, Self
 
@@ -132,6 +133,30 @@ class Module:
     def parameters(self) -> list[Tensor]:
         """Every parameter, once."""
         return [x for _, x in self.named_parameters()]
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """A copy of the module that computes with these parameters, by dotted name.
+
+        So a loss is a function of them, which `grad`, `hvp` and `jacobian` can differentiate. The
+        module itself stays as it is; parameters that are not given are its own. ValueError for a
+        name or a shape that it has not.
+
+        >>> from minigrad import grad
+        >>> model, x = Linear(2, 1, rng=0), np.array([[1.0, 2.0]])
+        >>> gradients = grad(lambda p: np.sum(model.with_parameters(p)(x)))(model.state_dict())
+        >>> gradients["weight"]
+        array([[1., 2.]], dtype=float32)
+        """
+        own = dict(self.named_parameters())
+        for name, x in parameters.items():
+            if name not in own:
+                raise ValueError(f"with_parameters: {name!r} is none of {', '.join(own)}")
+            if np.shape(x) != own[name].shape:
+                raise ValueError(
+                    f"with_parameters: {name} has shape {own[name].shape}, not {np.shape(x)}"
+                )
+        given = {name: x if isinstance(x, Tensor) else Tensor(x) for name, x in parameters.items()}
+        return deepcopy(self, {id(x): given.get(name, x) for name, x in own.items()})
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

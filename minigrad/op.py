@@ -286,6 +286,10 @@ class Op:
         self.statement = function
         return function
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Op:
+        """Itself: a copy of a model computes with the same rows."""
+        return self
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
