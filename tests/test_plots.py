@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from minitransformer.runs import RunError
-from viz.plots import draw_curve, save_figure
+from viz.plots import draw_curve, save_figure, shifts_apart
 
 Record = dict[str, float]
 
@@ -111,6 +112,30 @@ def test_only_a_perfect_share_reads_as_100_per_cent() -> None:
     assert {"exact match 99.9 %", "token accuracy 100 %"} <= set(texts)
 
 
+def test_what_is_held_out_stands_beside_what_is_trained_on() -> None:
+    records = [
+        {"step": 1, "loss": 2.0},
+        {"step": 2, "loss": 1.5, "held_out_loss": 1.75, "exact_match": 0.25,
+         "token_accuracy": 0.5, "training_exact_match": 0.75},
+    ]  # fmt: skip
+    figure = draw_curve(records)
+    texts = [text.get_text() for text in drawn_texts(figure)]
+    assert {"in training 1.5", "held out 1.75", "in training 75.0 %"} <= set(texts)
+    colours = {text.get_text().rpartition(" ")[0]: text.get_color() for text in drawn_texts(figure)}
+    assert colours["held out"] != colours["in training"] != colours["exact match 25.0"]
+
+
+@given(st.lists(st.floats(0, 200), max_size=5))
+def test_texts_are_pushed_apart_and_no_further_than_need_be(heights: list[float]) -> None:
+    shifts = shifts_apart(heights, 12)
+    moved = [height + shift for height, shift in zip(heights, shifts, strict=True)]
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    assert all(moved[j] - moved[i] > 11.999 for i, j in pairwise(order))
+    assert sum(shifts) == pytest.approx(0, abs=1e-6)
+    alone = all(abs(heights[j] - heights[i]) >= 12 for i, j in pairwise(order))
+    assert not alone or not any(shifts)
+
+
 def test_values_that_are_not_finite_are_left_out() -> None:
     records = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": math.nan}, {"step": 3, "loss": 1.0}]
     assert line(draw_curve(records), 0) == [(1, 2.0), (3, 1.0)]
@@ -126,12 +151,15 @@ shares = st.sampled_from([0.0, 0.02, 0.5, 0.97, 1.0])
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6), shares, shares, st.integers(1, 10**7))
-@example(11886.0, 375869.0, 0.0, 0.0, 1)  # a logarithmic scale with one power of ten on it
+@given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6), shares, shares, shares, st.integers(1, 10**7))
+@example(11886.0, 375869.0, 0.0, 0.0, 0.0, 1)  # a logarithmic scale with one power of ten on it
 def test_no_text_of_a_curve_touches_another_or_the_edge(
-    first: float, last: float, exact_match: float, token_accuracy: float, steps: int
+    first: float, last: float, exact: float, tokens: float, training: float, steps: int
 ) -> None:
-    end = {"loss": last, "exact_match": exact_match, "token_accuracy": token_accuracy}
+    end = {
+        "loss": last, "held_out_loss": (first * last) ** 0.5, "exact_match": exact,
+        "token_accuracy": tokens, "training_exact_match": training,
+    }  # fmt: skip
     records = [{"step": 1, "loss": first}, {"step": 1 + steps, **end}]
     title = (
         "reverse: digits of length 1 to 10, d_model 64, 4 heads, 2 + 2 layers, post-norm, seed 0"

@@ -15,9 +15,18 @@ from threadpoolctl import threadpool_info
 
 from minitransformer import training
 from minitransformer.config import LARGEST, TrainingConfig
-from minitransformer.data import PAD, Batch, make_batch
+from minitransformer.data import PAD, UNK, Batch, make_batch, pairs_of
 from minitransformer.tasks import FileTask, SyntheticTask
-from minitransformer.training import Record, Score, Trainer, evaluate, make_task
+from minitransformer.training import (
+    DivergenceError,
+    Record,
+    Score,
+    Trainer,
+    compare,
+    evaluate,
+    make_task,
+)
+from minitransformer.transformer import Transformer
 
 TINY: dict[str, Any] = {
     "task": "copy", "length": 4, "vocab": 5, "steps": 24, "batch_size": 8,
@@ -259,6 +268,91 @@ def test_an_answer_counts_when_all_of_it_is_right(monkeypatch: pytest.MonkeyPatc
     assert score.exact_match == 1 / 4
     # right: "5 6 EOS", "6" of "6 5 EOS", nothing of "7 EOS", nothing of "8 EOS"
     assert score.token_accuracy == 4 / 10
+
+
+def largest_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of sequences in each batch that a model is given from now on."""
+    sizes: list[int] = []
+    encode = Transformer.encode
+
+    def noting_encode(self: Transformer, source: Any) -> Any:
+        sizes.append(len(source))
+        return encode(self, source)
+
+    monkeypatch.setattr(Transformer, "encode", noting_encode)
+    return sizes
+
+
+@pytest.mark.parametrize("batch_size", [3, 5])
+def test_no_batch_is_larger_than_asked_for(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = a_trainer(steps=2, batch_size=batch_size)
+    sizes = largest_batches(monkeypatch)
+    assert len(list(trainer.run())) == 1
+    trainer.wrong_answers()
+    assert max(sizes) == batch_size < len(trainer.task.test)
+
+
+def test_the_size_of_its_batches_does_not_change_a_score() -> None:
+    trainer = a_trainer(steps=12)
+    list(trainer.run())
+    pairs, longest = trainer.task.test, trainer.task.max_target
+    scores = [evaluate(trainer.model, pairs, longest, size) for size in (1, 7, 1000)]
+    for score in scores[1:]:
+        assert (score.exact_match, score.token_accuracy) == (
+            scores[0].exact_match, scores[0].token_accuracy,
+        )  # fmt: skip
+        assert score.loss == pytest.approx(scores[0].loss, rel=1e-5)
+
+
+def test_the_held_out_loss_is_that_of_training_without_dropout(pairs: Path) -> None:
+    trainer = a_trainer(task="pairs", data=str(pairs), dropout=0.5, label_smoothing=0.2)
+    examples = trainer.task.test + pairs_of(trainer.task.sample(np.random.default_rng(0), 4))
+    held_out = evaluate(trainer.model, examples, 4, 2, label_smoothing=0.2).loss
+    same = a_trainer(task="pairs", data=str(pairs), label_smoothing=0.2)
+    assert held_out == pytest.approx(same.train_step(make_batch(examples)), rel=1e-5)
+
+
+def test_evaluations_draw_nothing_from_the_training_stream() -> None:
+    often, seldom = a_trainer(dropout=0.3, evaluate_every=2), a_trainer(dropout=0.3)
+    list(often.run())
+    list(seldom.run())
+    assert weights(often) == weights(seldom)
+
+
+def test_what_is_answered_beside_the_held_out_examples_is_trained_on(pairs: Path) -> None:
+    trainer = a_trainer(task="pairs", data=str(pairs))
+    trained = {str(pair) for pair in trainer.task.training}  # type: ignore[attr-defined]
+    sample = trainer.training_sample
+    assert {str(pair) for pair in sample} == trained
+    assert sample == a_trainer(task="pairs", data=str(pairs)).training_sample
+
+
+def test_an_unknown_token_is_not_answered_right_by_another_unknown_token() -> None:
+    assert compare([[UNK], [5]], [([5], [UNK]), ([6], [5])]) == (1 / 2, 3 / 4)
+
+
+def test_no_perfect_evaluation_ends_a_run_without_patience() -> None:
+    trainer = Scripted(TrainingConfig(**{**TINY, "patience": 0}))
+    trainer.script = iter([1.0] * 3)
+    assert [record["step"] for record in trainer.run()][-1] == 24
+
+
+@pytest.mark.parametrize("spoilt", [np.inf, np.nan])
+def test_a_gradient_or_an_evaluation_that_is_no_number_ends_the_run(
+    spoilt: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = a_trainer()
+    before = weights(trainer)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "clip_grad_norm", lambda *_: spoilt)
+        with pytest.raises(DivergenceError, match=r"the gradient's norm is \w+ at step 1; lower"):
+            list(trainer.run())
+    assert weights(trainer) == before
+    trainer.optimizer.values[-1] = spoilt
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match="at an evaluation"):
+        trainer.evaluate()
 
 
 def test_a_summary_tells_how_the_run_ended() -> None:

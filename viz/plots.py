@@ -34,6 +34,13 @@ TITLE_SIZE = 11.0  # points
 TITLE_LINE = 0.22  # inches from one line of a title to the next
 
 _LONGEST_TITLE = 300  # characters
+# Blue is what was trained on, whatever is measured.
+ACCURACIES = {
+    "exact_match": (VERMILION, "exact match"),
+    "token_accuracy": (GREEN, "token accuracy"),
+    "training_exact_match": (BLUE, "in training"),
+}
+
 _PANEL = 1.75  # inches, the height of each panel of a learning curve
 
 # The first that is installed sets the text; those after it lend the characters it lacks.
@@ -144,9 +151,10 @@ def draw_curve(
     """A run's learning curve: the loss, and below it the accuracy wherever it was measured.
 
     `records` are the lines of a run's `metrics.jsonl`: each has "step" and "loss"; those of an
-    evaluation also have "exact_match" and "token_accuracy", from 0 to 1. The loss is on a
-    logarithmic scale when it spans more than 1.5 decades; what is not finite is left out. With
-    `path`, the picture is written there too, as png, svg or pdf.
+    evaluation also have "held_out_loss", and "exact_match", "token_accuracy" and
+    "training_exact_match" from 0 to 1. The loss is on a logarithmic scale when it spans more than
+    1.5 decades; what is not finite is left out. With `path`, the picture is written there too, as
+    png, svg or pdf.
 
     Raises ValueError when no record has a finite loss.
 
@@ -162,11 +170,8 @@ def draw_curve(
     loss = _points(records, "loss")
     if not loss:
         raise ValueError("draw_curve: no record has a finite loss, so there is no curve to draw")
-    accuracies = {
-        key: points
-        for key in ("exact_match", "token_accuracy")
-        if (points := _points(records, key))
-    }
+    held_out = _points(records, "held_out_loss")
+    accuracies = {key: points for key in ACCURACIES if (points := _points(records, key))}
 
     # Inches; the right margin takes the values at the ends of the lines.
     width, left, right, bottom, gap = 7.2, 0.75, 1.65, 0.55, 0.5
@@ -195,7 +200,7 @@ def draw_curve(
     lowest.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     lowest.set_xlabel("step", fontsize=8)
 
-    _draw_loss(column[0], loss)
+    _draw_loss(column[0], loss, held_out)
     if accuracies:
         _draw_accuracies(column[1], accuracies)
     if path is not None:
@@ -212,52 +217,92 @@ def _points(records: Sequence[Mapping[str, float]], key: str) -> list[Point]:
     ]
 
 
-def _draw_loss(axes: Axes, points: list[Point]) -> None:
-    """Draw the loss, on the scale that its range asks for."""
+def _draw_loss(axes: Axes, training: list[Point], held_out: list[Point]) -> None:
+    """Draw the loss in training, and the one on held-out examples, on the scale they ask for."""
     from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-    values = [value for _, value in points]
+    values = [value for _, value in training + held_out]
     logarithmic = min(values) > 0 and math.log10(max(values) / min(values)) > 1.5
     axes.set_yscale("log" if logarithmic else "linear")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.4g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Loss (logarithmic)" if logarithmic else "Loss", loc="left", fontsize=9)
-    _draw_line(axes, points, BLUE, f"{values[-1]:.3g}")
+    lines = [(training, BLUE, f"{training[-1][1]:.3g}")]
+    if held_out:
+        lines = [
+            (training, BLUE, f"in training {training[-1][1]:.3g}"),
+            (held_out, VERMILION, f"held out {held_out[-1][1]:.3g}"),
+        ]
+    _draw_lines(axes, lines)
 
 
 def _draw_accuracies(axes: Axes, accuracies: Mapping[str, list[Point]]) -> None:
-    """Draw one or two shares; labels that would touch are pushed apart by what they lack."""
+    """Draw shares: of held-out examples, and beside them of some that are trained on."""
     from matplotlib.ticker import PercentFormatter
 
-    low, high = -0.05, 1.05  # a label at 0 % stays clear of the steps below it
-    axes.set_ylim(low, high)
+    axes.set_ylim(-0.05, 1.05)  # a label at 0 % stays clear of the steps below it
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    axes.set_title("Accuracy on unseen examples", loc="left", fontsize=9)
-    colours = {"exact_match": VERMILION, "token_accuracy": GREEN}
-    ends = sorted((points[-1][1], key) for key, points in accuracies.items())
-    lacking = max(0.0, 12 - (ends[-1][0] - ends[0][0]) / (high - low) * _PANEL * 72)
-    for rank, (value, key) in enumerate(ends):
-        text = f"{key.replace('_', ' ')} {_percent(value)}"
-        shift = lacking * (rank - (len(ends) - 1) / 2)
-        _draw_line(axes, accuracies[key], colours[key], text, shift)
-
-
-def _draw_line(axes: Axes, points: list[Point], colour: str, text: str, shift: float = 0.0) -> None:
-    """Draw values against steps, a dot at the last, and `text` beside it, `shift` points higher."""
-    steps, values = zip(*points, strict=True)
-    axes.plot(steps, values, color=colour, linewidth=1.4, clip_on=False)
-    axes.plot(steps[-1], values[-1], "o", color=colour, markersize=4, clip_on=False)
-    axes.annotate(
-        text,
-        xy=(1, values[-1]),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(8, shift),
-        textcoords="offset points",
-        color=colour,
-        fontsize=8,
-        va="center",
-        annotation_clip=False,
+    beside = " (blue: exact match in training)" if "training_exact_match" in accuracies else ""
+    axes.set_title(f"Accuracy on unseen examples{beside}", loc="left", fontsize=9)
+    _draw_lines(
+        axes,
+        [
+            (points, ACCURACIES[key][0], f"{ACCURACIES[key][1]} {_percent(points[-1][1])}")
+            for key, points in accuracies.items()
+        ],
     )
+
+
+def _draw_lines(axes: Axes, lines: Sequence[tuple[list[Point], str, str]]) -> None:
+    """Draw values against steps, each with its colour, a dot at the last, and a text beside it.
+
+    Texts that would touch are pushed apart.
+    """
+    for points, colour, _ in lines:
+        steps, values = zip(*points, strict=True)
+        axes.plot(steps, values, color=colour, linewidth=1.4, clip_on=False)
+        axes.plot(steps[-1], values[-1], "o", color=colour, markersize=4, clip_on=False)
+    axes.set_ylim(axes.get_ylim())  # where the ends are is known, and stays
+    pixels = [float(axes.transData.transform((0, points[-1][1]))[1]) for points, _, _ in lines]
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    heights = [72 * pixel / figure.dpi for pixel in pixels]
+    for (points, colour, text), shift in zip(lines, shifts_apart(heights, 12), strict=True):
+        axes.annotate(
+            text,
+            xy=(1, points[-1][1]),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(8, shift),
+            textcoords="offset points",
+            color=colour,
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def shifts_apart(heights: Sequence[float], gap: float) -> list[float]:
+    """How far to shift each of some heights, so that any two are `gap` apart; order stays.
+
+    Those that touch are spread evenly around their middle.
+
+    >>> shifts_apart([0, 50, 4], 12)
+    [-4.0, 0.0, 4.0]
+    """
+    groups: list[list[int]] = []
+    lowest: list[float] = []  # where each group begins
+    for i in sorted(range(len(heights)), key=lambda i: heights[i]):
+        groups.append([i])
+        lowest.append(heights[i])
+        while len(groups) > 1 and lowest[-1] < lowest[-2] + len(groups[-2]) * gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+            middle = sum(heights[i] for i in groups[-1]) / len(groups[-1])
+            lowest[-2:] = [middle - (len(groups[-1]) - 1) * gap / 2]
+    shifts = [0.0 for _ in heights]
+    for group, first in zip(groups, lowest, strict=True):
+        for rank, i in enumerate(group):
+            shifts[i] = float(first + rank * gap - heights[i])
+    return shifts
 
 
 def _percent(share: float) -> str:
