@@ -237,17 +237,17 @@ def transposes(name: str, args: Sequence[Any], params: Mapping[str, Any]) -> boo
 
 
 CONSTANTS = {
-    pi: "pi",
-    log(2): "log(2)",
-    log(10): "log(10)",
-    sqrt(2): "sqrt(2)",
-    sqrt(2 * pi): "sqrt(2 · pi)",
-    sqrt(2 / pi): "sqrt(2 / pi)",
-    2 / sqrt(pi): "2 / sqrt(pi)",
-    pi / 180: "pi / 180",
-    180 / pi: "180 / pi",
+    pi: ("pi", ATOM),
+    pi * pi: ("pi ** 2", POWER),
+    -2 * (pi * pi) / 3: ("-2 · pi ** 2 / 3", MINUS),
+    log(2): ("log(2)", ATOM),
+    log(10): ("log(10)", ATOM),
+    sqrt(2): ("sqrt(2)", ATOM),
+    sqrt(2 * pi): ("sqrt(2 · pi)", ATOM),
+    sqrt(2 / pi): ("sqrt(2 / pi)", ATOM),
+    2 / sqrt(pi): ("2 / sqrt(pi)", PRODUCT),
 }
-"""Numbers that are known by how they are computed."""
+"""Numbers that are known by how they are computed, and how closely that binds."""
 
 
 class Trace(NamedTuple):
@@ -405,7 +405,7 @@ class Writer:
                 return "[…]", ATOM
             x = x.tolist()
         if isinstance(x, float) and x in CONSTANTS:
-            return CONSTANTS[x], PRODUCT if "/" in CONSTANTS[x] else ATOM
+            return CONSTANTS[x]
         if isinstance(x, bool | int | float):
             return f"{x:.6g}" if isinstance(x, float) else str(x), MINUS if x < 0 else ATOM
         if isinstance(x, list):
@@ -463,7 +463,9 @@ def noticing(function: Callable[..., Any], kept: dict[str, Any]) -> Iterator[Non
         if running is Op.__call__.__code__:  # what an op computes with is no part of a formula
             ops_running += {"call": 1, "return": -1}.get(event, 0)
         elif event == "return" and not ops_running and running.co_filename == file:
-            outer = frame.f_locals if running is code or running.co_name[0] != "<" else {}
+            arguments = running.co_varnames[: running.co_argcount + running.co_kwonlyargcount]
+            is_named = running is code or running.co_name[0] != "<"
+            outer = {k: x for k, x in frame.f_locals.items() if is_named and k not in arguments}
             inner = {name: x for name, x in kept.items() if name not in outer}
             kept.clear()
             kept.update(outer | inner)
