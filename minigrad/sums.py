@@ -17,8 +17,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 BLOCK = 256
 """So many float32 numbers may be added one after the other: that costs a digit at most."""
 
-LONG = 4096
-"""Products with ones are exact enough for a row up to this length."""
+TALL, LONG = 1024, 4096
+"""A single product with ones is exact enough for a column, or a row, up to this length."""
 
 THREADED = 1 << 18
 """From this size on, BLAS splits a matrix-vector product over threads, which costs more than it
@@ -48,9 +48,9 @@ def add_up(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def sum_columns(x: Any) -> Any:
     """The sum of each column of a matrix, or of every matrix in a stack."""
     *stack, rows, width = x.shape
-    block = min(BLOCK, max(THREADED // max(width, 1), 1))
-    if rows <= block:
+    if rows <= min(TALL, THREADED // max(width, 1)):
         return np.ones(rows, x.dtype) @ x
+    block = min(BLOCK, max(THREADED // max(width, 1), 1))
     blocks, rest = divmod(rows, block)
     parts = x[..., : rows - rest, :].reshape(*stack, blocks, block, width)
     total = add(np.ones(block, x.dtype) @ parts, axis=-2, dtype=np.float64)

@@ -8,7 +8,6 @@ formula says what the rule computes, to be read and printed.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from math import prod, sqrt
 from typing import Any
 
@@ -483,19 +482,20 @@ def drop_masked(x: Any, mask: Any) -> Any:
     return np.where(np.any(np.atleast_2d(mask), axis=-2)[..., None], x, 0)
 
 
-def is_finite(x: Any) -> Any:
-    """Whether neither NaN nor infinity is among the elements."""
-    return np.isfinite(x).all()
+def is_finite(x: Any) -> bool:
+    """Whether neither NaN nor infinity is among the elements, nor a number whose square is one."""
+    flat = x.ravel(order="K")
+    return bool(np.isfinite(np.dot(flat, flat)))
 
 
 @scaled_dot_product_attention.kernel
 def attention_kernel(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
-    if mask is None or (is_finite(key) and is_finite(value)):
+    with np.errstate(invalid="ignore"):  # what is masked may be anything
         weights = attention_weights(query, key, mask)
-        return product_like(query, weights, value), weights
-    with np.errstate(invalid="ignore"):
-        weights = attention_weights(query, key, mask)
-        return weigh(query, weights, value), weights
+        y = product_like(query, weights, value)
+        if mask is not None and not is_finite(y):
+            y = weigh(weights, value)
+        return y, weights
 
 
 def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
@@ -535,12 +535,11 @@ def product_like(like: Any, a: Any, b: Any) -> Any:
     return np.matmul(a, b, out=out)
 
 
-def weigh(like: Any, weights: Any, x: Any) -> Any:
+def weigh(weights: Any, x: Any) -> Any:
     """weights @ x, where a weight of 0 takes nothing, not even of NaN or infinity."""
     wrong = ~np.isfinite(x)
     touched = np.matmul(weights != 0, wrong)
-    without = np.matmul(weights, np.where(wrong, 0, x))
-    return np.where(touched, np.matmul(weights, x), without)
+    return np.where(touched, np.matmul(weights, x), np.matmul(weights, np.where(wrong, 0, x)))
 
 
 @scaled_dot_product_attention.rule
@@ -548,19 +547,20 @@ def attention_rule(
     g: Any, y: Any, saved: Any, query: Any, key: Any, value: Any, mask: Any = None
 ) -> Any:
     (weights,) = saved
-    is_clean = mask is None or (is_finite(key) and is_finite(value))
-    product = product_like if is_clean else weigh
-    with nullcontext() if is_clean else np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # what is masked may be anything
         gs = np.matmul(g, np.swapaxes(value, -1, -2), order="C")
-        if not is_clean:
+        if mask is not None and not is_finite(gs):
             gs[weights == 0] = 0
         gs *= weights
         gs -= weights * sum_rows(matrix(gs)).reshape(*gs.shape[:-1], 1)
         gs *= 1 / sqrt(query.shape[-1])
+        gq = product_like(query, gs, key)
+        if mask is not None and not is_finite(gq):
+            gq = weigh(gs, key)
         return (
-            product(query, gs, key),
-            product(key, np.swapaxes(gs, -1, -2), query),
-            product(value, np.swapaxes(weights, -1, -2), g),
+            gq,
+            product_like(key, np.swapaxes(gs, -1, -2), query),
+            product_like(value, np.swapaxes(weights, -1, -2), g),
         )
 
 
