@@ -21,7 +21,7 @@ from minigrad.ops import elementwise, neural
 from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
 from minigrad.ops.reduce import mean, var
 from minigrad.tensor import Array, Scope, Tensor, mode, outward, unwrap
-from minigrad.words import LAYERS, MODULE, missing
+from minigrad.words import LAYERS, MODULE, missing, point_elsewhere
 
 Seed = np.random.Generator | int | np.integer[Any] | None
 
@@ -218,11 +218,14 @@ class Module:
         """What stands beside the class name in `repr`, such as "64 → 128"."""
         return ""
 
-    def __getattr__(self, name: str) -> Any:
-        raise missing(type(self).__name__, name, MODULE)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in MODULE]
 
     def __repr__(self) -> str:
         return "\n".join(tree(self, type(self).__name__))
+
+
+point_elsewhere(Module, MODULE)
 
 
 def contained(name: str, value: Any) -> Iterator[tuple[str, Any]]:

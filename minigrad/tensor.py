@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from minigrad.changes import Change, change, count, note_write
 from minigrad.namespace import CONSTANT, no_row
-from minigrad.words import TENSOR, missing
+from minigrad.words import TENSOR, point_elsewhere
 
 if TYPE_CHECKING:
     from minigrad.op import Op
@@ -179,14 +179,7 @@ def unwrap(x: Any) -> Any:
     return x
 
 
-class Named(type):
-    """The class of `Tensor`: it knows what PyTorch's ways to make one are called here."""
-
-    def __getattr__(cls, name: str) -> Any:
-        raise missing("Tensor", name, TENSOR)
-
-
-class Tensor(metaclass=Named):
+class Tensor:
     """An n-dimensional array with a gradient.
 
     `data` is copied, as by `np.array`; numbers without a dtype of their own become float64 or
@@ -424,8 +417,8 @@ class Tensor(metaclass=Named):
     def __index__(self) -> int:
         return operator.index(self._data)
 
-    def __getattr__(self, name: str) -> Any:
-        raise missing("Tensor", name, TENSOR)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in TENSOR]
 
     def __repr__(self) -> str:
         text = np.array2string(self._data, separator=", ", prefix="Tensor(")
@@ -567,6 +560,9 @@ class Tensor(metaclass=Named):
         from minigrad.backward import backward
 
         backward(self, gradient, retain_graph)
+
+
+point_elsewhere(Tensor, TENSOR)
 
 
 def _restored(data: Array, grad: Array | None, requires_grad: bool, name: str | None) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 ONE_DEVICE = "leave it out: everything lives in main memory"
 
 TENSOR = {
@@ -136,6 +138,26 @@ PACKAGE = {
         "NumPy's, such as Tensor(np.zeros(3), requires_grad=True)",
     ),
 }
+
+
+class Elsewhere:
+    """An attribute that is not there: looking for it says what to write instead.
+
+    Put into a class, it costs nothing where it is not asked for, as `__getattr__` would.
+    """
+
+    def __init__(self, name: str, words: dict[str, str]) -> None:
+        self.name, self.words = name, words
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise missing(owner.__name__, self.name, self.words)
+
+
+def point_elsewhere(cls: type, words: dict[str, str]) -> None:
+    """Make the class answer to words that it does not know with those that it does."""
+    for name in words:
+        if not hasattr(cls, name):
+            setattr(cls, name, Elsewhere(name, words))
 
 
 def missing(owner: str, name: str, words: dict[str, str]) -> AttributeError:

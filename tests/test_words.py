@@ -14,8 +14,9 @@ from minigrad import Tensor, nn, no_grad, optim, words
 
 OWNERS: dict[str, tuple[Any, dict[str, str]]] = {
     "a tensor": (Tensor([1.0]), words.TENSOR),
-    "Tensor": (Tensor, {}),
+    "Tensor": (Tensor, words.TENSOR),
     "a module": (nn.Linear(1, 1), words.MODULE),
+    "Module": (nn.Module, words.MODULE),
     "nn": (nn, words.LAYERS),
     "optim": (optim, words.OPTIM),
     "minigrad": (mg, words.PACKAGE),
@@ -32,7 +33,7 @@ def test_each_word_of_the_tables_is_missing_and_gets_its_hint(
         assert str(error.value).endswith(
             f"has no {name!r}; {'' if 'leave' in instead else 'use '}{instead}"
         )
-    with pytest.raises(AttributeError, match=r"has no 'nonsense'$"):
+    with pytest.raises(AttributeError, match=r"has no (attribute )?'nonsense'$"):
         _ = owner.nonsense
 
 
@@ -64,6 +65,8 @@ def test_first_attempts_are_answered_with_our_word(attempt: Any, hint: str) -> N
 def test_protocols_that_ask_for_attributes_are_not_misled() -> None:
     t = Tensor([1.0, 2.0])
     assert not hasattr(t, "__array_interface__")
+    assert not {"view", "zeros"} & {*dir(t)}
+    assert "to" not in dir(nn.Linear(1, 1))
     assert np.asarray(t).tolist() == copy.deepcopy(t).tolist() == [1.0, 2.0]
     assert pickle.loads(pickle.dumps(t)).tolist() == [1.0, 2.0]
     model = copy.deepcopy(nn.Sequential(nn.Linear(1, 1), nn.ReLU()))
