@@ -57,6 +57,10 @@ EFFORT = 2e7
 FEWEST = 100
 """Elements that are tried of each input however large it is."""
 
+CALLS = 20
+"""Of the function at one point, which must all give the same; five times as many where the check
+fails, as chance may have been kind at first."""
+
 
 class GradientError(AssertionError):
     """A rule and the numbers disagree; the text is the report."""
@@ -145,13 +149,18 @@ class Weighted:
 
 @dataclass(frozen=True)
 class Numerical:
-    """Derivatives by every element of every point that was `tried`, found without the rules."""
+    """Derivatives by every element of every point that was `tried`, found without the rules.
+
+    `bent` are masks of the elements by which the slopes to the left and to the right differ by more
+    than smooth functions' mostly do.
+    """
 
     values: list[Array]
     method: str
     steps: list[Array]
     measurable: list[Array]
     tried: Sequence[Array]
+    bent: list[Array]
 
     def errors(self, others: Sequence[Array]) -> list[Array]:
         """How far `others` are from the values, relative to them; infinite where not finite."""
@@ -259,7 +268,18 @@ def checked(
     if order == 2 and report.ok:
         problem = problem.derivative()
         report = worst(problem, step, tolerance)
+    if not report.ok:
+        refuse_random(problem.function, problem.points, 5 * CALLS)
     return problem, report
+
+
+def refuse_random(function: Weighted, points: Sequence[Array], calls: int) -> None:
+    """ValueError unless so many calls of the function give the same."""
+    first = function.terms(points)
+    if not all(
+        np.array_equal(first, function.terms(points), equal_nan=True) for _ in range(1, calls)
+    ):
+        raise ValueError("gradcheck: two calls of f gave two results; fix the seed of its numbers")
 
 
 def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
@@ -290,11 +310,9 @@ def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
         return listed(f(*full))
 
     with no_grad():
-        first, again = ([np.asarray(unwrap(y)) for y in results(*points)] for _ in range(2))
+        first = [np.asarray(unwrap(y)) for y in results(*points)]
     if any(y.dtype.kind not in "biuf" for y in first):
         raise ValueError("gradcheck: f must give a Tensor, or a list of them")
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True)):
-        raise ValueError("gradcheck: two calls of f gave two results; fix the seed of its numbers")
     remarks += [
         f"the result is {y.dtype}, whose rounding is large beside the step; compute in float64"
         for y in first
@@ -304,6 +322,7 @@ def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
     weights = [rng.standard_normal(y.shape) if y.size > 1 else np.ones(y.shape) for y in first]
     directions = [rng.standard_normal(x.shape) for x in points]
     function = Weighted(results, weights)
+    refuse_random(function, points, CALLS)
     return Problem(function, points, chosen, names, directions, seed, tuple(remarks))
 
 
@@ -477,7 +496,7 @@ def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
     ]
     k = int(np.argmax([rank.max() for rank in ranks]))
     at = np.unravel_index(np.argmax(ranks[k]), ranks[k].shape)
-    return Report(
+    report = Report(
         order=problem.order,
         error=float(errors[k][at]),
         tolerance=TOLERANCE[numbers.method] if tolerance is None else tolerance,
@@ -490,29 +509,81 @@ def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
         method=numbers.method,
         warnings=(*problem.warnings, *remarks),
     )
+    return kinked(problem, report, numbers.bent, rules, step) if report.ok else report
+
+
+def kinked(
+    problem: Problem, report: Report, bent: list[Array], rules: list[Array], step: float
+) -> Report:
+    """The report, or if f has a kink just where an element stands, one that fails there.
+
+    Differences then give the mean of two slopes, which the rule may give as well; but each slope is
+    off by half of what they are apart.
+    """
+    if not any(mask.any() for mask in bent):
+        return report  # as almost always
+    from minigrad.evidence import evidence_on
+
+    evidence = evidence_on(problem, rules, step)
+    for k, mask in enumerate(bent):
+        for index in np.argwhere(mask):
+            kink = evidence.kink(k, tuple(map(int, index)))
+            if kink and not kink.distance:
+                middle, apart = (kink.left + kink.right) / 2, abs(kink.right - kink.left)
+                return replace(
+                    report,
+                    error=apart / 2 / max(abs(middle), MEASURABLE * apart),
+                    tolerance=max(report.tolerance, TOLERANCE[CENTRAL]),
+                    input=problem.inputs[k],
+                    name=problem.names[k],
+                    index=kink.index,
+                    rule=kink.rule,
+                    numerical=middle,
+                    step=step * max(1.0, abs(float(problem.points[k][kink.index]))),
+                    method=CENTRAL,
+                )
+    return report
 
 
 def central_differences(
     function: Weighted, points: Sequence[Array], step: float, tried: Sequence[Array]
 ) -> Numerical:
     """(f(x + h) − f(x − h)) / 2h, with h = step · max(1, |x|)."""
-    sizes = []
+    sizes, bends = [], []
     lengths = [np.maximum(1, np.abs(point)) for point in points]
+    here = function.terms(points)
 
     def slope(point: Array, index: tuple[int, ...], h: float) -> float:
         x = point[index]
         point[index] = above = x + h
         upper = function.terms(points)
         point[index] = below = x - h
-        difference = upper - function.terms(points)
+        lower = function.terms(points)
         point[index] = x
         sizes.append(norm(upper))
-        return float(difference.sum() / (above - below))
+        bends.append(is_bent((upper - here).sum(), (lower - here).sum(), size_of(here) * step))
+        return float((upper - lower).sum() / (above - below))
 
     steps = [step * length for length in lengths]
     values = by_element(slope, points, steps, tried)
     least = MEASURABLE * (max(filter(np.isfinite, sizes), default=0) or 1)
-    return Numerical(values, CENTRAL, steps, [least / length for length in lengths], tried)
+    bent = [np.zeros(mask.shape, bool) for mask in tried]
+    for mask, found in zip(bent, tried, strict=True):
+        mask[found], bends = bends[: found.sum()], bends[found.sum() :]
+    return Numerical(values, CENTRAL, steps, [least / length for length in lengths], tried, bent)
+
+
+def size_of(terms: Array) -> float:
+    """How large the terms of a sum are together; 1 if there is nothing to compare with."""
+    return float(np.abs(terms[np.isfinite(terms)]).sum()) or 1.0
+
+
+def is_bent(above: float, below: float, least: float) -> bool:
+    """Whether f(x + h) − f(x) and f(x − h) − f(x) do not cancel, as those of a straight line do.
+
+    A bend counts from a thousandth of the larger on, and of a thousandth of `least`, f's size · h.
+    """
+    return bool(abs(above + below) > MEASURABLE * max(abs(above), abs(below), MEASURABLE * least))
 
 
 def sharpened(
@@ -545,7 +616,7 @@ def sharpened(
 
     # The step may be too coarse, as near a pole; then a finer one sees that the two agree.
     if agrees(coarse) or agrees(central_differences(function, points, step / 100, tried)):
-        return Numerical(values, COMPLEX, steps, coarse.measurable, tried)
+        return Numerical(values, COMPLEX, steps, coarse.measurable, tried, coarse.bent)
     return coarse
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from minigrad.cases import EXCUSES, Call, Suspicion, place
 from minigrad.check import COMPLEX, STEP, Problem, Report, checked
-from minigrad.evidence import Evidence, Kink, Sweep, Taylor
+from minigrad.evidence import Evidence, Kink, Sweep, Taylor, evidence_on
 from minigrad.mistakes import examined, excused
 from minigrad.tensor import Tensor, Watcher, watching
 
@@ -84,15 +84,7 @@ def diagnosed(problem: Problem, report: Report, step: float) -> Diagnosis:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         rules = problem.gradient()
-        evidence = Evidence(
-            function=problem.function,
-            points=problem.points,
-            names=problem.names,
-            directions=problem.directions,
-            rules=rules,
-            tried=problem.tried(rules, step),
-            step=step,
-        )
+        evidence = evidence_on(problem, rules, step)
         at = problem.inputs.index(report.input), report.index
         exact = report.numerical if report.method == COMPLEX else None
         suspicions = suspected(problem, evidence)

@@ -21,10 +21,13 @@ from minigrad.check import (
     STEP,
     TOLERANCE,
     Numerical,
+    Problem,
     Weighted,
     central_differences,
     element,
+    is_bent,
     sharpened,
+    size_of,
     spread,
 )
 from minigrad.tensor import Array
@@ -187,7 +190,7 @@ class Evidence:
     @cached_property
     def size(self) -> float:
         """How large the terms are together; 1 if there is nothing to compare with."""
-        return float(np.abs(self.here[np.isfinite(self.here)]).sum()) or 1.0
+        return size_of(self.here)
 
     @cached_property
     def noise(self) -> float:
@@ -254,6 +257,24 @@ class Evidence:
                 found = min(found or 1.0, float(STEPS[both[0] + 1]))
         return found
 
+    @cached_property
+    def cliffs(self) -> list[str]:
+        """The elements at which the rules are wrong because f jumps there, or rises vertically.
+
+        What it rises over a step does not shrink with the step, or less than the step does.
+        """
+        found = []
+        for k, error in enumerate(self.errors):
+            for index in map(tuple, np.argwhere(error > self.limit).tolist()):
+                at, _ = self.along(k, index)
+                far, near = (
+                    abs(float((at(h) - at(-h)).sum()))
+                    for h in (self.best_step, self.best_step / 64)
+                )
+                if near > max(far / 32, MEASURABLE * self.size * self.best_step):
+                    found.append(f"{self.names[k]}{element(index)}")
+        return found
+
     def sweep(self, k: int, index: tuple[int, ...], exact: float | None = None) -> Sweep:
         """The sweep by one element of the point number `k`, whose derivative may be `exact`."""
         at, length = self.along(k, index)
@@ -312,8 +333,7 @@ class Evidence:
 
         above, below = rises(1, -1)
         bend = above + below
-        least = MEASURABLE * max(abs(above), abs(below), MEASURABLE * self.size * h)
-        if not abs(bend) > least:
+        if not is_bent(above, below, self.size * h):
             return None  # as almost always
         above2, below2, above4, below4 = rises(2, -2, 4, -4)
         left, right = (below2 - below4) / (2 * h), (above4 - above2) / (2 * h)
@@ -331,6 +351,19 @@ class Evidence:
             right=right / length,
             rule=float(self.rules[k][index]),
         )
+
+
+def evidence_on(problem: Problem, rules: list[Array], step: float) -> Evidence:
+    """The evidence on what the rules give for a problem."""
+    return Evidence(
+        function=problem.function,
+        points=problem.points,
+        names=problem.names,
+        directions=problem.directions,
+        rules=rules,
+        tried=problem.tried(rules, step),
+        step=step,
+    )
 
 
 def differences(at: Line) -> Array:

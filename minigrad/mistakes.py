@@ -65,11 +65,12 @@ def stale(case: Case) -> Iterator[Suspicion]:
     case.call.forward(*[0.9 * x for x in case.points])
     second = pulled(node, case.g.copy())
     again = pulled(case.call.node(), case.g.copy())
+    more = [pulled(case.call.node(), case.g.copy()) for _ in range(5)]  # chance may be kind
     if same(copies, again) and not same(copies, second):
         text = "the rule uses what the op kept from its last call, maybe with other inputs; use y"
         yield case.suspicion("stale", text, case.worst(first))
-    elif not same(copies, second):
-        text = "two equal calls of the rule differ: it adds to what it kept from the one before"
+    elif not all(same(copies, gradient) for gradient in (second, *more)):
+        text = "two equal calls of the rule differ: it is random, or adds to what it kept before"
         added = [later - sooner for sooner, later in zip(copies, second, strict=True)]
         yield case.suspicion("stale", text, case.worst(added))
     elif any(np.shares_memory(a, b) for a, b in zip(first, second, strict=True)):
@@ -105,16 +106,15 @@ def redefined(case: Case) -> Iterator[Suspicion]:
 
 
 def excused(evidence: Evidence, op: str | None = None) -> list[Suspicion]:
-    """What can make a right rule look wrong: a kink, the rounding of f, or the step."""
+    """What can make a right rule look wrong: a kink, the rounding of f, the step, or a jump."""
     if evidence.kinks and evidence.error <= evidence.limit:
         for kink in evidence.kinks:
             if not kink.fits:
                 text = f"{kink}, neither of them nor between; beside kinks it is right"
                 return [Suspicion("slope", text, evidence.error, op)]
-        names = [kink.name for kink in evidence.kinks]
-        more = f" and {len(names) - 3} more elements" if len(names) > 3 else ""
+        names = listing([kink.name for kink in evidence.kinks])
         text = (
-            f"not differentiable at {', '.join(names[:3])}{more}, where a rule gives one of the "
+            f"not differentiable at {names}, where a rule gives one of the "
             "slopes and differences give their mean; everything else is right; move the input"
         )
         return [Suspicion("kink", text, evidence.error, op)]
@@ -128,7 +128,21 @@ def excused(evidence: Evidence, op: str | None = None) -> list[Suspicion]:
     if evidence.numbers.method == CENTRAL and (step := evidence.right_at):
         text = f"the rule is right as steps of {step:.0e} see it; the step of the check misleads"
         return [Suspicion("step", text, evidence.limit, op)]
+    if (cliffs := evidence.cliffs) and len(cliffs) == sum(
+        int((error > evidence.limit).sum()) for error in evidence.errors
+    ):
+        text = (
+            f"the function jumps at {listing(cliffs)}, or rises there without a finite slope; "
+            "everything else is right; move the input"
+        )
+        return [Suspicion("jump", text, evidence.limit, op)]
     return []
+
+
+def listing(names: list[str]) -> str:
+    """The first three of some names, and how many more there are."""
+    more = f" and {len(names) - 3} more elements" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
 
 
 class Claim(NamedTuple):
@@ -160,7 +174,9 @@ def not_finite(case: Case, i: int) -> Iterator[Claim]:
         yield Claim("domain", text, np.where(unknown, 0, rule), np.where(unknown, 0, value))
     elif lost.any():
         text = f"infinite or not a number {place(case, i, lost)}, where the function "
-        if np.isnan(case.call.node().data).any():
+        result = case.call.node().data
+        is_given_numbers = all(np.isfinite(x).all() for x in case.points)
+        if np.isnan(result).any() or (is_given_numbers and np.isinf(result).any()):
             yield Claim("domain", text + "is no number either", np.where(lost, value, rule))
         else:
             yield Claim("nan", text + "is smooth", np.where(lost, value, rule))

@@ -427,3 +427,109 @@ def test_an_unknown_op_is_refused_with_the_names_that_come_close() -> None:
         check_table(["exp", "sofmax"])
     with pytest.raises(ValueError, match=r"'xyzzy'; ops: .*softmax"):
         check_table(["xyzzy"])
+
+
+SHARP: dict[str, tuple[Callable[..., Any], Array]] = {
+    "abs": (np.abs, np.array([0.0, 1.0])),
+    "sum of abs": (lambda x: np.sum(np.abs(x)), np.array([0.0, 1.0])),
+    "large abs": (lambda x: 1e6 * np.abs(x), np.array([1.0, 0.0])),
+    "abs elsewhere": (lambda x: np.abs(x - 700), np.array([700.0, 1.0])),
+    "relu": (TABLE["relu"], np.array([0.0, 1.0])),
+    "leaky relu": (TABLE["leaky_relu"], np.array([-1.0, 0.0])),
+    "maximum": (lambda x: np.maximum(x, 2.0), np.array([1.0, 2.0, 3.0])),
+    "minimum": (lambda x: np.minimum(x[:2], x[2:]), np.array([1.0, 5.0, 1.0, 4.0])),
+    "max of two": (np.max, np.array([1.0, 3.0, 3.0])),
+    "max of three": (np.max, np.array([3.0, 3.0, 3.0])),
+    "min of two": (np.min, np.array([1.0, 1.0, 3.0])),
+    "clip above": (lambda x: np.clip(x, -0.5, 0.5), np.array([0.5, 0.0])),
+    "clip below": (lambda x: np.clip(x, -0.5, 0.5), np.array([-0.5, 0.0])),
+    "where": (lambda x: np.where(x.data > 0, x, 0.0), np.array([0.0, 1.0])),
+    "where that jumps": (lambda x: np.where(x > 0, x + 1, x), np.array([0.0, 1.0])),
+    "norm": (np.linalg.norm, np.zeros(3)),
+    "std": (np.std, np.ones(3)),
+    "x times sign": (lambda x: x * np.sign(x), np.array([0.0, 0.2])),
+    "floor": (lambda x: x + np.floor(x), np.array([1.0, 0.5])),
+    "round": (lambda x: x + np.round(x), np.array([0.5, 0.2])),
+    "largest element": (lambda x: x[np.argmax(x)], np.array([1.0, 1.0, 0.0])),
+    "sqrt": (np.sqrt, np.array([0.0, 1.0])),
+    "root of a square": (lambda x: np.sqrt(x * x), np.array([0.0, 1.0])),
+    "root of abs": (lambda x: np.sqrt(np.abs(x)), np.array([0.0, 1.0])),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", SHARP)
+def test_at_a_kink_or_a_jump_nothing_passes_and_no_rule_is_blamed(name: str, order: int) -> None:
+    f, x = SHARP[name]
+    report = gradcheck(f, x, order, raise_exception=False)
+    assert report.verdict == "cannot be measured here"
+    moved = x + np.linspace(0.03, 0.05, x.size)
+    assert gradcheck(f, moved, order)
+
+
+def test_a_kink_among_many_elements_is_named_with_both_slopes() -> None:
+    x = np.append(np.ones(300), 0.0)
+    report = gradcheck(lambda x: np.sum(np.abs(x)), x, raise_exception=False)
+    assert (report.index, report.rule, report.numerical) == ((300,), 0, pytest.approx(0, abs=1e-9))
+    assert "x[300] has a kink here: slope -1 on the left, 1 on the right" in str(report)
+    assert "not differentiable at x[300]" in str(report)
+
+
+def test_a_kink_of_the_gradient_is_found_at_order_2_alone() -> None:
+    x = np.array([0.0, 1.0])
+    assert gradcheck(lambda x: TABLE["relu"](x) ** 2, x)
+    report = gradcheck(lambda x: TABLE["relu"](x) ** 2, x, 2, raise_exception=False)
+    assert (report.order, report.verdict) == (2, "cannot be measured here")
+
+
+def test_a_bend_is_no_kink() -> None:
+    for f in (np.square, lambda x: 1e4 * x * x, lambda x: np.cos(30 * x), lambda x: x**4):
+        assert gradcheck(f, np.array([0.0, 0.5, 1.0]), 2)
+
+
+def test_a_steep_function_that_is_smooth_is_still_checked() -> None:
+    assert gradcheck(lambda x: np.tanh(1e3 * x), np.array([0.0, 1e-3]))
+    wrong = an_op(np.tanh, lambda g, y, x: 1.01 * g * (1 - y * y))
+    assert report_on(wrong, np.array([0.0, 0.5])).verdict == "is wrong"
+
+
+@pytest.mark.parametrize("p", [0.02, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_a_function_that_is_random_now_and_then_is_never_blamed_on_a_rule(
+    p: float, size: int
+) -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal(size)
+        try:
+            gradcheck(lambda x, rng=rng: TABLE["dropout"](x, p, rng), x, 1 + seed % 2)
+        except ValueError as error:
+            assert "two calls of f gave two results" in str(error)
+        else:
+            assert size * p < 0.1  # it may never have dropped anything
+
+
+def test_a_function_that_counts_its_calls_is_called_random() -> None:
+    calls: list[int] = []
+
+    def f(x: Any) -> Any:
+        calls.append(1)
+        return x * (1 + (len(calls) > 7))
+
+    with pytest.raises(ValueError, match="two calls of f gave two results"):
+        gradcheck(f, POINTS)
+
+
+def test_a_rule_that_is_random_is_named() -> None:
+    rng = np.random.default_rng(0)
+    wrong = an_op(np.square, lambda g, y, x: g * 2 * x * rng.integers(1, 3))
+    said = str(report_on(wrong, POINTS))
+    assert "stale: trial: two equal calls of the rule differ: it is random" in said
+
+
+def test_a_small_slope_by_a_large_number_is_measured_by_what_the_number_changes() -> None:
+    almost_flat = an_op(lambda x: 1 + 1e-7 * x, lambda g, y, x: 1.1e-7 * g)
+    report = report_on(almost_flat, np.array([1000.0]))
+    assert report.error == pytest.approx(1e-8 / (1e-3 / 1000), rel=1e-3)
+    assert not report.ok

@@ -519,6 +519,14 @@ def test_random_programs_are_checked_and_the_first_wrong_one_is_printed(
     exec(found.stdout, {})
 
 
+@pytest.mark.parametrize("expression", ["sum(abs(x))", "sum(maximum(x, 0.))", "norm(x)"])
+def test_what_passes_at_a_kink_by_chance_ends_with_exit_code_3(expression: str) -> None:
+    found = run("check", expression, "x=0.")
+    assert found.exit_code == 3
+    assert "x has a kink here: slope " in found.stdout
+    assert succeeds("check", expression, "x=0.5")
+
+
 def test_random_programs_that_cannot_be_measured_end_with_exit_code_3(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
