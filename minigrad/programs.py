@@ -487,7 +487,10 @@ def written(line: Input | Step) -> str:
 def code(x: Any) -> str:
     """What stands for an argument in Python."""
     if isinstance(x, np.ndarray):
-        return f"np.array({x.tolist()}, np.{x.dtype})"
+        numbers = str(x.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
+        return f"np.array({numbers}, np.{x.dtype})"
+    if isinstance(x, float):
+        return repr(x).replace("nan", "np.nan").replace("inf", "np.inf")
     if isinstance(x, list):
         return f"[{', '.join(map(code, x))}]"
     if isinstance(x, tuple):

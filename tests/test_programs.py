@@ -256,10 +256,14 @@ def agrees(program: Program) -> bool:
 
 
 def differs(program: Program) -> bool:
-    """Whether a program can be run here and in PyTorch, and the derivatives differ."""
+    """Whether a program can be run here and in PyTorch, and the derivatives differ.
+
+    Where PyTorch gives no number, as for the second derivative of sinc at 0, nothing is compared.
+    """
     try:
         program.values()
-        by_pytorch(program)
+        if not all(np.isfinite(g).all() for part in by_pytorch(program) for g in part):
+            return False
     except Exception:
         return False
     try:
@@ -287,7 +291,9 @@ def test_random_programs_have_the_derivatives_that_differences_find(start: int) 
         assert not is_wrong(program), explained(program, is_wrong)
 
 
-@pytest.mark.parametrize("name", [*TABLE, *LAYERS])
+@pytest.mark.parametrize(
+    "name", sorted({*TABLE, *LAYERS} - {"frexp"})
+)  # which gives integers as well
 def test_every_row_of_the_table_can_be_drawn(name: str) -> None:
     draft = Draft(seed=0)
     for _ in range(60):
