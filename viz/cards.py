@@ -179,6 +179,7 @@ def family_of_call(families: set[str]) -> str:
     return next((family for family in telling if family in families), "module")
 
 
+FEW = 16  # numbers, which are all shown
 MOST_ROWS = 8  # parameters that a module's card lists
 UNKNOWN = "constant"  # the name of an array that nothing names
 UNSAID = {"keepdims", "shape"}  # params that the shapes show
@@ -286,7 +287,7 @@ def numbers(array: Any) -> Table:
         return (("empty",),)
     rows = np.atleast_2d(array)
     height, width = rows.shape[-2:]
-    if array.ndim <= 2 and height <= 3 and width <= (6 if array.ndim == 1 else 4):
+    if array.ndim <= 2 and array.size <= FEW and height <= 8 and width <= 6:
         return tuple(tuple(map(short, row)) for row in rows.tolist())
     if array.dtype.kind in "biu":
         return ((f"min {short(array.min().item())} · max {short(array.max().item())}",),)
