@@ -125,6 +125,15 @@ def main() -> None:
     """An autograd engine and a transformer, small enough to read: train, look inside, check."""
 
 
+class NamedPath(click.Path):
+    """A path as a Path, but not the empty one, which would mean the folder that one is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
 def setting_options(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """An option for each setting of TrainingConfig; what is not given stays None."""
     kinds = get_type_hints(TrainingConfig)
@@ -149,8 +158,8 @@ def setting_options(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], C
 @main.command()
 @click.argument("task", required=False)
 @setting_options(but=("task",))
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings")
-@click.option("--out", type=click.Path(path_type=Path),
+@click.option("--config", type=NamedPath(), help="TOML file of settings")
+@click.option("--out", type=NamedPath(),
               help="run folder  [default: in runs/, called after TASK or data]")  # fmt: skip
 @click.option("--resume", is_flag=True, help="go on with the run in --out, longer with --steps")
 @click.option("--film", is_flag=True, help="keep what every head looks at, for `minigrad film`")
@@ -377,12 +386,12 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=NamedPath())
 @click.argument("text", required=False)
 @click.option(
     "--beam", type=click.IntRange(1, 1000), default=1, help="beams to search with  [default: 1]"
 )
-@click.option("--attention", type=click.Path(path_type=Path), help="draw the attention maps here")
+@click.option("--attention", type=NamedPath(), help="draw the attention maps here")
 def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> None:
     """Answer TEXT, or each line of standard input, with the model in the folder RUN.
 
@@ -533,7 +542,7 @@ def seeded(words: Sequence[str], seed: int | None) -> int:
 
 @main.command(epilog=WHAT)
 @of_computation("[NAME=SHAPE]... | [TEXT]")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--out", type=NamedPath(), required=True,
               help="picture: .svg, .png, .pdf or .dot")  # fmt: skip
 @click.option("--zoom", type=click.Choice(ZOOMS), help="how much to see at once")
 @click.option("--open", "opened", multiple=True, metavar="NAME",
@@ -602,7 +611,7 @@ def index(text: str) -> tuple[int, ...]:
 
 @main.command(epilog=WHAT)
 @of_computation("[NAME=SHAPE]... | [TEXT]")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="page: .html")
+@click.option("-o", "--out", type=NamedPath(), required=True, help="page: .html")
 @click.option("--target", help="what the loss of a run asks for  [default: the model's own answer]")
 def explain(
     what: str, words: tuple[str, ...], seed: int | None, out: Path, target: str | None
@@ -623,9 +632,9 @@ def save(page: Page, out: Path) -> None:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=NamedPath())
 @click.argument("text")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--out", type=NamedPath(), required=True,
               help="page: .html; picture: .png, .svg or .pdf")  # fmt: skip
 @click.option("--target", help="what the loss asks for  [default: the model's own answer]")
 def attention(run: Path, text: str, out: Path, target: str | None) -> None:
@@ -653,8 +662,8 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="page: .html")
+@click.argument("run", type=NamedPath())
+@click.option("-o", "--out", type=NamedPath(), required=True, help="page: .html")
 def film(run: Path, out: Path) -> None:
     """Make a page that shows a training run of `train --film`, frame by frame."""
     from viz.pages.film import film as filmed
@@ -904,7 +913,7 @@ def ops(ops: tuple[str, ...]) -> None:
 @click.option("--threads", type=int, default=2, help="threads of each contender  [default: 2]")
 @click.option("--rounds", type=int, default=7, help="rounds of each contender  [default: 7]")
 @click.option("--coretype", default="", help="OpenBLAS kernels to use, such as Haswell")
-@click.option("--json", "file", type=click.Path(path_type=Path), help="append the results here")
+@click.option("--json", "file", type=NamedPath(), help="append the results here")
 def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None) -> None:
     """Time the whole training step, beside PyTorch's and beside its bare matrix products.
 

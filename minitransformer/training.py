@@ -34,7 +34,7 @@ State = tuple[Arrays, Arrays, dict[str, Any]]
 """What `Trainer.state` gives, and a run folder keeps."""
 
 SAMPLE = 200
-"""How many training examples are answered at an evaluation, to be set beside those held out."""
+"""How many training examples are answered at an evaluation, where as many are held out."""
 
 
 class DivergenceError(ValueError):
@@ -216,7 +216,7 @@ class Trainer:
     def training_sample(self) -> list[Pair]:
         """Examples of the training stream, the same at each evaluation, drawn apart from it."""
         rng = np.random.default_rng((self.config.seed, 2))
-        return pairs_of(self.task.sample(rng, SAMPLE))
+        return pairs_of(self.task.sample(rng, min(SAMPLE, len(self.task.test))))
 
     def wrong_answers(self) -> list[tuple[str, str, str]]:
         """(source, target, answer), as texts, of each held-out example that is answered wrong."""

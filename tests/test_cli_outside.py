@@ -307,6 +307,20 @@ def test_a_slow_step_is_spoken_of_before_the_first_evaluation(
     assert re.search(r"^step +1  [\d.e-]+ s for a step, so 0\.0 h for the others$", said, re.M)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "copy", "--out", ""],
+        ["train", "copy", "--config", ""],
+        ["predict", "", "1"],
+        ["predict", ".", "1", "--attention", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_folder_one_is_in(words: list[str]) -> None:
+    assert "the path is empty" in fails(*words)
+    assert not list(Path().iterdir())
+
+
 ODD = ["0", "-1", "nan", "inf", "-inf", "1e99", "", " ", "9" * 30, "9" * 5000, "é", "\x1b[31m",
        "1,2", "--", "\ud800", "None", "true"]  # fmt: skip
 

@@ -322,11 +322,13 @@ def test_evaluations_draw_nothing_from_the_training_stream() -> None:
 
 
 def test_what_is_answered_beside_the_held_out_examples_is_trained_on(pairs: Path) -> None:
-    trainer = a_trainer(task="pairs", data=str(pairs))
-    trained = {str(pair) for pair in trainer.task.training}  # type: ignore[attr-defined]
-    sample = trainer.training_sample
-    assert {str(pair) for pair in sample} == trained
-    assert sample == a_trainer(task="pairs", data=str(pairs)).training_sample
+    for task in ("pairs", "sort"):
+        data = {"data": str(pairs), "held_out": 0.5} if task == "pairs" else {}
+        trainer = a_trainer(task=task, **data)
+        sample = trainer.training_sample
+        assert len(sample) == min(200, len(trainer.task.test))
+        assert not {str(source) for source, _ in sample} & {str(x) for x, _ in trainer.task.test}
+        assert sample == a_trainer(task=task, **data).training_sample
 
 
 def test_an_unknown_token_is_not_answered_right_by_another_unknown_token() -> None:
