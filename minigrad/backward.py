@@ -110,9 +110,7 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[int, A
     else:
         y = node._data
         arguments = tuple([x._data if isinstance(x, Tensor) else x for x in inputs])
-    if (
-        node._data.itemsize == 2
-    ):  # float16: rules compute in float32; the engine then casts what they give
+    if node._data.itemsize == 2:  # float16: rules compute in float32; the engine casts it back
         g, y, arguments = as_float32(g), as_float32(y), tuple(map(as_float32, arguments))
     if op.joint is not None:
         gradients = op.joint(g, y, node.saved, *arguments, **params)
