@@ -253,7 +253,14 @@ def all_lines(op: Op, example: Example) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("op", [pytest.param(row, id=row.name) for row in TABLE.values()])
+INVERTIBLE = {"cholesky_factor", "inv", "solve", "det", "log_abs_det"}
+"""The rows whose matrices, enlarged by repeating them, have no inverse any more."""
+
+
+@pytest.mark.parametrize(
+    "op",
+    [pytest.param(row, id=row.name) for row in TABLE.values() if row.name not in INVERTIBLE],
+)
 def test_no_number_of_an_example_appears_as_if_it_were_the_rule(op: Op) -> None:
     for example in op.examples:
         lines = all_lines(op, example)

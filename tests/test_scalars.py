@@ -11,6 +11,7 @@ import minigrad as mg
 from minigrad import Tensor, Value, nn
 from minigrad.check_rows import flattened, nested
 from minigrad.op import Example, Op
+from minigrad.ops import decompositions
 from viz.graphs import build, retain_grads
 from viz.nodes import Graph, Node
 from viz.scalars import Scalars
@@ -73,6 +74,14 @@ def test_every_op_has_the_same_values_and_gradients_in_scalars(op: Op, example: 
     y = next(x for x in several if isinstance(x, Tensor))
     retain_grads(y)
     y.backward(rng.normal(size=y.shape), retain_graph=True)
+    if any(
+        op is row for row in vars(decompositions).values()
+    ):  # what LAPACK computes goes through no single numbers
+        try:
+            scalars_of(y)
+        except ValueError as error:
+            assert "cannot be followed number by number" in str(error)
+            return
     scalars = scalars_of(y)
     np.testing.assert_allclose(values(scalars, y), y.data, rtol=1e-12, atol=1e-12)
     for leaf in flat:

@@ -230,13 +230,12 @@ LOSES_A_GRADIENT = {
     "np.multiply.outer(t, t)": r"np\.multiply\.outer.*np\.outer",
     "np.add.at(t, 0, 1)": r"np\.add\.at",
     "np.sum(t, out=a)": "sum does not take out; its parameters are: axis, keepdims",
-    "np.linalg.norm(t, ord=1)": "norm does not take ord; its parameters are: axis, keepdims",
-    "np.linalg.norm(t, 1)": "norm does not take ord",
     "np.std(t, correction=1)": "std does not take correction",
     "np.full_like(t, t.sum())": r"np\.full_like.*np\.broadcast_to",
-    "np.linalg.det(t[:, :2])": r"np\.linalg\.det",
     "np.fft.fft(t)": r"np\.fft\.fft.*two real products: t @ np\.fft\.fft\(np\.eye\(n\)\)\.real",
     "np.nextafter(t, t)": r"np\.nextafter.*\.data.*CONTRIBUTING",
+    "np.linalg.eig(t[:, :2])": r"np\.linalg\.eig has no derivative rule; use np\.linalg\.eigh",
+    "np.linalg.svd(t)": r"svd: .*use full_matrices=False",
     "np.i0(t)": r"np\.i0 has no derivative rule; use np\.mean\(np\.exp",
     "np.unique(t)": r"np\.unique.*return_index",
     "np.copyto(a, t)": r"np\.copyto",
@@ -253,7 +252,9 @@ LOSES_A_GRADIENT = {
 @pytest.mark.parametrize("expression", LOSES_A_GRADIENT)
 def test_what_would_lose_a_gradient_is_an_error_that_says_what_to_do(expression: str) -> None:
     before = A.copy()
-    with pytest.raises((TypeError, IndexError), match=LOSES_A_GRADIENT[expression]) as caught:
+    with pytest.raises(
+        (TypeError, IndexError, ValueError), match=LOSES_A_GRADIENT[expression]
+    ) as caught:
         run(expression, leaf())
     assert "\n" not in str(caught.value)
     np.testing.assert_array_equal(A, before)

@@ -8,6 +8,7 @@ from string import ascii_letters
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import composite, on, op
 
@@ -169,7 +170,7 @@ matmul = op(
     matmul_right,
     family="matmul",
     name="matmul",
-    numpy=[np.matmul],
+    numpy=[np.matmul, np.linalg.matmul],
     examples=[
         on((2, 3), (3, 4)),
         on((3,), (3,)),
@@ -201,17 +202,137 @@ einsum = op(
 )
 
 
-@composite(np.outer, family="matmul", examples=[on((3,), (4,)), on((2, 2), (3,))])
+@composite(np.outer, np.linalg.outer, family="matmul", examples=[on((3,), (4,)), on((2, 2), (3,))])
 def outer(a: Any, b: Any) -> Any:
     """Every element of `a` times every element of `b`: shape (a.size, b.size)."""
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
 
-@composite(np.dot, family="matmul", examples=[on((3,), (3,)), on((2, 3), (3, 4)), on((), (2, 3))])
+@composite(
+    np.dot,
+    family="matmul",
+    in_words=True,
+    examples=[on((3,), (3,)), on((2, 3), (3, 4)), on((), (2, 3)), on((2, 3), (2, 3, 2))],
+)
 def dot(a: Any, b: Any) -> Any:
-    """NumPy's dot, for a right operand of at most two axes: a product of matrices or of numbers."""
+    """A product of matrices or numbers, over the last axis of `a` and the last but one of `b`."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return np.multiply(a, b)
-    if np.ndim(b) <= 2:
-        return np.matmul(a, b)
-    raise ValueError(f"dot: {np.ndim(b)}-d right operand; use einsum, which names the axes")
+    return np.matmul(a, b) if np.ndim(b) <= 2 else np.tensordot(a, b, (-1, -2))
+
+
+@composite(np.inner, family="matmul", in_words=True, examples=[on((2, 3), (4, 3)), on((), (2,))])
+def inner(a: Any, b: Any) -> Any:
+    """The products over the last axes of both."""
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    return np.tensordot(a, b, (-1, -1))
+
+
+@composite(np.vdot, family="matmul", examples=[on((2, 3), (2, 3))])
+def vdot(a: Any, b: Any) -> Any:
+    """The sum of the products of all elements."""
+    return np.matmul(np.ravel(a), np.ravel(b))
+
+
+@composite(
+    np.vecdot,
+    np.linalg.vecdot,
+    family="matmul",
+    in_words=True,
+    examples=[on((2, 3), (3,)), on((3, 2), (3, 1), axis=0)],
+)
+def vecdot(x1: Any, x2: Any, /, axis: int = -1) -> Any:
+    """The sums of the products along one axis."""
+    return np.sum(np.moveaxis(x1, axis, -1) * np.moveaxis(x2, axis, -1), axis=-1)
+
+
+@composite(np.matvec, family="matmul", examples=[on((2, 4, 3), (3,)), on((4, 3), (2, 3))])
+def matvec(x1: Any, x2: Any, /) -> Any:
+    """Each matrix of a stack times a vector."""
+    return np.squeeze(np.matmul(x1, np.expand_dims(x2, -1)), -1)
+
+
+@composite(np.vecmat, family="matmul", examples=[on((3,), (2, 3, 4)), on((2, 3), (3, 4))])
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    """A vector times each matrix of a stack."""
+    return np.squeeze(np.matmul(np.expand_dims(x1, -2), x2), -2)
+
+
+@composite(
+    np.tensordot,
+    np.linalg.tensordot,
+    family="matmul",
+    in_words=True,
+    examples=[on((2, 3), (3, 4), axes=1), on((2, 3, 4), (4, 5, 2), axes=([0, -1], [2, 0]))],
+)
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """The products over some axes of `a` and as many of `b`: what remains is `a`'s, then `b`'s."""
+    if np.ndim(axes) == 0:
+        axes = range(np.ndim(a) - int(axes), np.ndim(a)), range(int(axes))
+    over_a, over_b = (
+        normalize_axis_tuple(tuple(np.atleast_1d(over)), np.ndim(x))
+        for x, over in zip((a, b), axes, strict=True)
+    )
+    lengths = [np.shape(a)[i] for i in over_a]
+    if lengths != [np.shape(b)[i] for i in over_b]:
+        raise ValueError(f"tensordot: {np.shape(a)} and {np.shape(b)} differ along {axes}")
+    rest_a = [i for i in range(np.ndim(a)) if i not in over_a]
+    rest_b = [i for i in range(np.ndim(b)) if i not in over_b]
+    shape_a, shape_b = [np.shape(a)[i] for i in rest_a], [np.shape(b)[i] for i in rest_b]
+    left = np.reshape(np.transpose(a, [*rest_a, *over_a]), (prod(shape_a), prod(lengths)))
+    right = np.reshape(np.transpose(b, [*over_b, *rest_b]), (prod(lengths), prod(shape_b)))
+    return np.reshape(left @ right, (*shape_a, *shape_b))
+
+
+@composite(np.kron, family="matmul", in_words=True, examples=[on((2, 3), (2, 2)), on((2,), (3, 2))])
+def kron(a: Any, b: Any) -> Any:
+    """A copy of `b`, in the place of each element of `a`, times it."""
+    ndim = max(np.ndim(a), np.ndim(b))
+    shapes = [(1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b)]
+    a = np.reshape(a, [n for pair in zip(shapes[0], [1] * ndim, strict=True) for n in pair])
+    b = np.reshape(b, [n for pair in zip([1] * ndim, shapes[1], strict=True) for n in pair])
+    return np.reshape(a * b, [m * n for m, n in zip(*shapes, strict=True)])
+
+
+@composite(
+    np.cross,
+    family="elementwise",
+    in_words=True,
+    examples=[on((2, 3), (3,)), on((3, 2), (3, 2), axis=0)],
+)
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    """The vector at right angles to two vectors of three elements."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
+    if np.shape(a)[-1] != 3 or np.shape(b)[-1] != 3:
+        raise ValueError(f"cross: vectors of 3 elements are needed: {np.shape(a)}, {np.shape(b)}")
+    after, before = [1, 2, 0], [2, 0, 1]
+    y = a[..., after] * b[..., before] - a[..., before] * b[..., after]
+    return np.moveaxis(y, -1, axisc)
+
+
+@composite(
+    np.linalg.multi_dot,
+    family="matmul",
+    in_words=True,
+    examples=[on([(2, 3), (3, 4), (4, 2)]), on([(3,), (3, 2), (2,)])],
+)
+def multi_dot(arrays: Any) -> Any:
+    """A chain of products of matrices, taken in the order that costs least."""
+    terms = [LETTERS[i : i + 2] for i in range(len(arrays))]
+    if np.ndim(arrays[0]) == 1:
+        terms[0] = terms[0][1:]
+    if np.ndim(arrays[-1]) == 1:
+        terms[-1] = terms[-1][:1]
+    result = terms[0][: np.ndim(arrays[0]) - 1] + terms[-1][1:]
+    return np.einsum(f"{','.join(terms)}->{result}", *arrays, optimize=True)
+
+
+@composite(np.linalg.cross, family="elementwise", in_words=True, examples=[on((2, 3), (2, 3))])
+def vector_cross(x1: Any, x2: Any, /, axis: int = -1) -> Any:
+    """The vector at right angles to two vectors of three elements along an axis."""
+    return np.cross(x1, x2, axis=axis)
