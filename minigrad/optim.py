@@ -3,6 +3,12 @@
 An optimizer lays all parameters side by side in one flat array, `values`, of which each parameter's
 `data` becomes a view; gradients and moments lie the same way. An update is then a few operations on
 pieces that fit into the processor's cache, however many parameters there are.
+
+Before a small model trains, give NumPy's matrix products one thread: OPENBLAS_NUM_THREADS=1 in the
+environment before NumPy is imported, or `with threadpoolctl.threadpool_limits(1, "blas"):` around
+the loop, as `minigrad train` does. More threads wait for each other wherever another process wants
+their core: on two busy cores, a step of three 64-wide layers took 3 ms with one thread and 131 ms
+with two.
 """
 
 from __future__ import annotations
