@@ -67,6 +67,7 @@ _COLOURS = ("#F0F8FB", "#A5D0E3", "#5CA6D1", "#1F7AB8", "#004F90", "#0A2859")
 
 _MOST_LABELS = 40  # along one side of a panel; of more tokens, every second or third is named
 _LONGEST_LABEL = 32  # characters
+_ROUNDING = 1.1  # a line of small letters is wider than its outlines: each takes whole pixels
 
 # inches
 _MARGIN = 0.15
@@ -128,16 +129,19 @@ def draw_attention(
     panel = min(max(1.3, 0.085 * longest), 2.2)
     cell = panel / min(longest, _MOST_LABELS)
     label_size = min(7.0, 0.8 * 72 * cell)
-    label_width = max(text_width(token, label_size) for side in sides for token in side)
+    label_width = _ROUNDING * max(text_width(token, label_size) for side in sides for token in side)
     rotated = label_width > 0.9 * cell
 
     panels = heads * panel + (heads - 1) * _GAP
     left = _MARGIN + _AXIS_TITLE + label_width + 0.1
     right = _MARGIN
     if tokens["written"] and any(kind.query == "target" for kind in groups):
-        written_width = max(text_width(token, label_size) for token in tokens["written"])
+        written_width = _ROUNDING * max(
+            text_width(token, label_size) for token in tokens["written"]
+        )
         right += written_width + 0.1 + _AXIS_TITLE
-    width = left + max(panels + right, 2.7 + _MARGIN)
+    headings = max(text_width(kind.origin, 7) for kind in groups)
+    width = left + max(panels + right, headings + 0.1 + _MARGIN, 2.6 + _MARGIN)
     lines = wrap_title(title, width - left - _MARGIN)
     header = _MARGIN + TITLE_LINE * len(lines) + _LEGEND
     footer = (label_width if rotated else 0.1) + 0.1 + _AXIS_TITLE
