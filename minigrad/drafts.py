@@ -149,19 +149,24 @@ class Draft:
         """What a step gives. UnfitError if that is too large, or not smooth around here."""
         call = in_minigrad(step.op)
         moves = {i: self.move(self.values[i].shape) for i in step.operands}
+        some = {i: self.rng.random(v.shape) < 0.5 for i, v in moves.items()}
 
-        def at(h: float) -> dict[int, Array]:
-            near = {i: self.values[i] + h * v for i, v in moves.items()}
+        def at(h: float, rest: float) -> dict[int, Array]:
+            """The results, `some` elements moved by `h`, the rest by `rest`."""
+            near = {i: self.values[i] + np.where(some[i], h, rest) * v for i, v in moves.items()}
             return {i: np.asarray(unwrap(y)) for i, y in step.run(call, near).items()}
 
         with np.errstate(all="ignore"), warnings.catch_warnings(action="error"), no_grad():
             found = {i: np.asarray(unwrap(y)) for i, y in step.run(call, self.values).items()}
             if not all(y.dtype.kind == "f" and 0 < y.size <= MOST for y in found.values()):
                 raise UnfitError
-            here, above, below = at(0), at(NEAR), at(-NEAR)
+            here, above, below = at(0, 0), at(NEAR, NEAR), at(-NEAR, -NEAR)
+            one, other = at(NEAR, 0), at(0, NEAR)
             for i in found:
                 bend = np.abs(above[i] - 2 * here[i] + below[i]).max()
-                if not (np.abs(here[i]).max() <= LARGEST and bend <= BEND * NEAR**2):
+                # Of equal elements the median, say, has no kink along a line, but is no plane.
+                apart = np.abs(above[i] - one[i] - other[i] + here[i]).max()
+                if not (np.abs(here[i]).max() <= LARGEST and bend + apart <= BEND * NEAR**2):
                     raise UnfitError
         return found
 

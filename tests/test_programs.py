@@ -371,7 +371,7 @@ def test_a_sum_that_a_fused_rule_forgets_is_found_and_laid_bare(
     exec(text, {})
     said = capsys.readouterr().out
     assert "the derivative of order 1 is wrong" in said
-    assert "broadcast: linear: gradient by bias: only slice 0 of axis 0" in said
+    assert ": linear: gradient by bias: " in said
 
 
 def test_a_rule_that_breaks_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
