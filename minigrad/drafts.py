@@ -156,10 +156,12 @@ class Draft:
             near = {i: self.values[i] + np.where(some[i], h, rest) * v for i, v in moves.items()}
             return {i: np.asarray(unwrap(y)) for i, y in step.run(call, near).items()}
 
-        with np.errstate(all="ignore"), warnings.catch_warnings(action="error"), no_grad():
+        careful = np.errstate(all="raise", under="ignore")
+        with careful, warnings.catch_warnings(action="error"), no_grad():
             found = {i: np.asarray(unwrap(y)) for i, y in step.run(call, self.values).items()}
             if not all(y.dtype.kind == "f" and 0 < y.size <= MOST for y in found.values()):
                 raise UnfitError
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"), no_grad():
             here, above, below = at(0, 0), at(NEAR, NEAR), at(-NEAR, -NEAR)
             one, other = at(NEAR, 0), at(0, NEAR)
             for i in found:
@@ -182,6 +184,7 @@ class Draft:
             self.call(name, *(choice(self) if choice else usual(self, TABLE[name])))
         except (
             UnfitError,
+            Warning,
             ValueError,
             TypeError,
             IndexError,
