@@ -32,8 +32,8 @@ class Optimizer:
     their dtypes differ, or for a learning rate below 0; TypeError for what is not a Tensor.
 
     `lr`, PyTorch's word, may be written for `learning_rate`. A parameter that has no gradient at a
-    step counts as having gradient 0: momentum and weight decay still move it. Leave out what is to
-    stay as it is.
+    step counts as having gradient 0: momentum and weight decay still move it. One that requires
+    none stays as it is.
     """
 
     default_rate = 0.0
@@ -68,15 +68,21 @@ class Optimizer:
             )
         dtypes = {p.dtype for p in self.parameters}
         if len(dtypes) > 1:
-            raise ValueError(f"parameters of one dtype are needed, not {sorted(map(str, dtypes))}")
+            raise ValueError(
+                f"parameters of one dtype are needed, not {sorted(map(str, dtypes))}; "
+                "model.astype(np.float32) gives them one"
+            )
         self.steps = 0
         self.values = np.concatenate([p.data.ravel() for p in self.parameters])
         self.gradients = np.zeros_like(self.values)
         self.scratch = np.empty(PIECE, self.values.dtype)
-        start = 0
-        for p in self.parameters:
-            p._data = self.values[start : start + p.size].reshape(p.shape)  # the same numbers
-            start += p.size
+        ends = np.cumsum([p.size for p in self.parameters])
+        self.places = [
+            self.values[end - p.size : end].reshape(p.shape)
+            for p, end in zip(self.parameters, ends, strict=True)
+        ]
+        for p, place in zip(self.parameters, self.places, strict=True):
+            p._move(place)
         self.state = {name: np.zeros_like(self.values) for name in self.moments}
 
     @property
@@ -105,12 +111,12 @@ class Optimizer:
             )
 
     def step(self) -> None:
-        """Change every parameter, in place, by its gradient."""
-        if any(p.data.base is not self.values for p in self.parameters):
-            raise RuntimeError(
-                "a parameter's data was replaced after the optimizer was made; "
-                "write into p.data[...], or make the optimizer last"
-            )
+        """Change every parameter that requires a gradient, in place, by it.
+
+        RuntimeError if one has another shape or dtype than when the optimizer was made.
+        """
+        self.take_replaced()
+        frozen = [(p.data, p.data.copy()) for p in self.parameters if not p.requires_grad]
         np.concatenate(
             [
                 np.zeros(p.size, p.dtype) if p.grad is None else gradient_of(p).ravel()
@@ -124,7 +130,26 @@ class Optimizer:
             value = self.values[part]
             moments = [self.state[name][part] for name in self.moments]
             self.update(value, self.gradients[part], *moments, self.scratch[: value.size])
+        for data, before in frozen:
+            data[...] = before
         note_write(self.values, f"{type(self).__name__}.step()")
+
+    def take_replaced(self) -> None:
+        """Lay the numbers of parameters whose data is another array by now, as after `p.data = …`
+        or a step of another optimizer, in their places among the values."""
+        pairs = list(zip(self.parameters, self.places, strict=True))
+        replaced = [(p, place) for p, place in pairs if p._data is not place]
+        for p, place in replaced:
+            if (p.shape, p.dtype) != (place.shape, place.dtype):
+                raise RuntimeError(
+                    f"a parameter of shape {place.shape} and {place.dtype} has become one of "
+                    f"{p.shape} and {p.dtype} since the optimizer was made; assign what fits, as "
+                    f"x.astype(np.{place.dtype}), or make the optimizer last"
+                )
+        numbers = [p._data.copy() for p, _ in replaced]  # first: they may be each other's places
+        for (p, place), x in zip(replaced, numbers, strict=True):
+            place[...] = x
+            p._move(place)
 
     def update(self, value: Array, gradient: Array, *state: Array) -> None:
         """Change one piece of the values in place; `state` is the moments, then a scratch array."""

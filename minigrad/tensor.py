@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.changes import Change, change, count, note_write
+from minigrad.changes import Change, change, count, last_write, note_write
 from minigrad.namespace import CONSTANT, no_row
 from minigrad.words import TENSOR, point_elsewhere
 
@@ -464,6 +464,14 @@ class Tensor:
             self.replaced = self.replaced._replace(resized=self.replaced.order)
             self.grad = None
         self._data = array
+
+    def _move(self, place: Array) -> None:
+        """Take an array that holds the same numbers: no change, but earlier ones stay known."""
+        written = last_write(self._data)
+        if written and (self.replaced is None or self.replaced.order < written.order):
+            resized = self.replaced.resized if self.replaced else 0
+            self.replaced = written._replace(resized=resized)
+        self._data = place
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -41,6 +41,11 @@ def parameters(seed: int = 0, dtype: Any = np.float64) -> list[Tensor]:
     return [Tensor(rng.standard_normal(shape), dtype, requires_grad=True) for shape in SHAPES]
 
 
+def leaf(data: Any) -> Tensor:
+    """A parameter of given values."""
+    return Tensor(data, requires_grad=True)
+
+
 def set_gradients(tensors: list[Tensor], seed: int) -> None:
     rng = np.random.default_rng(seed)
     for x in tensors:
@@ -168,20 +173,69 @@ def test_parameters_stay_views_when_a_model_s_state_is_loaded() -> None:
 
 @pytest.mark.parametrize(
     "replace",
-    [
-        lambda model: setattr(model.weight, "data", model.weight.data * 0.9),
-        lambda model: model.astype(np.float32),
-        lambda model: SGD(model.parameters()),  # another optimizer has taken over
-    ],
+    [lambda model: model.astype(np.float32), lambda model: setattr(model.bias, "data", np.ones(3))],
 )
-def test_replaced_data_is_noticed(replace: Callable[[nn.Linear], object]) -> None:
-    model = nn.Linear(2, 2)
+def test_another_shape_or_dtype_is_noticed(replace: Callable[[nn.Linear], object]) -> None:
+    model = nn.Linear(2, 2).astype(np.float64)
     optimizer = SGD(model.parameters())
     replace(model)
-    with pytest.raises(RuntimeError, match="replaced") as error:
+    with pytest.raises(RuntimeError, match="has become one of") as error:
         optimizer.step()
     assert "\n" not in str(error.value)
     assert optimizer.steps == 0
+
+
+def test_data_assigned_between_steps_is_taken_as_it_is() -> None:
+    x, y = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    optimizer = SGD([x, y], 0.5)
+    x.data, y.data = y.data, x.data * 10
+    x.grad, y.grad = np.array([2.0, 4.0]), np.array([0.0, 2.0])
+    optimizer.step()
+    assert x.tolist() == [2, 2]
+    assert y.tolist() == [10, 19]
+    x.data, y.data = y.data, x.data
+    optimizer.step()
+    assert x.tolist() == [9, 17]
+    assert y.tolist() == [2, 1]
+    x.data = x.data[::-1]
+    optimizer.step()
+    assert x.tolist() == [16, 7]
+
+
+def test_optimizers_that_share_a_parameter_take_turns() -> None:
+    x, y, z = leaf([1.0, 2.0]), leaf([3.0]), leaf([4.0])
+    first, second = SGD([x, y], 0.5), SGD([z, x], 0.25)
+    for p in (x, y, z):
+        p.grad = np.ones(p.shape)
+    for optimizer in (first, second, second, first):
+        optimizer.step()
+    assert x.tolist() == [-0.5, 0.5]
+    assert y.tolist() == [2]
+    assert z.tolist() == [3.5]
+
+
+def test_a_new_optimizer_hides_no_change() -> None:
+    x = leaf([1.0, 1.0])
+    loss, other = (x * x).sum(), (x**3).sum()
+    loss.backward()
+    SGD([x], 0.25).step()
+    SGD([x], 0.25)
+    with pytest.raises(RuntimeError, match=r"SGD\.step"):
+        other.backward()
+
+
+@every_optimizer
+def test_a_frozen_parameter_stays_as_it_is(make: MakeOptimizer) -> None:
+    ours = parameters()
+    optimizer = make(ours)
+    set_gradients(ours, 0)
+    optimizer.step()
+    ours[0].requires_grad = False
+    ours[0].grad = None
+    frozen, free = ours[0].data.copy(), ours[1].data.copy()
+    optimizer.step()
+    assert np.array_equal(ours[0].data, frozen)
+    assert not np.array_equal(ours[1].data, free)
 
 
 def test_data_changed_in_place_is_taken_as_it_is() -> None:
@@ -230,7 +284,9 @@ def test_an_optimizer_of_nothing_is_refused() -> None:
 
 def test_parameters_of_two_dtypes_are_refused() -> None:
     mixed = [Tensor([1.0], dtype, requires_grad=True) for dtype in (np.float32, np.float64)]
-    with pytest.raises(ValueError, match=r"one dtype .* not \['float32', 'float64'\]$"):
+    with pytest.raises(
+        ValueError, match=r"one dtype .* not \['float32', 'float64'\]; model\.astype"
+    ):
         Adam(mixed)
 
 
