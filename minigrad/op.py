@@ -234,10 +234,11 @@ class Op:
                 )
             args += tuple(params[name] for name in names)
             params = {key: x for key, x in params.items() if key not in names}
-        by_position = dict(zip(self.positions, args[arity:], strict=False))
-        for key in by_position.keys() & params.keys():
-            raise TypeError(f"{self.name}: {key} is given twice")
-        params = by_position | params
+        if len(args) > arity:
+            by_position = dict(zip(self.positions, args[arity:], strict=False))
+            for key in by_position.keys() & params.keys():
+                raise TypeError(f"{self.name}: {key} is given twice")
+            params = by_position | params
         unknown = [key for key in params if key not in self.all_names]
         if unknown == ["out"] and params["out"] is None:  # stands before others in NumPy's calls
             del params["out"], unknown[0]

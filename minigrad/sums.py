@@ -47,12 +47,12 @@ def add_up(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def sum_columns(x: Any) -> Any:
     """The sum of each column of a matrix, or of every matrix in a stack."""
-    *stack, rows, width = x.shape
-    if rows <= min(TALL, THREADED // max(width, 1)):
+    rows, width = x.shape[-2:]
+    if rows <= TALL and rows * width <= THREADED:
         return np.ones(rows, x.dtype) @ x
     block = min(BLOCK, max(THREADED // max(width, 1), 1))
     blocks, rest = divmod(rows, block)
-    parts = x[..., : rows - rest, :].reshape(*stack, blocks, block, width)
+    parts = x[..., : rows - rest, :].reshape(*x.shape[:-2], blocks, block, width)
     total = add(np.ones(block, x.dtype) @ parts, axis=-2, dtype=np.float64)
     total += np.ones(rest, x.dtype) @ x[..., rows - rest :, :]
     return total.astype(x.dtype)

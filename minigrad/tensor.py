@@ -273,9 +273,11 @@ class Tensor:
     def __array_ufunc__(self, ufunc: np.ufunc, call: str, *inputs: Any, **params: Any) -> Any:
         if call != "__call__":
             raise no_row(f"np.{ufunc.__name__}.{call}")
-        if ufunc in NUMPY:
-            row = NUMPY[ufunc]
-            if not params or params.keys() <= {*row.param_names}:
+        row = NUMPY.get(ufunc)
+        if row is not None:
+            if not params:
+                return row(*inputs)
+            if params.keys() <= {*row.param_names}:
                 return row(*inputs, **params)
         elif ufunc in CONSTANT and not params:
             return ufunc(*unwrap(inputs))

@@ -216,13 +216,18 @@ def scale_and_shift(x: Any, weight: Any, bias: Any) -> Any:
     return x if bias is None else x + bias
 
 
+def require_features(name: str, vector: Any, width: int) -> None:
+    """ValueError unless there is a number for each feature, or one for all, or None."""
+    if vector is not None and vector.shape != (width,) and vector.shape != (1,):
+        raise ValueError(f"a {name} of shape ({width},), (1,) or None is needed")
+
+
 @layer_norm.kernel
 def layer_norm_kernel(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     rows, width = matrix(floating(x)), x.shape[-1]
     share = 1 / max(width, 1)
-    for name, vector in (("weight", weight), ("bias", bias)):
-        if vector is not None and vector.shape != (width,) and vector.shape != (1,):
-            raise ValueError(f"a {name} of shape ({width},), (1,) or None is needed")
+    require_features("weight", weight, width)
+    require_features("bias", bias, width)
     normal = rows - rows[:, :1]  # the mean alone would leave its rounding, as large as √eps
     normal -= (sum_rows(normal) * share)[:, None]
     inverse = 1 / np.sqrt(np.vecdot(normal, normal) * share + eps)
@@ -548,20 +553,27 @@ def attention_rule(
 ) -> Any:
     (weights,) = saved
     with np.errstate(invalid="ignore"):  # what is masked may be anything
-        gs = np.matmul(g, np.swapaxes(value, -1, -2), order="C")
-        if mask is not None and not is_finite(gs):
-            gs[weights == 0] = 0
-        gs *= weights
-        gs -= weights * sum_rows(matrix(gs)).reshape(*gs.shape[:-1], 1)
-        gs *= 1 / sqrt(query.shape[-1])
+        gs = score_gradient(g, value, weights, query.shape[-1])
         gq = product_like(query, gs, key)
         if mask is not None and not is_finite(gq):
+            gs = score_gradient(g, value, weights, query.shape[-1], drop=weights == 0)
             gq = weigh(gs, key)
         return (
             gq,
             product_like(key, np.swapaxes(gs, -1, -2), query),
             product_like(value, np.swapaxes(weights, -1, -2), g),
         )
+
+
+def score_gradient(g: Any, value: Any, weights: Any, width: int, drop: Any = None) -> Any:
+    """The gradient by query · keyᵀ, in which the values that `drop` marks have no part."""
+    gs = np.matmul(g, np.swapaxes(value, -1, -2), order="C")
+    if drop is not None:
+        gs[drop] = 0
+    gs *= weights
+    gs -= weights * sum_rows(matrix(gs)).reshape(*gs.shape[:-1], 1)
+    gs *= 1 / sqrt(width)
+    return gs
 
 
 @scaled_dot_product_attention.formula

@@ -65,7 +65,7 @@ def piece(
     """The part of `g` that came from the i-th array."""
     widths = [np.shape(part)[axis] for part in parts[: i + 1]]
     start, stop = sum(widths[:-1]), sum(widths)
-    return np.split(g, [start, stop], axis)[1]
+    return g[(slice(None),) * (axis % np.ndim(g)) + (slice(start, stop),)]
 
 
 def layer(
