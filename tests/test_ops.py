@@ -913,3 +913,12 @@ def test_float16_is_computed_in_float32(name: str) -> None:
     for x, other in zip(low, high, strict=True):
         assert x.grad is not None and x.grad.dtype == np.float16
         np.testing.assert_allclose(x.grad, other.grad, rtol=2e-3, atol=1e-3)
+
+
+LENGTH_0 = [(mg.norm, np.zeros(3)), (np.std, np.zeros(3)), (np.std, np.full(3, 2.0))]
+
+
+@pytest.mark.parametrize(("f", "x"), LENGTH_0, ids=["norm", "std of zeros", "std of twos"])
+def test_a_length_of_0_has_no_slope_and_no_curvature(f: Callable[[Any], Any], x: Array) -> None:
+    assert np.array_equal(mg.grad(f)(x), np.zeros(3))
+    assert np.array_equal(mg.hessian(f)(x), np.zeros((3, 3)))

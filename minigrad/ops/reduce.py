@@ -92,8 +92,12 @@ def std_rule(
     """(x − mean) / (n − ddof) / std; 0 where all elements are equal, as in PyTorch."""
     N = reduced_count(x, axis)
     deviation = x - mean(x, axis=axis, keepdims=True)
-    g = g / np.where(y == 0, 1, y)
-    return spread(g, x, axis, keepdims) * deviation / freedom(N, ddof)
+    return spread(over_length(g, y), x, axis, keepdims) * deviation / freedom(N, ddof)
+
+
+def over_length(g: Any, y: Any) -> Any:
+    """g / y, and 0 where a length y is 0: as PyTorch has it, also in second derivatives."""
+    return np.where(y == 0, 0, g / np.where(y == 0, 1, y))
 
 
 def extreme_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -153,8 +157,7 @@ def norm_value(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def norm_rule(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """x / |x|; 0 for the zero vector, where every direction would do."""
-    length = spread(y, x, axis, keepdims)
-    return spread(g, x, axis, keepdims) * x / np.where(length == 0, 1, length)
+    return spread(over_length(g, y), x, axis, keepdims) * x
 
 
 sum = op(np.sum, "Σ", sum_rule, forward=add_up, family="reduce", examples=AXES)
