@@ -271,10 +271,10 @@ def test_without_any_engine_the_source_is_left_and_the_error_says_what_to_instal
 def test_dot_is_preferred_where_it_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    script = "import sys; sys.stdout.write(sys.argv[1] + ' of ' + sys.stdin.readline())"
+    script = "import sys; sys.stdout.write(' '.join(sys.argv[1:]) + ' of ' + sys.stdin.readline())"
     monkeypatch.setenv("PATH", str(engine(tmp_path, script)))
     render("digraph {}", tmp_path / "graph.pdf")
-    assert (tmp_path / "graph.pdf").read_text() == "-Tpdf of digraph {}"
+    assert (tmp_path / "graph.pdf").read_text() == "-Tpdf -Kdot of digraph {}"
 
 
 @pytest.mark.parametrize("script", ["import os; os.abort()", "raise SystemExit('bad node')"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import json
 import math
 import os
 import shutil
@@ -24,12 +25,14 @@ from viz.cards import shape_text
 from viz.characters import one_line
 from viz.graphs import Result, build
 from viz.nodes import Graph, Node, Row
+from viz.routes import keep_off_titles
 
 FORMATS = (".svg", ".png", ".pdf", ".dot")
 TIME_LIMIT = 60.0  # seconds
 PNG_DPI = "144"
 LARGE = 100  # nodes, from which on Graphviz is told to look for good places less long
 LONGEST = 120  # characters of one text
+MODULE = "class=module"  # of each box
 
 # Okabe and Ito's colours, told apart by colour-blind readers too, around pale tints of them.
 COLOURS = {
@@ -58,7 +61,7 @@ import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
 if sys.argv[2]:
     graph.graph_attr["dpi"] = sys.argv[2]
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[3]))
 """
 
 
@@ -200,6 +203,7 @@ def add_edges(picture: graphviz.Digraph, graph: Graph) -> None:
                 style="dashed" if nodes[source].kind == "stub" else "solid",
                 tooltip=describe(nodes[source]),
                 id=f"{source}-{target}{again}",
+                key=f"{source}-{target}{again}",
                 **{"class": nodes[source].family},
                 **({"color": MARK, "penwidth": "2"} if (source, target) in marked else {}),
             )
@@ -380,9 +384,21 @@ def render(
 
 
 def lay_out(source: str, format: str, time_limit: float = TIME_LIMIT) -> bytes:
-    """The picture of DOT source by the first engine that does not fail; RenderError if all do."""
+    """The picture of DOT source, as bytes; RenderError if no engine makes one.
+
+    In the graphs of `digraph`, no edge crosses the title of a box.
+    """
+    layout = "dot"
+    if MODULE in source:
+        places = json.loads(run(source, "json0", layout, time_limit))
+        source, layout = keep_off_titles(source, places), "nop2"
+    return run(source, format, layout, time_limit)
+
+
+def run(source: str, format: str, layout: str, time_limit: float) -> bytes:
+    """What the first engine that does not fail gives for DOT source; RenderError if all fail."""
     failure = "no Graphviz found: pip install pygraphviz, or install Graphviz for its dot command"
-    for engine in engines(format):
+    for engine in engines(format, layout):
         try:
             done = subprocess.run(
                 engine, input=source.encode(), capture_output=True, timeout=time_limit
@@ -401,12 +417,15 @@ def lay_out(source: str, format: str, time_limit: float = TIME_LIMIT) -> bytes:
     raise RenderError(failure)
 
 
-def engines(format: str) -> list[list[str]]:
-    """The command lines that turn DOT source on their standard input into a picture."""
+def engines(format: str, layout: str = "dot") -> list[list[str]]:
+    """The command lines that turn DOT source on their standard input into a picture.
+
+    `layout` is "dot", or "nop2" for source that says where everything is.
+    """
     dpi = PNG_DPI if format == "png" else ""
     found = []
     if dot := shutil.which("dot"):
-        found.append([dot, f"-T{format}", *([f"-Gdpi={dpi}"] if dpi else [])])
+        found.append([dot, f"-T{format}", f"-K{layout}", *([f"-Gdpi={dpi}"] if dpi else [])])
     if sys.executable and importlib.util.find_spec("pygraphviz"):
-        found.append([sys.executable, "-P", "-c", PYGRAPHVIZ, format, dpi])
+        found.append([sys.executable, "-P", "-c", PYGRAPHVIZ, format, dpi, layout])
     return found
