@@ -75,6 +75,14 @@ def test_learned_positions_are_trained() -> None:
     assert np.array_equal(gradient[:, 0], [2, 2, 2, 0, 0, 0, 0])  # one for each row of the batch
 
 
+def test_tokens_begin_about_as_large_as_sinusoidal_positions_and_learned_ones_smaller() -> None:
+    wide = TransformerConfig(300, 300, d_model=64, max_length=200, positions="learned")
+    embedding = TokenEmbedding(300, wide, np.random.default_rng(0))
+    assert np.std(embedding.tokens.weight.data * sqrt(64)) == pytest.approx(1, rel=0.05)
+    assert embedding.positions is not None
+    assert np.std(embedding.positions.weight.data) == pytest.approx(1 / sqrt(64), rel=0.05)
+
+
 def test_sinusoidal_positions_are_not() -> None:
     assert [name for name, _ in an_embedding().named_state()] == ["tokens.weight"]
 

@@ -149,6 +149,13 @@ def test_a_text_of_more_tokens_than_the_model_holds_is_refused(predictor: Predic
         predictor.read("0 1 2 3 4")
 
 
+def test_a_target_leaves_room_for_its_end(predictor: Predictor) -> None:
+    assert predictor.max_target == 5
+    assert len(predictor.read_target("0 1 2 3")) == 4
+    with one_line_error(ValueError, "a target of 5 tokens and its end are more than 5"):
+        predictor.read_target("0 1 2 3 4")
+
+
 @pytest.mark.parametrize("token", ["5", "x", "<eos>", "01", "٣"])
 def test_a_symbol_that_a_task_does_not_have_is_refused(predictor: Predictor, token: str) -> None:
     with one_line_error(ValueError, f"unknown token {token!r}; this run knows 0 to 4"):
