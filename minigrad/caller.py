@@ -14,6 +14,9 @@ from types import CodeType
 ASSIGNMENT = "a[i] = t"
 QUESTIONS = {"isnan", "isinf", "isfinite", "isclose"}
 FORMATTING = "%"
+HARMLESS = QUESTIONS | {FORMATTING}
+"""What asks for a number, but makes none of it."""
+
 LOSING = {
     ASSIGNMENT,
     "__setitem__",

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -170,6 +171,11 @@ def behind(root: Tensor) -> list[Tensor]:
     return [found[order] for order in sorted(found)]
 
 
+def is_comparing(frame: FrameType) -> bool:
+    """Whether code of numpy.testing runs there, which only asks about an array."""
+    return str(frame.f_globals.get("__name__")).startswith("numpy.testing")
+
+
 def unwrap(x: Any) -> Any:
     """The array inside a Tensor; anything else as it is, tuples and lists element by element."""
     if isinstance(x, Tensor):
@@ -294,7 +300,7 @@ class Tensor:
         raise no_row(name, "out" if "out" in params else "")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self.requires_grad:
+        if self.requires_grad and not is_comparing(sys._getframe(1)):
             raise TypeError(
                 "turning a Tensor that requires a gradient into an array would lose the gradient; "
                 "join Tensors by np.stack or np.concatenate, or take the values by .detach() or "
@@ -390,6 +396,9 @@ class Tensor:
     def __len__(self) -> int:
         return len(self._data)
 
+    def __contains__(self, x: Any) -> bool:
+        return unwrap(x) in self._data
+
     def __bool__(self) -> bool:
         return bool(self._data)
 
@@ -405,11 +414,11 @@ class Tensor:
         """TypeError where a number would go on without its gradient, unless that is asked for: by
         `float(t)` or `int(t)` outside of function transforms."""
         if self.tracked and mode.recording:
-            from minigrad.caller import FORMATTING, LOSING, asking
+            from minigrad.caller import HARMLESS, LOSING, asking
 
             frame = sys._getframe(2)
             by = asking(frame.f_code, frame.f_lasti)
-            if by in LOSING or (mode.transforms and by != FORMATTING):
+            if by in LOSING or (mode.transforms and by not in HARMLESS):
                 raise TypeError(
                     "turning a Tensor that requires a gradient into a number would lose the "
                     "gradient; join Tensors by np.stack, use NumPy's functions in place of math's, "

@@ -125,9 +125,26 @@ def test_in_a_transform_printing_is_all_that_a_number_is_good_for() -> None:
 
     def f(x: Any) -> Any:
         printed.extend([f"{x:.2f}", "%.2f" % x, str(x.item())])  # noqa: UP031
+        assert math.isfinite(x)  # a question makes no number either
         with pytest.raises(TypeError, match="would lose the gradient"):
             float(x)
         return x * x
 
     assert grad(f)(0.5) == 1
     assert printed == ["0.50", "0.50", "0.5"]
+
+
+def test_what_compares_arrays_in_tests_takes_tensors_as_they_are() -> None:
+    t = Tensor([1.0, 2.0], requires_grad=True) * 2
+    np.testing.assert_allclose(t, [2, 4])
+    np.testing.assert_array_equal([2, 4], t)
+    np.testing.assert_almost_equal(t.sum(), 6)
+    with pytest.raises(AssertionError, match="Mismatched"):
+        np.testing.assert_allclose(t, [2, 5])
+
+
+def test_a_number_is_looked_for_among_all_elements() -> None:
+    t = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    assert 4.0 in t
+    assert t[0, 1] in t
+    assert 5.0 not in t
