@@ -207,21 +207,18 @@ def page_record(path: str) -> Any:
 
 def test_a_run_is_explained_on_a_text_and_the_page_says_so(filmed: Path) -> None:
     predictor = Predictor(filmed)
-    (answer,) = predictor.answer([predictor.read("3 1 2")])
-    succeeds("explain", filmed, "3 1 2", "-o", "page.html")
-    about = page_record("page.html")["about"]
-    assert about["input"] == "3 1 2"
-    assert about["target"] == f"{answer} (the model's own answer)"
-    assert about["model"] == f"{filmed}: {count_parameters(predictor.model):,} parameters"
     succeeds("explain", filmed, 3, 1, 2, "--target", "2 2", "-o", "page.html")
-    record = page_record("page.html")
-    assert record["about"]["target"] == "2 2"
+    about = page_record("page.html")["about"]
+    assert (about["input"], about["target"]) == ("3 1 2", "2 2")
+    assert about["model"] == f"{filmed}: {count_parameters(predictor.model):,} parameters"
     expected = predictor.inspect(predictor.read("3 1 2"), "2 2").normal.loss
-    assert record["about"]["loss"] == f"cross-entropy of the target, {expected:.4g}"
+    assert about["loss"] == f"cross-entropy of the target, {expected:.4g}"
     assert f"<h1>{filmed}: 3 1 2</h1>" in Path("page.html").read_text(encoding="utf-8")
     succeeds("explain", filmed, "-o", "page.html")
     about = page_record("page.html")["about"]
     assert about["input"] == "0 1 2 3 (all that it knows, in order)"
+    (answer,) = predictor.answer([predictor.read("0 1 2 3")])
+    assert about["target"] == f"{answer} (the model's own answer)"
     succeeds("graph", filmed, "3 1", "--values", "-o", "g.dot")
     assert "unknown token '9'" in fails("explain", filmed, "9", "-o", "x.html")
     assert "unknown token '9'" in fails("explain", filmed, "1", "--target", "9", "-o", "x.html")
