@@ -83,7 +83,8 @@ class Commands(click.Group):
             sys.exit(130)
         except click.UsageError as error:
             command = (error.ctx or ctx).command_path
-            text = f"{shorten(error.format_message(), 240)} See `{command} --help`."
+            message = shorten(error.format_message().rstrip("."), 240)
+            text = f"{message}. See `{command} --help`."
             raise ForeseeableError(text) from error
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             raise one_line(error) from error
@@ -180,6 +181,9 @@ def train(
     from minitransformer.runs import Run, RunError, read_toml
 
     given = {name: value for name, value in {"task": task, **given}.items() if value is not None}
+    for name in ("data", "from_run"):
+        if given.get(name) == "":
+            raise ValueError(f"{option(name)}: the path is empty")
     chosen = with_task(read_toml(config) if config else {}) | with_task(given)
 
     def told(error: SettingError) -> ValueError:
@@ -359,9 +363,11 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     records, wrong = run.metrics(), trainer.wrong_answers()
     summary = trainer.summary()
     predictor = Predictor(run.path)
-    sources = [source for source, _ in trainer.task.test[:20]]
-    source = max(sources, key=lambda source: (UNK not in source, len(source)))
-    text = predictor.text(source)
+    examples = [
+        (source, text)
+        for (source, _), (text, _) in zip(trainer.task.test, trainer.task.test_texts, strict=True)
+    ]
+    source, text = max(examples[:20], key=lambda example: (UNK not in example[0], len(example[0])))
     curve, attention = run.path / "curve.png", run.path / "attention.png"
     with trying_to("write", curve):
         draw_curve(records, curve, title=f"Learning: {trainer.task.name}")
@@ -401,6 +407,8 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     from minitransformer.prediction import Predictor
     from minitransformer.runs import trying_to
 
+    if attention is not None and attention.suffix.lower() not in PICTURES:
+        raise ValueError(f"{attention}: --attention draws a picture ({', '.join(PICTURES)})")
     predictor = Predictor(run)
     if not (run / "summary.json").exists():
         click.echo("note: this run is not finished", err=True)
@@ -448,18 +456,18 @@ def answer_lines(predictor: Predictor, beam: int) -> bool:
             except ValueError as error:
                 right = False
                 fault = error.fault if isinstance(error, TextError) else error
-                click.echo(f"Error: line {number}: {fault}", err=True)
+                click.echo(f"Error: line {number}: {shorten(str(fault), 240)}", err=True)
             places.append(place)
         answers = predictor.answer(sources, beam)
         click.echo("\n".join("" if place is None else answers[place] for place in places))
-    if not number and not sys.stdin.isatty():
+    if not number and not at_terminal():
         raise ValueError("give a text, or lines on standard input")
     return right
 
 
 def asked_lines() -> Iterator[list[bytes]]:
     """The lines of standard input, as many as are there already; at a terminal, one at a time."""
-    if not sys.stdin.isatty():
+    if not at_terminal():
         yield from lines_at_hand(standard_input())
         return
     click.echo("Type a text and Return; Ctrl-D ends.", err=True)
@@ -473,8 +481,15 @@ def asked_lines() -> Iterator[list[bytes]]:
             yield split_lines(line)
 
 
+def at_terminal() -> bool:
+    """Whether somebody types standard input; it may also have been closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def standard_input() -> BufferedIOBase:
     """The bytes of standard input: what they spell is decoded as a file is, whatever the locale."""
+    if sys.stdin is None:
+        return BytesIO()
     buffer = getattr(sys.stdin, "buffer", None)
     return buffer if buffer is not None else BytesIO(sys.stdin.read().encode())
 
@@ -512,7 +527,12 @@ def of_computation(metavar: str) -> Callable[[Callable[..., Any]], Callable[...,
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for decorate in (
             SEED,
-            click.argument("words", nargs=-1, metavar=metavar),
+            click.argument(
+                "words",
+                nargs=-1,
+                metavar=metavar,
+                callback=lambda _, __, words: tuple(map(decode_argument, words)),
+            ),
             click.argument("what"),
         ):
             command = decorate(command)
@@ -646,6 +666,7 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
     from viz.pages.page import SUFFIXES
 
     predictor = Predictor(run)
+    text = decode_argument(text)
     source = predictor.read(text)
     note_unknown(predictor, text)
     inspected = predictor.inspect(source, target)

@@ -34,7 +34,9 @@ class Predictor:
         run = Run.open(path)
         self.config = run.settings()
         weights, _, state = run.load()
-        require_same(state["config"], asdict(self.config), f"the model in {path}")
+        require_same(
+            state["config"], asdict(self.config), f"{path}/config.toml has changed: the model"
+        )
         self.source_vocabulary = Vocabulary.from_list(state["source_vocabulary"])
         self.target_vocabulary = Vocabulary.from_list(state["target_vocabulary"])
         self.max_source, self.max_target = state["max_source"], state["max_target"]

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from minitransformer.config import TrainingConfig
+from minitransformer.config import SettingError, TrainingConfig
 from minitransformer.text import decode
 
 try:
@@ -130,10 +130,14 @@ def differences(old: Config, new: Config) -> list[str]:
     ['d_model: 64 in the run, 128 asked for']
     """
     return [
-        f"{name}: {old.get(name, 'nothing')} in the run, {new.get(name, 'nothing')} asked for"
+        f"{name}: {_told(old.get(name))} in the run, {_told(new.get(name))} asked for"
         for name in old | new
         if old.get(name) != new.get(name)
     ]
+
+
+def _told(value: Any) -> Any:
+    return "nothing" if value in (None, "") else value
 
 
 def save_checkpoint(path: StrPath, tensors: State, metadata: Mapping[str, Any]) -> None:
@@ -210,8 +214,11 @@ class Run:
         return cls.open(path)
 
     def settings(self) -> TrainingConfig:
-        """The settings as a configuration. SettingError where they make none."""
-        return TrainingConfig.read(self.config, str(self.path / "config.toml"))
+        """The settings as a configuration. RunError where they make none."""
+        try:
+            return TrainingConfig.read(self.config, str(self.path / "config.toml"))
+        except SettingError as error:  # the names in the file are those of settings, not of options
+            raise RunError(str(error)) from error
 
     def write_config(self) -> None:
         """Write the settings down, those of a new run or of one that goes on with others."""
@@ -270,9 +277,9 @@ class Run:
 
     def reopen(self, step: int) -> None:
         """Make ready for what comes after `step`: without what was written later, or at the end."""
+        self.truncate_metrics(step)  # first, for that may find them unreadable
         with trying_to("write", self._summary):
             self._summary.unlink(missing_ok=True)
-        self.truncate_metrics(step)
 
     def truncate_metrics(self, step: int) -> None:
         """Drop what was written after the checkpoint of `step`: a resumed run writes it again."""

@@ -37,6 +37,12 @@ SAMPLE = 200
 """How many training examples are answered at an evaluation, where as many are held out."""
 
 
+DECODED = 4
+"""Answers decoded at once, in batches of a training step: it keeps every layer for the gradient,
+and decoding one layer at a time, so that many take no more memory. A step has a price of its own,
+whatever its rows: larger batches of answers are quicker."""
+
+
 class DivergenceError(ValueError):
     """A run whose numbers are none any more: it has to go on from before, and differently."""
 
@@ -300,9 +306,9 @@ def batches(pairs: Sequence[Pair], batch_size: int) -> Iterator[tuple[list[int],
 def answer(
     model: Transformer, pairs: Sequence[Pair], max_target: int, batch_size: int
 ) -> list[list[int]]:
-    """What the model answers to each source, greedily."""
+    """What the model answers to each source, greedily, `DECODED` batches at a time."""
     answers: list[list[int]] = [[] for _ in pairs]
-    for places, batch in batches(pairs, batch_size):
+    for places, batch in batches(pairs, DECODED * batch_size):
         for place, tokens in zip(places, greedy(model, batch.source, max_target), strict=True):
             answers[place] = tokens
     return answers

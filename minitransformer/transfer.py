@@ -57,4 +57,4 @@ def adopt(
     for name, vocabulary, theirs in zip(("source", "target"), vocabularies, known, strict=True):
         new = vocabulary.tokens[len(SPECIAL_TOKENS) :]
         told.append(f"{len(set(new) & set(theirs))} of {len(new)} {name} tokens")
-    return f"it knows {' and '.join(told)}; the others begin at random"
+    return f"{path} knows {' and '.join(told)}; any others begin at random"

@@ -73,6 +73,10 @@ def resume(run: Run, chosen: Mapping[str, Any]) -> Trainer:
     require_same(asdict(made), asdict(settings), str(run.path))
     # A run that was killed before its first save begins again.
     state = run.load() if run.has_checkpoint() else None
+    if state:
+        require_same(
+            state[2]["config"], asdict(made), f"{run.path}/config.toml has changed: the model"
+        )
     perfect = state[2]["perfect"] if state else 0
     if 0 < made.patience <= perfect and "steps" in chosen and "patience" not in chosen:
         settings = replace(settings, patience=0)
@@ -86,10 +90,10 @@ def follow(
 
     The model is saved at each evaluation, and where the trainer is stopped.
     """
+    run.reopen(trainer.step)
     if run.config != asdict(trainer.config):
         run.config = asdict(trainer.config)
         run.write_config()
-    run.reopen(trainer.step)
     camera = Camera(run, trainer) if filmed else None
     for record in trainer.run(after_step):
         run.append_metrics(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import cli
 from cli import main
 from minitransformer.config import TrainingConfig, option
 from minitransformer.runs import Run
@@ -263,7 +265,7 @@ def test_a_run_that_lost_its_numbers_says_what_helps_and_it_does() -> None:
 def test_a_run_begins_with_the_weights_of_another(run: Path) -> None:
     Path("more.tsv").write_text("é\t🙂\nü é\tß 🙂\nä\tä\n", encoding="utf-8")
     said = succeeds("train", "--data", "more.tsv", "--from", run, "--steps", "4")
-    assert re.search(r"note: it knows \d of \d source tokens and \d of \d target tokens; ", said)
+    assert re.search(r"note: \S+ knows \d of \d source tokens and \d of \d target tokens; ", said)
     made = Run.open("runs/more").settings()
     assert (made.d_model, made.heads, made.layers) == (8, 2, 1)
     assert made.from_run == str(run)
@@ -349,3 +351,77 @@ def test_an_odd_value_is_taken_or_refused_in_one_line(
                 continue
             assert len(said) < 700, said
             assert set(Path().rglob("*")) == before, (value, said)
+
+
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "run"
+    assert minigrad("train", "copy", *SMALL, "--steps", "8", "--out", path).code == 0
+    return path
+
+
+def test_a_run_that_cannot_go_on_stays_as_it_was(a_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(a_run, tmp_path / "run")
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("{bad\n")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    said = minigrad("train", "--resume", "--out", run, "--steps", "16")
+    assert said.code == 2
+    assert "metrics.jsonl:2 is malformed" in said.err
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_an_edited_config_is_told_in_its_own_words(a_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(a_run, tmp_path / "run")
+    settings = run / "config.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("batch_size = 8", "batch_size = 'x'"))
+    assert "config.toml: batch_size must be" in fails("predict", run, "1")
+    settings.write_text(text.replace('data = ""', 'data = "x"').replace('"copy"', '"pairs"'))
+    for command in (("predict", run, "1"), ("train", "--resume", "--out", run)):
+        said = fails(*command)
+        assert "config.toml has changed: the model was made with other settings" in said
+        assert "data: nothing in the run, x asked for" in said
+
+
+def test_standard_input_may_be_closed(a_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not cli.at_terminal()
+    assert cli.standard_input().read() == b""
+
+
+def test_a_long_odd_line_has_a_short_error(a_run: Path) -> None:
+    said = minigrad("predict", a_run, stdin=b"x" * 10_000)
+    assert said.code == 2
+    assert len(said.err) < 300
+
+
+def test_what_cannot_be_drawn_is_told_before_the_answer(a_run: Path, tmp_path: Path) -> None:
+    said = minigrad("predict", a_run, "1", "--attention", tmp_path / "x.txt")
+    assert (said.code, said.out) == (2, "")
+    assert "--attention draws a picture (.png, .svg, .pdf)" in said.err
+
+
+@pytest.mark.parametrize("given", ["--from", "--data"])
+def test_an_empty_path_is_no_path(given: str) -> None:
+    assert f"{given}: the path is empty" in fails("train", "copy", given, "")
+
+
+def test_a_wrong_use_is_two_sentences(a_run: Path) -> None:
+    assert "extra argument (2). See `minigrad predict" in fails("predict", a_run, "1", "2")
+
+
+def test_the_end_asks_what_the_file_says(tmp_path: Path) -> None:
+    data = tmp_path / "words.tsv"
+    data.write_text("".join(f"{word}\tx\n" for word in ("one", "two", "three", "four")))
+    said = minigrad("train", "--data", data, *SIZES, "--steps", "2", "--out", tmp_path / "run")
+    assert said.code == 0
+    assert "<unk>" not in said.out
+
+
+@pytest.mark.parametrize("command", ["predict", "attention", "explain", "graph"])
+def test_a_text_that_is_no_utf_8_is_called_so_by_every_command(
+    command: str, a_run: Path, tmp_path: Path
+) -> None:
+    out = [] if command == "predict" else ["-o", tmp_path / "x.html"]
+    assert "the text is not UTF-8" in fails(command, a_run, "\udcff", *out)

@@ -79,8 +79,8 @@ def test_one_line_says_what_is_known(old: Trainer, tmp_path: Path) -> None:
         ours, theirs = (set(getattr(x.task, side).tokens[4:]) for x in (new, old))
         counts.append(f"{len(ours & theirs)} of {len(ours)}")
     assert new.borrowed == (
-        f"it knows {counts[0]} source tokens and {counts[1]} target tokens; "
-        "the others begin at random"
+        f"{tmp_path / 'old'} knows {counts[0]} source tokens and {counts[1]} target tokens; "
+        "any others begin at random"
     )
     assert old.borrowed == ""
 
