@@ -25,7 +25,8 @@ CONSTANT: frozenset[Callable[..., Any]] = frozenset({
     np.linalg.matrix_rank, np.einsum_path,
     np.unravel_index, np.ravel_multi_index, np.ix_,
     np.diag_indices_from, np.tril_indices_from, np.triu_indices_from,
-    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like,
+    np.shape, np.ndim, np.size, np.isscalar, np.iterable,
+    np.zeros_like, np.ones_like, np.empty_like,
     np.result_type, np.common_type, np.min_scalar_type, np.can_cast,
     np.may_share_memory, np.shares_memory,
     np.array_repr, np.array_str, np.array2string,
@@ -33,6 +34,10 @@ CONSTANT: frozenset[Callable[..., Any]] = frozenset({
 """Functions whose derivative is zero wherever it exists, and questions about an array: they give
 plain arrays, and no gradient is lost."""
 
+TO_ARRAYS = (
+    *("array", "asarray", "asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray"),
+    *("asmatrix", "require", "fromiter"),
+)
 FOURIER = "two real products: t @ {0}(np.eye(n)).real and t @ {0}(np.eye(n)).imag"
 
 INSTEAD = {
@@ -46,7 +51,11 @@ INSTEAD = {
     "np.multiply.outer": "np.outer",
     "np.maximum.reduce": "np.max",
     "np.minimum.reduce": "np.min",
-    "np.full_like": "np.broadcast_to(value, t.shape)",
+    **{f"np.{name}": "np.stack or np.concatenate" for name in TO_ARRAYS},
+    "np.bmat": "np.block",
+    "np.full_like": "np.broadcast_to(value, t.shape) where the value is a Tensor",
+    "np.full": "np.broadcast_to(value, shape)",
+    "np.arange": "start + step * np.arange(n)",
     **dict.fromkeys(["np.copyto", "np.putmask", "np.place"], "np.where(mask, new, t)"),
     "np.put": "np.where with a mask",
     "np.put_along_axis": "np.where with a mask",
@@ -93,8 +102,9 @@ INSTEAD = {
     "np.linalg.lstsq": "np.linalg.pinv(a) @ b",
     **{
         f"np.fft.{name}": FOURIER.format(f"np.fft.{name}")
-        for name in ("fft", "ifft", "rfft", "hfft", "ihfft", "irfft")
+        for name in ("fft", "ifft", "rfft", "ihfft")
     },
+    **{f"np.fft.{name}": f"t @ np.fft.{name}(np.eye(n))" for name in ("hfft", "irfft")},
     **{
         f"np.fft.{name}{many}": f"np.fft.{name}'s products, along each axis in turn"
         for name in ("fft", "ifft", "rfft", "irfft")

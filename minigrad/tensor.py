@@ -292,6 +292,12 @@ class Tensor:
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, params: dict[str, Any]
     ) -> Any:
+        if function is np.where and len(args) == 1 and not params:
+            function = np.nonzero  # which is what it means, with a condition alone
+        if function is np.full_like:
+            filled_in = (*args[1:], *params.values())
+            if args and not any(isinstance(x, Tensor) for x in filled_in):
+                return function(unwrap(args[0]), *args[1:], **params)
         if function in NUMPY:
             return NUMPY[function].called_as(function, args, params)
         if function in CONSTANT and "out" not in params:
@@ -370,13 +376,13 @@ class Tensor:
         result: Tensor = TABLE["transpose"](self, axes=order)
         return result
 
-    def argmax(self, axis: int | None = None) -> Any:
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Where the largest element stands: plain integers, no derivative."""
-        return self._data.argmax(axis)
+        return self._data.argmax(axis, keepdims=keepdims)
 
-    def argmin(self, axis: int | None = None) -> Any:
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Where the smallest element stands: plain integers, no derivative."""
-        return self._data.argmin(axis)
+        return self._data.argmin(axis, keepdims=keepdims)
 
     def __getitem__(self, index: Any) -> Tensor:
         result: Tensor = TABLE["getitem"](self, index=unwrap(index))

@@ -105,7 +105,7 @@ def test_inputs_and_params_go_by_position_or_by_name() -> None:
         (lambda t: t.softmax(0, 1), "softmax does not take 3 positional arguments; .*: axis"),
         (lambda t: t.sum(0, axis=1), "sum: axis is given twice"),
         (lambda t: mg.layer_norm(t, weight=t), "layer_norm takes x, weight, bias; missing: bias"),
-        (lambda t: np.where(t), "where takes condition, a, b; missing: a, b"),
+        (lambda t: np.where(t, t), "where takes condition, a, b; missing: b"),
         (lambda t: mg.take(t), "take takes x, indices; missing: indices"),
         (lambda t: mg.exp(), "exp takes x; missing: x"),
         (lambda t: pow(t, 2, 3), "power does not take 3 positional arguments"),

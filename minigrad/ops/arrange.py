@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import composite, on
 from minigrad.ops.shape import bounded, moved
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, unwrap
 
 arrangement = partial(composite, family="shape", in_words=True)
 
@@ -121,14 +121,15 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """`values` inserted before the indices `obj`; into the flat array without an axis."""
     n, shape = np.size(arr), np.shape(values)
     numbers = np.arange(n).reshape(np.shape(arr))
-    order = np.insert(numbers, obj, n + np.arange(np.size(values)).reshape(shape), axis)
+    order = np.insert(numbers, unwrap(obj), n + np.arange(np.size(values)).reshape(shape), axis)
     return np.concatenate([np.ravel(arr), np.ravel(cast_like(values, arr))])[order]
 
 
 @arrangement(np.delete, examples=[on((4,), [0, 2]), on((2, 3), 1, axis=1)])
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """`arr` without the slices at the indices `obj`; of the flat array without an axis."""
-    return moved(lambda numbers: np.delete(numbers, obj, axis), arr)
+    index = unwrap(obj)
+    return moved(lambda numbers: np.delete(numbers, index, axis), arr)
 
 
 @arrangement(np.resize, examples=[on((2, 3), new_shape=(4, 2)), on((2,), new_shape=5)])

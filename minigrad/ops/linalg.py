@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from string import ascii_letters
 from typing import Any
@@ -202,10 +202,23 @@ einsum = op(
 )
 
 
-@composite(np.outer, np.linalg.outer, family="matmul", examples=[on((3,), (4,)), on((2, 2), (3,))])
+def known_here(name: str) -> list[Callable[..., Any]]:
+    """The function of this name, if NumPy has it: 2.1 does not have them all."""
+    return [getattr(np, name)] if hasattr(np, name) else []
+
+
+@composite(np.outer, family="matmul", examples=[on((3,), (4,)), on((2, 2), (3,))])
 def outer(a: Any, b: Any) -> Any:
     """Every element of `a` times every element of `b`: shape (a.size, b.size)."""
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+
+
+@composite(np.linalg.outer, family="matmul", in_words=True, examples=[on((3,), (4,))])
+def vector_outer(x1: Any, x2: Any, /) -> Any:
+    """Every element of one vector times every element of another."""
+    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
+        raise ValueError(f"outer: vectors are needed, not {np.shape(x1)} and {np.shape(x2)}")
+    return np.outer(x1, x2)
 
 
 @composite(
@@ -247,13 +260,17 @@ def vecdot(x1: Any, x2: Any, /, axis: int = -1) -> Any:
     return np.sum(np.moveaxis(x1, axis, -1) * np.moveaxis(x2, axis, -1), axis=-1)
 
 
-@composite(np.matvec, family="matmul", examples=[on((2, 4, 3), (3,)), on((4, 3), (2, 3))])
+@composite(
+    *known_here("matvec"), family="matmul", examples=[on((2, 4, 3), (3,)), on((4, 3), (2, 3))]
+)
 def matvec(x1: Any, x2: Any, /) -> Any:
     """Each matrix of a stack times a vector."""
     return np.squeeze(np.matmul(x1, np.expand_dims(x2, -1)), -1)
 
 
-@composite(np.vecmat, family="matmul", examples=[on((3,), (2, 3, 4)), on((2, 3), (3, 4))])
+@composite(
+    *known_here("vecmat"), family="matmul", examples=[on((3,), (2, 3, 4)), on((2, 3), (3, 4))]
+)
 def vecmat(x1: Any, x2: Any, /) -> Any:
     """A vector times each matrix of a stack."""
     return np.squeeze(np.matmul(np.expand_dims(x1, -2), x2), -2)
