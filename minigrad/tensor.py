@@ -300,7 +300,7 @@ class Tensor:
                 return function(unwrap(args[0]), *args[1:], **params)
         if function in NUMPY:
             return NUMPY[function].called_as(function, args, params)
-        if function in CONSTANT and "out" not in params:
+        if function in CONSTANT and params.get("out") is None:
             return function(*unwrap(args), **{key: unwrap(x) for key, x in params.items()})
         name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
         raise no_row(name, "out" if "out" in params else "")

@@ -130,13 +130,15 @@ def test_what_is_filled_in_is_no_tensor_that_would_lose_its_gradient() -> None:
     assert np.array_equal(np.full_like(m, 3, shape=2), [3.0, 3.0])
 
 
-def test_a_condition_alone_and_indices_in_tensors_are_as_numpys() -> None:
+def test_what_else_numpy_takes_gives_its_values() -> None:
     m, v = (Tensor(ARRAYS[name], requires_grad=True) for name in "mv")
     index = Tensor([0, 2])
     np.testing.assert_array_equal(np.where(m), np.nonzero(ARRAYS["m"]))
     np.testing.assert_array_equal(np.delete(v, index).data, [1.5])
     np.testing.assert_array_equal(np.insert(v, index, 9.0).data, [9.0, 0.5, 1.5, 9.0, 2.5])
     np.testing.assert_array_equal(m.argmax(1, keepdims=True), [[0], [1], [2]])
+    assert np.array_equal(np.resize(m[:0], (2, 3)).data, np.zeros((2, 3)))
+    assert np.all(m, out=None)
     np.testing.assert_array_equal(m.argmin(axis=0, keepdims=True), [[2, 0, 0]])
 
 

@@ -135,6 +135,8 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
 @arrangement(np.resize, examples=[on((2, 3), new_shape=(4, 2)), on((2,), new_shape=5)])
 def resize(a: Any, new_shape: Any) -> Any:
     """The elements in another shape, from the start again where there are too few."""
+    if np.size(a) == 0:  # nothing to start from again: NumPy gives zeros
+        return np.broadcast_to(np.sum(a), new_shape)
     return moved(lambda numbers: np.resize(numbers, new_shape), a)
 
 
