@@ -91,18 +91,30 @@ def as_float32(x: Any) -> Any:
     return x.astype(np.float32) if is_half(x) else x
 
 
-def in_float32(function: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> Any:
+def as_float16(x: Any) -> Any:
+    """An array or Tensor of float32 numbers as one of float16; anything else as it is."""
+    return x.astype(np.float16) if x.dtype == np.float32 else x
+
+
+def in_float32(
+    function: Callable[..., Any],
+    inputs: Sequence[Any],
+    params: dict[str, Any],
+    saves: bool = False,
+) -> Any:
     """function(*inputs, **params), computed in float32 if its arrays are float16, as in PyTorch.
 
-    The result is float16 again; what a kernel saves for its rule stays as it is.
+    Results are float16 again; what a kernel `saves` behind its result for its rule stays as it is.
     """
     result = function(*map(as_float32, inputs), **params)
     if not any(map(is_half, inputs)) or any(getattr(x, "dtype", 0) == np.float32 for x in inputs):
         return result
-    y, *saved = result if isinstance(result, tuple) else (result,)
-    if y.dtype == np.float32:
-        y = y.astype(np.float16)
-    return (y, *saved) if isinstance(result, tuple) else y
+    if not isinstance(result, tuple):
+        return as_float16(result)
+    if saves:
+        return as_float16(result[0]), *result[1:]
+    parts = map(as_float16, result)
+    return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
 
 
 @dataclass(eq=False)
@@ -169,7 +181,7 @@ class Op:
                 arrays.append(x)
         try:
             if self.takes_steps and getattr(arrays[0], "itemsize", 0) == 2:
-                result = in_float32(self.forward, arrays, params)
+                result = in_float32(self.forward, arrays, params, saves=self.joint is not None)
             else:
                 result = self.forward(*arrays, **params)
         except (ValueError, IndexError) as error:
@@ -256,7 +268,7 @@ class Op:
     def _explained(self, error: Exception, arrays: list[Any]) -> Exception:
         """The same error in one line with the op's name and the shapes that met."""
         text = str(error).strip().split("\n")[0]
-        kinds = (np.exceptions.AxisError, IndexError, ValueError)
+        kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, ValueError)
         kind = next(kind for kind in kinds if isinstance(error, kind))
         between = f" {self.symbol} " if len(self.symbol) == 1 else ", "
         return kind(f"{self.name}: {between.join(str(np.shape(x)) for x in arrays)}: {text}")

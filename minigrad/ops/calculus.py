@@ -17,9 +17,9 @@ in_words = partial(composite, in_words=True)
 
 
 def cumprod_rule(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
-    """Each element is in its own product and in all later ones: Σ g y / x, unless an x is 0."""
+    """Each element is in its own and all later products: Σ g y / x, if no x is 0 and no y inf."""
     axis = axis or 0
-    if np.all(x != 0):
+    if np.all(x != 0) and np.all(np.isfinite(y)):
         back = np.flip(np.cumsum(np.flip(g * y, axis), axis), axis)
         return np.reshape(back, np.shape(x)) / x
     along = np.ravel(x) if np.ndim(g) != np.ndim(x) else x
@@ -264,5 +264,5 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     x = np.asarray(x)
     if weights is None:
         return np.bincount(x, minlength=minlength)
-    size = max(int(x.max(initial=-1)) + 1, minlength)
+    size = max(int(x.max(initial=0)) + 1 if x.size else 0, minlength)
     return scatter_add(np.astype(weights, np.float64), index=x, shape=(size,))

@@ -111,9 +111,9 @@ def cofactors(a: Any) -> Any:
 
 
 def det_rule(g: Any, y: Any, a: Any) -> Any:
-    """det(a) a⁻ᵀ; by minors if a matrix has no inverse."""
+    """det(a) a⁻ᵀ; by minors if a matrix has no inverse, or a determinant is too large."""
     g = np.expand_dims(g, (-1, -2))
-    if np.all(y != 0):
+    if np.all(y != 0) and np.all(np.isfinite(y)):
         return g * np.expand_dims(y, (-1, -2)) * transposed(np.linalg.inv(a))
     return g * cofactors(a)
 
@@ -293,6 +293,9 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 
 def qr_value(a: Any) -> Any:
     """Q, on top of R transposed."""
+    m, n = np.shape(a)[-2:]
+    if m < n:
+        raise ValueError(f"the first {m} columns have all of Q; take qr of the whole matrix")
     q, r = np.linalg.qr(a)
     return np.concatenate([q, transposed(r)], axis=-2)
 
@@ -384,6 +387,8 @@ def tensorsolve(a: Any, b: Any) -> Any:
 @in_words(np.linalg.cond, examples=[on(SQUARE), on(SQUARE, p=1)])
 def cond(x: Any, p: Any = None) -> Any:
     """How much a matrix can enlarge relative errors: its norm times that of its inverse."""
+    if np.size(x) == 0:
+        raise np.linalg.LinAlgError(f"cond: {np.shape(x)} has no elements")
     if p in (None, 2, -2):
         s = svdvals(x)
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
@@ -414,6 +419,13 @@ p_norm = op(
 )
 
 
+def extreme(x: Any, ord: Any, **how: Any) -> Any:
+    """The largest size, 0 if there is none; for a negative `ord` the smallest."""
+    if ord < 0:
+        return np.min(x, **how)
+    return np.max(x, **how) if np.size(x) else np.sum(x, **how)
+
+
 @in_words(
     np.linalg.vector_norm,
     examples=[on((2, 3), axis=1), on((2, 3), ord=1), on((2, 3), ord=np.inf, axis=0, keepdims=True)],
@@ -424,7 +436,7 @@ def vector_norm(x: Any, /, axis: Any = None, keepdims: bool = False, ord: Any = 
     if ord in (None, 2):
         return norm(x, **how)
     if ord in (np.inf, -np.inf):
-        return (np.max if ord > 0 else np.min)(np.abs(x), **how)
+        return extreme(np.abs(x), ord, **how)
     if ord == 1:
         return np.sum(np.abs(x), **how)
     if ord == 0:
@@ -449,11 +461,10 @@ def norm_of_matrices(x: Any, ord: Any, row: int, column: int, keepdims: bool) ->
     x = np.moveaxis(x, (row, column), (-2, -1))
     if ord in ("nuc", 2, -2):
         s = svdvals(x)
-        reduce: Any = {"nuc": np.sum, 2: np.max, -2: np.min}[ord]
-        y = reduce(s, axis=-1)
+        y = np.sum(s, axis=-1) if ord == "nuc" else extreme(s, ord, axis=-1)
     elif ord in (1, -1, np.inf, -np.inf):
         sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
-        y = (np.max if ord > 0 else np.min)(sums, axis=-1)
+        y = extreme(sums, ord, axis=-1)
     else:
         raise ValueError(f"norm: a matrix has no norm of order {ord!r}")
     return np.expand_dims(y, (row, column)) if keepdims else y

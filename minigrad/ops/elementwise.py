@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.op import composite, on, op
+from minigrad.op import composite, in_float32, on, op
 from minigrad.tensor import unwrap
 
 PAIR = [on((2, 3), (2, 3)), on((2, 3), (3,)), on((2, 1), (1, 3))]
@@ -214,28 +214,28 @@ unwrap_phase = op(
     lambda p, discont=None, axis=-1, period=2 * pi: np.unwrap(p, discont, axis, period=period),
     "unwrap",
     lambda g, y, p, discont=None, axis=-1, period=2 * pi: g,
+    family="reduce",  # by running sums
     name="unwrap",
     numpy=[np.unwrap],
     examples=[on(np.array([0.0, 3.0, 6.5, 7.0, 13.0])), on((2, 3), axis=0, period=1.0)],
 )
 
 
-def slope_of_sinc(x: Any) -> Any:
-    """The derivative of sin(πx)/(πx), near 0 by its Taylor series: the difference would cancel."""
-    t = np.where(np.abs(x) < SINC_NEAR, x, 0) * pi
+def slope_of_sinc_over_x(x: Any) -> Any:
+    """sinc′ x / x, near 0 by its Taylor series: the difference would cancel."""
+    near = np.abs(x) < SINC_NEAR
+    t = np.where(near, x, 0) * pi
     series: Any = 0.0
     for k in range(9, 0, -1):
         series = series * -(t * t) + 2 * k / factorial(2 * k + 1)
-    far = np.where(np.abs(x) < SINC_NEAR, 1, x)
-    return np.where(
-        np.abs(x) < SINC_NEAR, -pi * t * series, (np.cos(pi * far) - np.sinc(far)) / far
-    )
+    far = np.where(near, 1, x)
+    return np.where(near, -PI_2 * series, (np.cos(pi * far) - np.sinc(far)) / far / far)
 
 
 sinc_slope = op(
-    slope_of_sinc,
+    lambda x: in_float32(lambda x: x * slope_of_sinc_over_x(x), [x], {}),
     "sinc′",
-    lambda g, y, x: -g * (PI_2 * np.sinc(x) + np.where(x == 0, -2 * PI_2 / 3, 2 * y / nonzero(x))),
+    lambda g, y, x: -g * (PI_2 * np.sinc(x) + 2 * slope_of_sinc_over_x(x)),
     name="sinc_slope",
     examples=[on((2, 3)), on(np.array([-0.5, -1e-3, 0.25, 2.5]))],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,9 @@ def quantile(
     axes = tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
     kept = [i for i in range(ndim) if i not in axes]
     shape = np.shape(a)
-    rows = np.reshape(np.transpose(a, [*kept, *axes]), (*(shape[i] for i in kept), -1))
+    rows = np.reshape(
+        np.transpose(a, [*kept, *axes]), (*(shape[i] for i in kept), prod(shape[i] for i in axes))
+    )
     rank = np.quantile(np.arange(np.shape(rows)[-1], dtype=np.float64), q, method=method)
     below = np.floor(rank).astype(int)
     above = np.ceil(rank).astype(int)
@@ -79,6 +82,8 @@ def percentile(
 @in_words(np.median, examples=AXES)
 def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The element in the middle of the order, or the mean of the two there."""
+    if np.size(a) == 0:
+        return np.mean(a, axis=axis, keepdims=keepdims)  # NaN, with its warning
     return np.quantile(a, 0.5, axis=axis, keepdims=keepdims)
 
 
@@ -123,11 +128,17 @@ def average(
 @in_words(np.cov, examples=[on((2, 4)), on((3, 2), rowvar=False, bias=True), on((4,), (4,))])
 def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
     """How the variables vary together: the mean product of their deviations, for each pair."""
-    rows = [np.atleast_2d(np.astype(x, np.float64)) for x in (m, y) if x is not None]
-    if not rowvar:
-        rows = [np.swapaxes(x, 0, 1) if np.shape(x)[0] > 1 else x for x in rows]
+    given = [np.astype(x, np.float64) for x in (m, y) if x is not None]
+    if any(np.ndim(x) > 2 for x in given):
+        raise ValueError(f"cov: at most 2 axes, not {', '.join(str(np.shape(x)) for x in given)}")
+    rows = [np.atleast_2d(x) for x in given]
+    if not rowvar:  # NumPy's second array is one variable if it has one row, the first if one axis
+        turned = np.ndim(m) == 2, np.shape(rows[-1])[0] != 1
+        rows = [x.T if turn else x for x, turn in zip(rows, turned, strict=False)]
+    if np.shape(rows[0])[0] == 0:
+        rows = rows[:1]  # no variables: NumPy takes none of the second array either
     x = np.concatenate(rows) if len(rows) > 1 else rows[0]
-    left = np.shape(x)[1] - (ddof if ddof is not None else 0 if bias else 1)
+    left = np.maximum(np.shape(x)[1] - (ddof if ddof is not None else 0 if bias else 1), 0)
     deviation = x - np.mean(x, axis=1, keepdims=True)
     return np.squeeze(deviation @ np.swapaxes(deviation, 0, 1) / left)
 
@@ -201,7 +212,8 @@ def nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False) -> A
     """The variance of what is not NaN."""
     deviation = np.where(np.isnan(a), 0, a - np.nanmean(a, axis=axis, keepdims=True))
     total = np.sum(deviation * deviation, axis=axis, keepdims=keepdims)
-    return total / (counted(a, axis, keepdims) - ddof)
+    left = np.maximum(counted(a, axis, keepdims) - ddof, 0)
+    return np.where(left == 0, np.nan, total / left)
 
 
 @in_words(np.nanstd, examples=[on(HOLES), on(HOLES, axis=1, ddof=1)])
