@@ -104,7 +104,7 @@ def test_the_square_root_of_zero_is_found_in_the_backward_pass():
     ("rule", "written"),
     [
         (lambda g, y, x: g / (x - x), " by ∂/∂x = g / (x - x)"),
-        (lambda g, y, x: np.sort(g) / (x - x), ""),
+        (lambda g, y, x: np.fft.fft(g).real / (x - x), ""),
     ],
 )
 def test_the_rule_of_ones_own_op_is_printed_if_it_can_be(rule: Any, written: str):

@@ -78,9 +78,9 @@ FORMULAS = {
     ],
     "getitem": ["∂/∂x = scatter_add(g, index, shape(x))"],
     "concatenate": [
-        "∂/∂a = split(g, [0, shape(a)[axis]], axis)[1]",
+        "∂/∂a = g[0:shape(a)[axis]]",
         "start = shape(a)[axis]",
-        "∂/∂b = split(g, [start, start + shape(b)[axis]], axis)[1]",
+        "∂/∂b = g[start:start + shape(b)[axis]]",
     ],
     "stack": ["∂/∂a = take(g, 0, axis)", "∂/∂b = take(g, 1, axis)"],
     "roll": ["∂/∂x = roll(g, -shift)"],
