@@ -78,11 +78,15 @@ class Draft:
         """The array that a value is."""
         return self.values[value.number]
 
-    def input(self, shape: tuple[int, ...], values: Array | None = None) -> Value:
-        """A new input, maybe in an odd layout."""
+    def input(
+        self, shape: tuple[int, ...], values: Array | None = None, distinct: bool = False
+    ) -> Value:
+        """A new input, maybe in an odd layout, but not in one that makes its rows equal if they
+        are to be `distinct`."""
         if values is None:
             values = self.rng.standard_normal(shape)
-        layout = self.choose(list(LAYOUTS)) if np.ndim(values) and self.chance(0.4) else "rows"
+        layouts = [name for name in LAYOUTS if not (distinct and name == "repeated")]
+        layout = self.choose(layouts) if np.ndim(values) and self.chance(0.4) else "rows"
         dtype = self.choose(["float32", "float64"]) if self.dtype == "mixed" else self.dtype
         array = LAYOUTS[layout](np.asarray(values, dtype))
         line = Input(len(self.values), np.array(array, order="C"), layout, self.chance(0.15))
@@ -202,9 +206,17 @@ def fits(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
         return False
 
 
+OF_FULL_RANK = frozenset({
+    "qr", "qr_factors", "svd", "svdvals", "singular_triplets", "pinv", "matrix_norm", "linalg_norm",
+})  # fmt: skip
+"""The ops that have no derivative where rows or columns depend on each other, as equal ones do."""
+
+
 def usual(draft: Draft, op: Op) -> Call:
     """A call in the way of one of the op's examples."""
     example = draft.choose(op.examples)
+    if op.name in OF_FULL_RANK:
+        return as_in_example(draft, example, distinct=True)
     shapes = [x for x in example.inputs if isinstance(x, tuple)]
     whole = len(shapes) == len(example.inputs)
     if op.family in ("elementwise", "activation") and shapes and draft.chance(0.9):
@@ -244,9 +256,10 @@ def reduction(draft: Draft, op: Op, example: Example) -> Call:
     return (draft.within(example.domain, x),), params
 
 
-def as_in_example(draft: Draft, example: Example) -> Call:
-    """Values of just these shapes, or what is drawn for the example."""
-    drawn = draft.chance(0.5) or example.domain not in ("real", "positive", "unit")
+def as_in_example(draft: Draft, example: Example, distinct: bool = False) -> Call:
+    """Values of just these shapes, or what is drawn for the example: only that, if its rows are to
+    be `distinct`."""
+    drawn = distinct or draft.chance(0.5) or example.domain not in ("real", "positive", "unit")
     inputs = example.draw(draft.rng)
 
     def operand(x: Any, array: Any) -> Any:
@@ -255,7 +268,7 @@ def as_in_example(draft: Draft, example: Example) -> Call:
         if isinstance(x, tuple) and not drawn:
             return draft.within(example.domain, draft.like(*x))
         is_floating = isinstance(array, np.ndarray) and array.dtype.kind == "f"
-        return draft.input(array.shape, array) if is_floating else array
+        return draft.input(array.shape, array, distinct) if is_floating else array
 
     pairs = zip(example.inputs, inputs, strict=True)
     return tuple([operand(*pair) for pair in pairs]), example.params
