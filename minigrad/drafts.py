@@ -208,6 +208,7 @@ def fits(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 OF_FULL_RANK = frozenset({
     "qr", "qr_factors", "svd", "svdvals", "singular_triplets", "pinv", "matrix_norm", "linalg_norm",
+    "corrcoef",
 })  # fmt: skip
 """The ops that have no derivative where rows or columns depend on each other, as equal ones do."""
 
