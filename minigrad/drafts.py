@@ -206,17 +206,17 @@ def fits(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
         return False
 
 
-OF_FULL_RANK = frozenset({
+DISTINCT = frozenset({
     "qr", "qr_factors", "svd", "svdvals", "singular_triplets", "pinv", "matrix_norm", "linalg_norm",
-    "corrcoef",
+    "corrcoef", "median", "quantile", "percentile", "ptp", "sort", "partition",
 })  # fmt: skip
-"""The ops that have no derivative where rows or columns depend on each other, as equal ones do."""
+"""The ops that have no derivative where rows, columns or elements are equal."""
 
 
 def usual(draft: Draft, op: Op) -> Call:
     """A call in the way of one of the op's examples."""
     example = draft.choose(op.examples)
-    if op.name in OF_FULL_RANK:
+    if op.name in DISTINCT:
         return as_in_example(draft, example, distinct=True)
     shapes = [x for x in example.inputs if isinstance(x, tuple)]
     whole = len(shapes) == len(example.inputs)
