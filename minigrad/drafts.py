@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.op import Example, Op
-from minigrad.programs import LAYERS, LAYOUTS, Input, Program, Step, Value, in_minigrad
+from minigrad.programs import LAYERS, LAYOUTS, Input, Program, Step, Value, fill, in_minigrad
 from minigrad.tensor import TABLE, Array, no_grad, unwrap
 
 LARGEST = 20.0
@@ -165,6 +165,10 @@ class Draft:
             found = {i: np.asarray(unwrap(y)) for i, y in step.run(call, self.values).items()}
             if not all(y.dtype.kind == "f" and 0 < y.size <= MOST for y in found.values()):
                 raise UnfitError
+            if len(found) == 1 and step.op in TABLE and TABLE[step.op].composite:
+                result = call(*fill(step.args, self.values), **step.params)
+                if isinstance(result, list | tuple):  # a script could not tell it from its one part
+                    raise UnfitError
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"), no_grad():
             here, above, below = at(0, 0), at(NEAR, NEAR), at(-NEAR, -NEAR)
             one, other = at(NEAR, 0), at(0, NEAR)
