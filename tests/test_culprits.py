@@ -11,6 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad import Tensor, explain_grad, nn
 from minigrad.blame import FINE, PARTLY_ZERO, TINY, ZERO
+from minigrad.culprits import Hop, reason_for_zeros
 from minigrad.why import survey
 from minitransformer import MultiHeadAttention, Transformer, TransformerConfig
 
@@ -106,6 +107,26 @@ def attended(mask: Any) -> tuple[list[Tensor], Tensor]:
     return parts, (y * rng.normal(size=(1, 3, 4))).sum()
 
 
+def test_a_softmax_over_a_single_element_has_decided_nothing():
+    x = leaf([[1.0], [2.0]])
+    explanation = explain_grad(x, (mg.softmax(x) * 3.0).sum())
+    assert (explanation.verdict, explanation.cause) == (ZERO, "cancelled")
+    assert "in all 2 rows every element gets the same gradient" in explanation.reason
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 1e2])
+def test_a_row_is_blocked_by_its_slope_whatever_the_size_of_what_arrives(scale: float):
+    y = mg.softmax(leaf([[7.0, 0.0]]))  # probabilities 0.9991 and 0.0009
+
+    def reason(*g: float) -> Any:
+        arriving = scale * np.array([g])
+        ruled = y.data * (arriving - (arriving * y.data).sum())
+        return reason_for_zeros(Hop(y, 0, arriving, ruled, ruled), 1e-3)
+
+    assert reason(1.0, 0.0).cause == "saturated"
+    assert reason(1.0, -1.0) is None  # twice the slope
+
+
 def test_a_masked_row_of_attention():
     mask = np.array([[True, True, False], [False, False, False], [True, True, False]])
     (query, key, value), loss = attended(mask)
@@ -180,6 +201,20 @@ def test_attention_to_keys_that_are_all_alike_has_nothing_to_ask_for():
     explanation = explain_grad(query, (y * np.arange(4.0)).sum())
     assert explanation.cause == "cancelled"
     assert explanation.size < 1e-12
+
+
+def test_only_the_queries_that_nothing_comes_to_are_said_to_get_what_cancels():
+    rows = np.arange(12.0).reshape(3, 4) / 10
+    query, key = leaf(np.ones((2, 3, 4))), np.stack([np.zeros((3, 4)), rows])
+    y = mg.scaled_dot_product_attention(query, key, np.stack([rows, rows]))
+    explanation = explain_grad(query, (y * np.arange(4.0)).sum())
+    assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "cancelled")
+    assert "for 3 of 6 queries what the keys send back cancels" in explanation.reason
+
+
+def test_a_clip_without_a_lower_bound_is_open_downwards():
+    x = leaf([1.0, 2.0])
+    assert "lie outside -inf to -1 (1 to 2)" in explain_grad(x, x.clip(None, -1).sum()).reason
 
 
 def test_the_logarithm_of_a_softmax_has_reasons_of_its_own():

@@ -420,6 +420,7 @@ def test_a_step_that_is_too_large_for_the_function_is_recognised() -> None:
         (lambda x: np.max(x), [1.0, 1.0, 0.0], {0: (0, 1), 1: (0, 1)}),
         (lambda x: np.clip(x, -0.5, 0.5), [0.2, 0.5, -0.5], {1: (1, 0), 2: (0, 1)}),
         (lambda x: np.abs(x) + x**2, [3.0, 0.0], {1: (-1, 1)}),
+        (lambda x: np.abs(x - 5), [5.0, 0.0], {0: (-1, 1)}),
         (lambda x: np.sum(np.where(x.data > 0, 3 * x, x)), [0.0, 1.0], {0: (1, 3)}),
     ],
 )

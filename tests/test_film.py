@@ -309,3 +309,8 @@ def test_a_film_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (run.path / "film").write_text("in the way")
     with pytest.raises(RunError, match=r"cannot write .*film: File exists"):
         Camera(run, trainer)
+
+
+def test_an_example_of_just_the_longest_length_is_not_too_long() -> None:
+    pairs = [([5] * length, [5]) for length in (LONGEST - 1, LONGEST, LONGEST + 1)]
+    assert telling(pairs) == pairs[1]

@@ -501,6 +501,7 @@ def test_settings_out_of_range_are_refused(make: Any, settings: dict[str, Any]) 
 def test_schedules_without_steps_have_a_value_and_negative_ones_are_refused() -> None:
     assert warmup_inverse_sqrt(4, warmup=0)(0) == 0
     assert warmup_inverse_sqrt(4, warmup=0)(1) == 0.5
+    assert warmup_inverse_sqrt(1, warmup=0)(1) == 1  # the smallest model that there is
     assert [warmup_cosine(1.0, 0, 0)(step) for step in (0, 1, 2)] == [1, 0, 0]
     for make in (
         lambda: warmup_inverse_sqrt(0),

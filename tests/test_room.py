@@ -58,3 +58,27 @@ def test_a_model_of_absurd_sizes_is_refused_at_once() -> None:
     for sizes in ({"batch_size": 10_000, "length": 2_000}, {"layers": 1_000, "d_model": 20_000}):
         with pytest.raises(ValueError, match="a training step needs at least"):
             Trainer(TrainingConfig(task="copy", **sizes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({"num_heads": 4}, 7 * (2 * 2 * 5 * 5 + 3 * 2 * 6 * (6 + 5))),
+        ({"source": 10}, 7 * (2 * (5 * (6 * 8 + 2 * 16) + 2 * (100 - 25)) + 3 * 2 * 6 * 5)),
+        ({"target": 12}, 7 * (3 * (6 * (10 * 8 + 2 * 16) + 2 * (12 * 17 - 6 * 11)) + 2 * 6 * 9)),
+        ({"batch_size": 8}, 2 * (5 * 80 + 2 * 25) + 3 * (6 * 112 + 2 * 6 * 11) + 2 * 6 * 9),
+    ],
+)
+def test_what_is_recorded_grows_by_the_maps_and_the_activations(
+    changes: dict[str, int], more: int
+) -> None:
+    base = {"num_heads": 2, "batch_size": 7, "source": 5, "target": 6}
+
+    def needed(num_heads: int, batch_size: int, source: int, target: int) -> int:
+        shape = TransformerConfig(
+            11, 9, d_model=8, num_heads=num_heads, num_encoder_layers=2, num_decoder_layers=3,
+            d_ff=16,
+        )  # fmt: skip
+        return room.training_bytes(shape, batch_size, source, target)
+
+    assert needed(**base | changes) - needed(**base) == room.FLOAT * more

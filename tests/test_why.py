@@ -132,6 +132,12 @@ def test_what_is_in_grad_is_described_without_the_loss():
         assert ("pass the loss" in str(explain_grad(x))) == (verdict != FINE)
 
 
+def test_the_share_of_zeros_is_that_of_the_elements():
+    x = leaf([1.0, 2.0, 3.0])
+    x.grad = np.array([0.0, 0.0, 1.0])
+    assert explain_grad(x).zeros == pytest.approx(2 / 3)
+
+
 def test_a_forgotten_zero_grad_shows_in_what_grad_holds():
     x = leaf([3.0, 4.0])
     for _ in range(2):
@@ -208,6 +214,19 @@ def test_a_way_that_was_cut_further_on_is_told_as_far_as_can_be_known():
     explanation = explain_grad(x, (w * h).sum())
     assert (explanation.verdict, explanation.cause) == (NONE, "unreached")
     assert "What enters without history: b (2,) of multiply" in explanation.reason
+
+
+def test_of_what_enters_without_history_three_are_told():
+    def told(count: int) -> str:
+        y = leaf(2.0, "w")
+        for n in range(count):
+            y = y + np.array([5.0 + n])
+        said: str = explain_grad(leaf([3.0]), y.sum()).reason
+        return said.partition("without history: ")[2]
+
+    one = "b (1,) of add (+)"
+    assert told(3) == f"{one}, {one}, {one}."
+    assert told(4) == f"{one}, {one}, {one}, …"
 
 
 def test_argmax_cuts_the_way():

@@ -41,11 +41,11 @@ def test_a_run_is_called_after_its_task_or_its_file() -> None:
     Path(".tsv").write_text("a\tb\nc\td\n")
     small = {name: x for name, x in TINY.items() if name not in ("task", "length", "vocab")}
     names = []
-    for chosen in ({"task": "copy"}, {"task": "copy"}, {"data": "my dates.tsv"}, {"data": ".tsv"}):
+    for chosen in (*3 * [{"task": "copy"}], {"data": "my dates.tsv"}, {"data": ".tsv"}):
         trainer, run = start({"task": "pairs", **small, **chosen})
         names.append(str(run.path))
         assert trainer.step == 0 and run.load()[2]["step"] == 0
-    assert names == ["runs/copy", "runs/copy-2", "runs/my dates", "runs/tsv"]
+    assert names == ["runs/copy", "runs/copy-2", "runs/copy-3", "runs/my dates", "runs/tsv"]
 
 
 def test_a_finished_run_is_trained_longer_as_one_of_more_steps_would_have_been() -> None:
