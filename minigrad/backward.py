@@ -102,16 +102,17 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[int, A
     """What `node` sends to its inputs, by their numbers, when `g` arrives: its rules, applied."""
     op, inputs, params = node.op, node.inputs, node.params
     assert op is not None
-    y: Any
-    if create_graph:
-        if op.joint is not None:
-            return expanded(node, g)
-        y, arguments = node, inputs
+    y: Any = node._data
+    arguments: Sequence[Any] = inputs
+    is_half = y.itemsize == 2
+    if not create_graph:
+        arguments = [x._data if isinstance(x, Tensor) else x for x in inputs]
+    elif op.joint is not None:
+        return expanded(node, g)
     else:
-        y = node._data
-        arguments = tuple([x._data if isinstance(x, Tensor) else x for x in inputs])
-    if node._data.itemsize == 2:  # float16: rules compute in float32; the engine casts it back
-        g, y, arguments = as_float32(g), as_float32(y), tuple(map(as_float32, arguments))
+        y = node
+    if is_half:  # float16: rules compute in float32; the engine casts what they give back
+        g, y, arguments = as_float32(g), as_float32(y), [*map(as_float32, arguments)]
     if op.joint is not None:
         gradients = op.joint(g, y, node.saved, *arguments, **params)
         return [

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.backward import contributions
 from minigrad.changes import Change, last_write
-from minigrad.tensor import Array, Tensor, Watcher, unwrap, watching
+from minigrad.tensor import Array, Tensor, Watcher, replacement, unwrap, watching
 from minigrad.wording import argument, called, name_of
 
 
@@ -46,13 +46,14 @@ def held(node: Tensor) -> list[tuple[str, Tensor | Array]]:
 
 def last_change(x: Tensor | Array) -> Change | None:
     """When the numbers were last seen to change: the array's own, or the tensor got another."""
-    changes = [last_write(unwrap(x)), x.replaced if isinstance(x, Tensor) else None]
+    changes = [last_write(unwrap(x)), replacement(x) if isinstance(x, Tensor) else None]
     return max(filter(None, changes), default=None)
 
 
 def was_resized(x: Tensor | Array, since: int) -> bool:
     """Whether a tensor has another shape than it had: its gradient cannot fit."""
-    return isinstance(x, Tensor) and x.replaced is not None and x.replaced.resized > since
+    change = replacement(x) if isinstance(x, Tensor) else None
+    return change is not None and change.resized > since
 
 
 def is_needed(node: Tensor, g: Any, array: Array, create_graph: bool) -> bool:

@@ -222,7 +222,7 @@ class Tensor:
     scope: Scope | None
     name: str | None
     keeps_grad: bool
-    replaced: Change | None
+    replaced: Change  # only once another array has been assigned; see `replacement`
 
     def __init__(
         self,
@@ -258,7 +258,6 @@ class Tensor:
         self.scope = mode.scope
         self.name = None
         self.keeps_grad = False
-        self.replaced = None
 
     @classmethod
     def wrap(
@@ -476,7 +475,7 @@ class Tensor:
         if array is self._data:
             note_write(array, by)
             return
-        self.replaced = change(by, self.replaced)
+        self.replaced = change(by, replacement(self))
         if array.shape != self.shape:
             self.replaced = self.replaced._replace(resized=self.replaced.order)
             self.grad = None
@@ -484,10 +483,9 @@ class Tensor:
 
     def _move(self, place: Array) -> None:
         """Take an array that holds the same numbers: no change, but earlier ones stay known."""
-        written = last_write(self._data)
-        if written and (self.replaced is None or self.replaced.order < written.order):
-            resized = self.replaced.resized if self.replaced else 0
-            self.replaced = written._replace(resized=resized)
+        written, before = last_write(self._data), replacement(self)
+        if written and (before is None or before.order < written.order):
+            self.replaced = written._replace(resized=before.resized if before else 0)
         self._data = place
 
     @property
@@ -588,6 +586,11 @@ class Tensor:
 
 
 point_elsewhere(Tensor, TENSOR)
+
+
+def replacement(tensor: Tensor) -> Change | None:
+    """When the tensor's data was last assigned to, if it ever was."""
+    return getattr(tensor, "replaced", None)
 
 
 def _restored(data: Array, grad: Array | None, requires_grad: bool, name: str | None) -> Tensor:
