@@ -32,12 +32,12 @@ import numpy as np
 
 from minigrad.tensor import Tensor
 from minitransformer.config import SettingError, TrainingConfig, option
-from minitransformer.text import TextError, decode, lines_at_hand, split_lines
+from minitransformer.tokens.text import TextError, decode, lines_at_hand, split_lines
 
 if TYPE_CHECKING:
     from minigrad.diagnosis import Diagnosis
     from minigrad.why import Explanation
-    from minitransformer.prediction import Predictor
+    from minitransformer.answering import Predictor
     from minitransformer.runs import Run
     from minitransformer.training import Record, Trainer
     from viz.pages.page import Page
@@ -354,8 +354,8 @@ def percent(share: float) -> str:
 
 def finish(trainer: Trainer, run: Run, console: Any) -> None:
     """The pictures of a finished run, and the summary that says it is finished."""
+    from minitransformer.answering import Predictor
     from minitransformer.data import UNK
-    from minitransformer.prediction import Predictor
     from minitransformer.runs import trying_to
     from viz.maps import draw_attention
     from viz.plots import draw_curve
@@ -404,7 +404,7 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     Lines are answered as they come, each in its place: one that cannot be answered gives an empty
     line, is named on standard error, and makes the exit code 2. At a terminal Ctrl-D ends.
     """
-    from minitransformer.prediction import Predictor
+    from minitransformer.answering import Predictor
     from minitransformer.runs import trying_to
 
     if attention is not None and attention.suffix.lower() not in PICTURES:
@@ -659,7 +659,7 @@ def save(page: Page, out: Path) -> None:
 @click.option("--target", help="what the loss asks for  [default: the model's own answer]")
 def attention(run: Path, text: str, out: Path, target: str | None) -> None:
     """Show what every head does with TEXT: weights, their gradients, the answer without a head."""
-    from minitransformer.prediction import Predictor
+    from minitransformer.answering import Predictor
     from minitransformer.runs import trying_to
     from viz.maps import draw_attention
     from viz.pages.attention import attention as explored
@@ -940,7 +940,7 @@ def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None
 
     Sizes are tiny, small and base. Ends with exit code 1 when the losses are not PyTorch's.
     """
-    from minitransformer.bench import main as compare
+    from minitransformer.bench.compare import main as compare
 
     sys.exit(compare(size.split(","), threads, rounds, coretype, file))
 
@@ -950,9 +950,9 @@ def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None
 def model(what: str) -> None:
     """Print a model as a tree of modules with shapes and parameter counts."""
     from minigrad.nn import ShapesOnly
+    from minitransformer.answering import Predictor
     from minitransformer.config import TransformerConfig
-    from minitransformer.prediction import Predictor
-    from minitransformer.transformer import Transformer
+    from minitransformer.models.transformer import Transformer
 
     presets = {"base": TransformerConfig.base, "big": TransformerConfig.big}
     if what in presets:

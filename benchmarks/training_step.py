@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from minitransformer.bench import SIZES, main
+from minitransformer.bench.compare import SIZES, main
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The whole training step beside PyTorch's.")

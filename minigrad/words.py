@@ -93,7 +93,7 @@ LAYERS = {
     "init": "NumPy: model.weight.data = rng.normal(…)",
     "utils": "minigrad.optim.clip_grad_norm",
     **dict.fromkeys(["BatchNorm1d", "BatchNorm2d"], "nn.BatchNorm, features last"),
-    "MultiheadAttention": "minitransformer.attention.MultiHeadAttention",
+    "MultiheadAttention": "minitransformer.parts.attention.MultiHeadAttention",
     "Transformer": "minitransformer.Transformer",
     "ModuleDict": "a dict of modules as an attribute",
     "ParameterList": "a list of tensors as an attribute",

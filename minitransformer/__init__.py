@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from minitransformer.attention import MultiHeadAttention, causal_mask, padding_mask
-from minitransformer.blocks import Decoder, DecoderLayer, Encoder, EncoderLayer, FeedForward
+from minitransformer.answering import Predictor
 from minitransformer.config import TrainingConfig, TransformerConfig
 from minitransformer.decoding import beam_search, greedy, sample
-from minitransformer.embedding import TokenEmbedding, sinusoidal_positions
-from minitransformer.prediction import Predictor
+from minitransformer.models.transformer import Transformer
+from minitransformer.parts.attention import MultiHeadAttention, causal_mask, padding_mask
+from minitransformer.parts.blocks import Decoder, DecoderLayer, Encoder, EncoderLayer, FeedForward
+from minitransformer.parts.embedding import TokenEmbedding, sinusoidal_positions
 from minitransformer.tasks import FileTask, SyntheticTask
 from minitransformer.training import Trainer
-from minitransformer.transformer import Transformer
 
 __all__ = [
     "Decoder",

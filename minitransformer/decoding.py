@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.tensor import Array, no_grad
-from minitransformer.attention import padding_mask
 from minitransformer.data import BOS, EOS, PAD
-from minitransformer.transformer import Transformer, evaluating
+from minitransformer.models.transformer import Transformer, evaluating
+from minitransformer.parts.attention import padding_mask
 
 Choose = Callable[[Array], Array]
 

@@ -28,7 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from minitransformer.config import SettingError, TrainingConfig
-from minitransformer.text import decode
+from minitransformer.tokens.text import decode
 
 try:
     import fcntl

@@ -17,14 +17,14 @@ from minigrad.nn import count_parameters
 from minigrad.ops.neural import cross_entropy
 from minigrad.optim import AdamW, clip_grad_norm, warmup_cosine
 from minigrad.tensor import no_grad
+from minitransformer.capacity import require_room
 from minitransformer.config import FIXED, TrainingConfig, parse_columns
 from minitransformer.data import PAD, UNK, Batch, Pair, detokenize, make_batch, pairs_of
 from minitransformer.decoding import greedy
-from minitransformer.room import require_room
+from minitransformer.models.transformer import Transformer, evaluating
 from minitransformer.runs import Arrays, Config, RunError, differences
 from minitransformer.tasks import FileTask, SyntheticTask, Task
 from minitransformer.transfer import adopt
-from minitransformer.transformer import Transformer, evaluating
 
 Record = dict[str, float]
 """One line of a run's metrics."""

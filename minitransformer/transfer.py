@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from minitransformer.config import MODEL, TrainingConfig
 from minitransformer.data import SPECIAL_TOKENS, Vocabulary
+from minitransformer.models.transformer import Transformer
 from minitransformer.runs import Run, RunError, differences
-from minitransformer.transformer import Transformer
 
 SIDES = {
     "source_embedding.tokens.weight": 0,

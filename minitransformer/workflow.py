@@ -15,7 +15,7 @@ from minitransformer.config import (
     unused_settings,
 )
 from minitransformer.data import UNK
-from minitransformer.film import Camera
+from minitransformer.inside.film import Camera
 from minitransformer.runs import Run, trying_to
 from minitransformer.training import Record, Trainer, require_same
 

@@ -14,8 +14,8 @@ import pytest
 
 from minitransformer.config import TransformerConfig
 from minitransformer.data import SPECIAL_TOKENS, Vocabulary
-from minitransformer.inspection import Inspection, Layer, Outcome, inspect
-from minitransformer.transformer import Transformer
+from minitransformer.inside.inspection import Inspection, Layer, Outcome, inspect
+from minitransformer.models.transformer import Transformer
 from viz.maps import draw_attention
 from viz.pages.attention import attention, most_choosing, most_needed
 

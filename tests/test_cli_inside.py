@@ -18,8 +18,8 @@ from cli import GRAPHS, ZOOMS, main
 from minigrad import TABLE
 from minigrad.nn import count_parameters
 from minigrad.why import CAUSES
-from minitransformer.inspection import inspect
-from minitransformer.prediction import Predictor
+from minitransformer.answering import Predictor
+from minitransformer.inside.inspection import inspect
 from viz.examples import EXAMPLES
 from viz.zoom import ZOOMS as KNOWN_ZOOMS
 

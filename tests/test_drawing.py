@@ -13,7 +13,7 @@ import pytest
 import viz
 from minigrad import Tensor, Value
 from minitransformer.config import TrainingConfig
-from minitransformer.film import Camera
+from minitransformer.inside.film import Camera
 from minitransformer.runs import Run
 from minitransformer.training import Trainer
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minitransformer.config import TrainingConfig
-from minitransformer.film import Camera, Film, read_film
+from minitransformer.inside.film import Camera, Film, read_film
 from minitransformer.runs import Run, RunError
 from minitransformer.training import Trainer
 from viz.pages.film import film, line

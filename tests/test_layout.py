@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import viz
-from minitransformer.film import Film, Frame
-from minitransformer.inspection import Inspection, Layer, Outcome
+from minitransformer.inside.film import Film, Frame
+from minitransformer.inside.inspection import Inspection, Layer, Outcome
 from viz.pages.page import Page
 
 WINDOWS = [(390, 844), (768, 1024), (1280, 800), (1920, 1080)]

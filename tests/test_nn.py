@@ -26,7 +26,7 @@ from minigrad.nn import (
     ShapesOnly,
     count_parameters,
 )
-from minitransformer.attention import MultiHeadAttention
+from minitransformer.parts.attention import MultiHeadAttention
 
 
 class Network(Module):

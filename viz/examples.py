@@ -22,9 +22,9 @@ from minitransformer import (
     causal_mask,
     greedy,
 )
+from minitransformer.answering import Predictor
 from minitransformer.config import Norm
 from minitransformer.data import PAD, SPECIAL_TOKENS, Batch, detokenize, make_batch
-from minitransformer.prediction import Predictor
 
 CONFIG = TransformerConfig(
     14, 14, d_model=64, num_heads=4, num_encoder_layers=2, num_decoder_layers=2, d_ff=128,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.tensor import unwrap
-from minitransformer.inspection import Inspection, Layer, Outcome
+from minitransformer.inside.inspection import Inspection, Layer, Outcome
 from viz.maps import check_weights, kind_of
 from viz.pages.page import Page, packed, page, plain
 

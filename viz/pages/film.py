@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.tensor import Array
 from minitransformer.data import EOS, SPECIAL_TOKENS
-from minitransformer.film import Film, Frame, read_film
+from minitransformer.inside.film import Film, Frame, read_film
 from minitransformer.runs import StrPath
 from viz.pages.attention import titled
 from viz.pages.page import Page, packed, page, plain

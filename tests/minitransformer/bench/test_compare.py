@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minitransformer import bench
-from minitransformer.bench import Result, Size
+from minitransformer.bench import compare as bench
+from minitransformer.bench.compare import Result, Size
 from minitransformer.data import BOS, PAD
 
 TOY = Size(vocab=16, source_length=5, target_length=6, batch=4, d_model=8, heads=2, d_ff=12)
 RESULT = Result("toy", 2, "", "minigrad", 1.5, 1, 2, [2.5, 2.25], True)
 FLOOR = replace(RESULT, contender="bare products", milliseconds=0.5, losses=[])
-OVERHEAD = Path(__file__).parents[1] / "benchmarks" / "op_overhead.py"
+OVERHEAD = Path(__file__).parents[3] / "benchmarks" / "op_overhead.py"
 
 
 @pytest.mark.parametrize("step", [bench.eager_step, bench.module_step])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minitransformer import room
+from minitransformer import capacity
 from minitransformer.config import TransformerConfig
 from minitransformer.data import Batch
 from minitransformer.training import Trainer, TrainingConfig
@@ -37,23 +37,23 @@ def test_the_estimate_is_a_lower_bound_and_not_far_off(sizes: dict[str, Any]) ->
         tracemalloc.stop()
     shape = trainer.model.config
     task = trainer.task
-    least = room.training_bytes(shape, config.batch_size, task.max_source, task.max_target)
+    least = capacity.training_bytes(shape, config.batch_size, task.max_source, task.max_target)
     assert peak / 4 < least < peak
 
 
 def test_what_cannot_fit_is_refused_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = TransformerConfig(50, 60, d_model=32, num_heads=4, d_ff=48)
-    needed = room.training_bytes(shape, 7, 200, 300)
-    monkeypatch.setattr(room, "free_memory", lambda: needed - 1)
+    needed = capacity.training_bytes(shape, 7, 200, 300)
+    monkeypatch.setattr(capacity, "free_memory", lambda: needed - 1)
     with pytest.raises(ValueError, match=r"at least 0\.\d GB .* \(7 now\).* 200 and 300 tokens"):
-        room.require_room(shape, 7, 200, 300)
+        capacity.require_room(shape, 7, 200, 300)
     for free in (needed, None):  # None: the system does not say
-        monkeypatch.setattr(room, "free_memory", lambda free=free: free)
-        room.require_room(shape, 7, 200, 300)
+        monkeypatch.setattr(capacity, "free_memory", lambda free=free: free)
+        capacity.require_room(shape, 7, 200, 300)
 
 
 def test_a_model_of_absurd_sizes_is_refused_at_once() -> None:
-    if room.free_memory() is None:
+    if capacity.free_memory() is None:
         pytest.skip("the system does not say how much memory is free")
     for sizes in ({"batch_size": 10_000, "length": 2_000}, {"layers": 1_000, "d_model": 20_000}):
         with pytest.raises(ValueError, match="a training step needs at least"):
@@ -79,6 +79,6 @@ def test_what_is_recorded_grows_by_the_maps_and_the_activations(
             11, 9, d_model=8, num_heads=num_heads, num_encoder_layers=2, num_decoder_layers=3,
             d_ff=16,
         )  # fmt: skip
-        return room.training_bytes(shape, batch_size, source, target)
+        return capacity.training_bytes(shape, batch_size, source, target)
 
-    assert needed(**base | changes) - needed(**base) == room.FLOAT * more
+    assert needed(**base | changes) - needed(**base) == capacity.FLOAT * more

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from minigrad import cross_entropy, nn, no_grad
 from minitransformer import Transformer, TransformerConfig, sinusoidal_positions
 from minitransformer.data import PAD, make_batch
-from minitransformer.interop import to_torch
-from minitransformer.transformer import evaluating
+from minitransformer.interop.torch import to_torch
+from minitransformer.models.transformer import evaluating
 
 V, D, F, H = 11, 8, 12, 2
 BATCH = make_batch([([4, 5, 6, 7, 8], [8, 7, 6]), ([9, 10, 4], [4]), ([5], [5, 5, 9, 10])])

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minitransformer.answering import Predictor
 from minitransformer.config import TrainingConfig
 from minitransformer.data import UNK, make_batch
 from minitransformer.decoding import beam_search, greedy
-from minitransformer.prediction import Predictor
 from minitransformer.runs import Run, RunError
 from minitransformer.training import Trainer
 
@@ -116,7 +116,7 @@ def test_more_than_one_beam_is_a_beam_search(
         sizes.append(beam_size)
         return beam_search(model, source, length, beam_size)
 
-    monkeypatch.setattr("minitransformer.prediction.beam_search", noting_search)
+    monkeypatch.setattr("minitransformer.answering.beam_search", noting_search)
     predictor.answer(SOURCES, beam=3)
     predictor.answer(SOURCES)
     assert sizes == [3]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from minitransformer.config import TrainingConfig
 from minitransformer.data import UNK, Batch, make_batch
 from minitransformer.decoding import greedy
-from minitransformer.film import FRAMES, LONGEST, Camera, Film, read_film, telling
+from minitransformer.inside.film import FRAMES, LONGEST, Camera, Film, read_film, telling
 from minitransformer.runs import Run, RunError, load_checkpoint, save_checkpoint
 from minitransformer.training import Record, Trainer
 

@@ -11,14 +11,14 @@ import pytest
 
 from minigrad.ops.neural import cross_entropy, product_like
 from minigrad.tensor import TABLE, Array, no_grad
+from minitransformer.answering import Predictor
 from minitransformer.config import TrainingConfig, TransformerConfig
 from minitransformer.data import BOS, EOS, SPECIAL_TOKENS, Vocabulary
 from minitransformer.decoding import greedy
-from minitransformer.inspection import Inspection, Layer, head_off, inspect
-from minitransformer.prediction import Predictor
+from minitransformer.inside.inspection import Inspection, Layer, head_off, inspect
+from minitransformer.models.transformer import Transformer, evaluating
 from minitransformer.runs import Run
 from minitransformer.training import Trainer
-from minitransformer.transformer import Transformer, evaluating
 
 SOURCE_WORDS = Vocabulary((*SPECIAL_TOKENS, "a", "b", "c", "d"))
 TARGET_WORDS = Vocabulary((*SPECIAL_TOKENS, "A", "B", "C", "D", "E"))

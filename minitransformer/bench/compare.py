@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.memory import keep_heap
-from minitransformer import bench_torch
+from minitransformer.bench import torch as bench_torch
 from minitransformer.config import TrainingConfig
 from minitransformer.data import BOS, PAD, SPECIAL_TOKENS, Batch
 from minitransformer.training import Trainer

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitransformer.text import TextError, decode, lines_at_hand
+from minitransformer.tokens.text import TextError, decode, lines_at_hand
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -10,8 +10,8 @@ import pytest
 
 from minigrad import Tensor, no_grad
 from minitransformer import MultiHeadAttention, causal_mask, padding_mask
-from minitransformer.attention import Cache
-from minitransformer.interop import to_torch
+from minitransformer.interop.torch import to_torch
+from minitransformer.parts.attention import Cache
 
 B, T, S, D, H = 2, 4, 5, 6, 3
 PADDED = np.array([[4, 5, 6, 7, 8], [4, 5, 6, 0, 0]])  # (B, S) source tokens

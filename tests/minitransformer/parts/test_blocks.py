@@ -20,8 +20,8 @@ from minitransformer import (
     causal_mask,
     padding_mask,
 )
-from minitransformer.blocks import Layer
-from minitransformer.interop import to_torch
+from minitransformer.interop.torch import to_torch
+from minitransformer.parts.blocks import Layer
 
 B, T, S, D, F, H = 2, 4, 5, 6, 10, 3
 SOURCE = np.array([[4, 5, 6, 7, 8], [4, 5, 6, 0, 0]])

@@ -18,10 +18,10 @@ from minitransformer.data import (
     tokenize,
 )
 from minitransformer.decoding import beam_search, greedy
-from minitransformer.inspection import Inspection, inspect
+from minitransformer.inside.inspection import Inspection, inspect
+from minitransformer.models.transformer import Transformer
 from minitransformer.runs import Run
 from minitransformer.training import require_same
-from minitransformer.transformer import Transformer
 
 
 class Predictor:

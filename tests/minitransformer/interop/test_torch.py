@@ -17,7 +17,7 @@ from minitransformer import (
     Transformer,
     TransformerConfig,
 )
-from minitransformer.interop import from_torch, to_torch
+from minitransformer.interop.torch import from_torch, to_torch
 
 D, H, F = 6, 3, 10
 
@@ -159,5 +159,5 @@ def test_a_query_without_its_key_and_value_is_listed() -> None:
 
 
 def test_pytorch_is_not_needed() -> None:
-    code = "import sys, minitransformer.interop; sys.exit('torch' in sys.modules)"
+    code = "import sys, minitransformer.interop.torch; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

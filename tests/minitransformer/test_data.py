@@ -26,7 +26,7 @@ from minitransformer.data import (
     tokenize,
 )
 
-EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 token_lists = st.lists(st.text(min_size=1, max_size=3), max_size=8)
 id_lists = st.lists(st.integers(UNK, 20), max_size=8)

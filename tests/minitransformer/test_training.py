@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_info
 from minitransformer import training
 from minitransformer.config import LARGEST, TrainingConfig
 from minitransformer.data import PAD, UNK, Batch, make_batch, pairs_of
+from minitransformer.models.transformer import Transformer
 from minitransformer.tasks import FileTask, SyntheticTask
 from minitransformer.training import (
     DivergenceError,
@@ -26,7 +27,6 @@ from minitransformer.training import (
     evaluate,
     make_task,
 )
-from minitransformer.transformer import Transformer
 
 TINY: dict[str, Any] = {
     "task": "copy", "length": 4, "vocab": 5, "steps": 24, "batch_size": 8,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minigrad.nn import ShapesOnly, count_parameters
 from minitransformer.config import TransformerConfig
-from minitransformer.transformer import Transformer
+from minitransformer.models.transformer import Transformer
 
 FLOAT = 4
 """Bytes of a float32."""

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.tensor import Array
-from minitransformer.attention import causal_mask
 from minitransformer.config import TransformerConfig
 from minitransformer.data import PAD, Batch
-from minitransformer.embedding import sinusoidal_positions
-from minitransformer.interop import to_torch
+from minitransformer.interop.torch import to_torch
+from minitransformer.parts.attention import causal_mask
+from minitransformer.parts.embedding import sinusoidal_positions
 from minitransformer.training import Trainer
 
 

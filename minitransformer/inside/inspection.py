@@ -16,10 +16,10 @@ import numpy as np
 from minigrad.backward import propagate, seed
 from minigrad.ops.neural import cross_entropy, softmax
 from minigrad.tensor import Array, Tensor, no_grad, recording
-from minitransformer.attention import MultiHeadAttention
 from minitransformer.data import BOS, EOS, Vocabulary
 from minitransformer.decoding import greedy
-from minitransformer.transformer import Transformer, attention_steps, evaluating, recorded
+from minitransformer.models.transformer import Transformer, attention_steps, evaluating, recorded
+from minitransformer.parts.attention import MultiHeadAttention
 
 
 @dataclass(frozen=True)

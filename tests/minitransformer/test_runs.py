@@ -33,7 +33,7 @@ from minitransformer.runs import (
     write_atomically,
 )
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 CONFIG = {"task": "reverse", "d_model": 64, "learning_rate": 1e-3, "tied": True}
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from minigrad import nn
 from minigrad.tensor import Array, Tensor, behind, recording
-from minitransformer.attention import Cache, causal_mask, padding_mask
-from minitransformer.blocks import Decoder, Encoder
 from minitransformer.config import TransformerConfig
 from minitransformer.data import PAD
-from minitransformer.embedding import TokenEmbedding
+from minitransformer.parts.attention import Cache, causal_mask, padding_mask
+from minitransformer.parts.blocks import Decoder, Encoder
+from minitransformer.parts.embedding import TokenEmbedding
 
 
 class Transformer(nn.Module):

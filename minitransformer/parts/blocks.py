@@ -8,8 +8,8 @@ from typing import Any
 from minigrad import nn
 from minigrad.ops.elementwise import gelu, relu
 from minigrad.tensor import Array, Tensor
-from minitransformer.attention import Cache, MultiHeadAttention
 from minitransformer.config import TransformerConfig
+from minitransformer.parts.attention import Cache, MultiHeadAttention
 
 
 class FeedForward(nn.Module):

@@ -1,0 +1,1 @@
+"""What happens inside a model: attention at work, and the film of a training run."""

@@ -1,0 +1,1 @@
+"""Models, each an entry in one table."""

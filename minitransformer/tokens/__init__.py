@@ -1,0 +1,1 @@
+"""Text becomes numbers: reading it, splitting it, numbering its tokens."""
