@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from minitransformer.answering import Predictor
     from minitransformer.runs import Run
     from minitransformer.training import Record, Trainer
+    from viz.graphs.zoom import TooManyScalarsError
     from viz.pages.page import Page
-    from viz.zoom import TooManyScalarsError
 
 if LOADING:
     signal.signal(signal.SIGINT, INTERRUPT)
@@ -357,8 +357,8 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     from minitransformer.answering import Predictor
     from minitransformer.data import UNK
     from minitransformer.runs import trying_to
-    from viz.maps import draw_attention
-    from viz.plots import draw_curve
+    from viz.figure.maps import draw_attention
+    from viz.figure.plots import draw_curve
 
     records, wrong = run.metrics(), trainer.wrong_answers()
     summary = trainer.summary()
@@ -426,7 +426,7 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     note_unknown(predictor, text)
     click.echo(predictor.answer([source], beam)[0])
     if attention is not None:
-        from viz.maps import draw_attention
+        from viz.figure.maps import draw_attention
 
         with trying_to("write", attention):
             maps, source_tokens, read, written = predictor.attention(source)
@@ -585,11 +585,11 @@ def graph(
     **options: Any,
 ) -> None:
     """Draw a computation graph, from the whole model down to single numbers."""
-    from viz.comparison import compare
-    from viz.dot import graph as drawn
-    from viz.dot import render
-    from viz.what import computation
-    from viz.zoom import TooManyScalarsError
+    from viz.graphs.comparison import compare
+    from viz.graphs.dot import graph as drawn
+    from viz.graphs.dot import render
+    from viz.graphs.zoom import TooManyScalarsError
+    from viz.subject.what import computation
 
     number = seeded(words, seed)
     result, usual, _ = computation(what, words, number)
@@ -638,7 +638,7 @@ def explain(
 ) -> None:
     """Make a page that steps through a computation, forward and backward, number by number."""
     from viz.pages.explain import explain as explained
-    from viz.what import computation
+    from viz.subject.what import computation
 
     result, _, about = computation(what, words, seeded(words, seed), target)
     title = f"{what}: {' '.join(words)}" if "model" in about and words else what
@@ -661,7 +661,7 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
     """Show what every head does with TEXT: weights, their gradients, the answer without a head."""
     from minitransformer.answering import Predictor
     from minitransformer.runs import trying_to
-    from viz.maps import draw_attention
+    from viz.figure.maps import draw_attention
     from viz.pages.attention import attention as explored
     from viz.pages.page import SUFFIXES
 
@@ -703,7 +703,7 @@ def why(what: str, words: tuple[str, ...], seed: int | None, everything: bool) -
     """
     from minigrad.blame import trouble
     from minigrad.why import explain_grad, leaves, survey
-    from viz.what import computation
+    from viz.subject.what import computation
 
     inputs = [word for word in words if "=" in word]
     loss = computation(what, inputs, seeded(inputs, seed)).result
@@ -823,7 +823,7 @@ def check(what: tuple[str, ...], seed: int | None, diagnose: bool, random: int |
         check_programs(random, what, seed or 0)
     elif not all(word.isidentifier() for word in what):
         from minigrad.diagnosis import diagnose as diagnosed
-        from viz.what import function
+        from viz.subject.what import function
 
         number = seeded(what[1:], seed)
         f, inputs = function(what[0], what[1:], number)

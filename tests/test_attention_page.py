@@ -16,7 +16,7 @@ from minitransformer.config import TransformerConfig
 from minitransformer.data import SPECIAL_TOKENS, Vocabulary
 from minitransformer.inside.inspection import Inspection, Layer, Outcome, inspect
 from minitransformer.models.transformer import Transformer
-from viz.maps import draw_attention
+from viz.figure.maps import draw_attention
 from viz.pages.attention import attention, most_choosing, most_needed
 
 ENCODER, DECODER, CROSS = (

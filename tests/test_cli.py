@@ -53,8 +53,8 @@ def minigrad(*args: object, stdin: str = "") -> Said:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.StringIO(stdin))
         if args[0] == "train":
-            patch.setattr("viz.plots.draw_curve", blank)
-            patch.setattr("viz.maps.draw_attention", blank)
+            patch.setattr("viz.figure.plots.draw_curve", blank)
+            patch.setattr("viz.figure.maps.draw_attention", blank)
         return run_here(*args)
 
 
@@ -555,7 +555,7 @@ def test_attention_is_drawn_where_asked(finished: Path) -> None:
 def test_a_character_that_no_font_has_is_named_in_one_line(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viz.characters.characters_of", lambda path, wanted: wanted - {"4"})
+    monkeypatch.setattr("viz.figure.characters.characters_of", lambda path, wanted: wanted - {"4"})
     said = run_here("predict", finished, "3 1 4", "--attention", "a.png")
     assert said.code == 0
     assert re.fullmatch(r"note: no font here has 4 \(U\+0034\): boxes stand .+\n", said.err)

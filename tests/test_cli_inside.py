@@ -20,8 +20,8 @@ from minigrad.nn import count_parameters
 from minigrad.why import CAUSES
 from minitransformer.answering import Predictor
 from minitransformer.inside.inspection import inspect
-from viz.examples import EXAMPLES
-from viz.zoom import ZOOMS as KNOWN_ZOOMS
+from viz.graphs.zoom import ZOOMS as KNOWN_ZOOMS
+from viz.subject.examples import EXAMPLES
 
 EXPRESSION = ["mean((tanh(x @ w + b) - y)**2)", "x=4x3", "w=3x2", "b=2", "y=4x2"]
 

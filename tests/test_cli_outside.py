@@ -52,8 +52,8 @@ def minigrad(*args: object, stdin: bytes = b"") -> Said:
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)), "ascii"))  # type: ignore[type-var]
-        patch.setattr("viz.plots.draw_curve", lambda *_, **__: None)
-        patch.setattr("viz.maps.draw_attention", lambda *_, **__: None)
+        patch.setattr("viz.figure.plots.draw_curve", lambda *_, **__: None)
+        patch.setattr("viz.figure.maps.draw_attention", lambda *_, **__: None)
         with pytest.raises(SystemExit) as end:
             main([str(arg) for arg in args], prog_name="minigrad")
     code = end.value.code

@@ -14,11 +14,11 @@ import pytest
 import minigrad as mg
 from minigrad import TABLE, Tensor, Value
 from minigrad.nn import Module, ModuleList, parameter
-from viz.dot import COLOURS
-from viz.examples import EXAMPLES
+from viz.graphs.dot import COLOURS
+from viz.graphs.steps import items_behind, views
 from viz.pages.explain import BINS, CORNER, Gathered, described, explain
 from viz.pages.page import Page
-from viz.steps import items_behind, views
+from viz.subject.examples import EXAMPLES
 
 HOME, END, LEFT, RIGHT, ENTER, ESCAPE = "\ue011", "\ue010", "\ue012", "\ue014", "\ue007", "\ue00c"
 SPACE = " "

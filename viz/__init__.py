@@ -5,14 +5,14 @@ Matplotlib is imported by the functions that need it, when they are called.
 
 from __future__ import annotations
 
-from viz.comparison import compare
-from viz.dot import RenderError, graph, render
-from viz.graphs import retain_grads
-from viz.maps import draw_attention
+from viz.figure.maps import draw_attention
+from viz.figure.plots import draw_curve
+from viz.graphs.build import retain_grads
+from viz.graphs.comparison import compare
+from viz.graphs.dot import RenderError, graph, render
 from viz.pages.attention import attention
 from viz.pages.explain import explain
 from viz.pages.film import film
-from viz.plots import draw_curve
 
 __all__ = [
     "RenderError",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minigrad.tensor import unwrap
 from minitransformer.inside.inspection import Inspection, Layer, Outcome
-from viz.maps import check_weights, kind_of
+from viz.figure.maps import check_weights, kind_of
 from viz.pages.page import Page, packed, page, plain
 
 

@@ -1,7 +1,7 @@
 """The page of a backward pass: every step that the engine takes, with its numbers.
 
-`viz.steps` divides the passes into views and steps, and walks back. Here that becomes what the
-script reads: each array, rule and picture once, in tables, and numbers that point into them.
+`viz.graphs.steps` divides the passes into views and steps, and walks back. Here that becomes what
+the script reads: each array, rule and picture once, in tables, and numbers that point into them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ import numpy as np
 from minigrad.rules import INFIX
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Tensor
-from viz import dot
 from viz.formulas import rules_at, value_at
-from viz.mathml import mathml
-from viz.pages.page import Page, as_json, deflated, page, plain
-from viz.steps import (
+from viz.graphs import dot
+from viz.graphs.steps import (
     Item,
     Items,
     Passed,
@@ -39,6 +37,8 @@ from viz.steps import (
     views,
     walk,
 )
+from viz.mathml import mathml
+from viz.pages.page import Page, as_json, deflated, page, plain
 
 FULL = 64  # elements: of larger arrays a corner is shown, and what they are like
 CORNER = (3, 5)  # rows and columns
@@ -389,7 +389,7 @@ def picture(source: str) -> str:
 
 
 def dark_colours() -> str:
-    """Style rules that give each colour of `viz.dot` its counterpart in the dark."""
+    """Style rules that give each colour of `viz.graphs.dot` its counterpart in the dark."""
 
     def mixed(colour: str, percent: int, other: str) -> str:
         return f"color-mix(in srgb, {colour} {percent}%, {other})"

@@ -37,7 +37,7 @@ function short(x) {
   return text.replaceAll("-", "−");
 }
 
-/** A token whose every character can be seen: the same as `readable` in viz/characters.py. */
+/** A token whose every character can be seen: the same as `readable` in viz/figure/characters.py. */
 function readable(token) {
   const code = (character) => `⟨U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
   const shown = token
@@ -125,7 +125,7 @@ async function inflated(data) {
 }
 
 // The colours of attention weights from 0 to 1, in equal steps of lightness: on white those of
-// viz/maps.py, on black from near black to light blue.
+// viz/figure/maps.py, on black from near black to light blue.
 const WEIGHT_COLOURS = {
   light: ["#f0f8fb", "#a5d0e3", "#5ca6d1", "#1f7ab8", "#004f90", "#0a2859"],
   dark: ["#1b212b", "#123f66", "#1a6299", "#3f8bc4", "#7db8e2", "#d3ebfa"],

@@ -1,0 +1,1 @@
+"""Pictures that matplotlib draws: learning curves and attention maps."""

@@ -1,0 +1,310 @@
+"""Learning curves, and the style and the file writing that every matplotlib picture shares.
+
+Matplotlib is imported where it draws: it costs 0.4 s, which a command that draws nothing should
+not pay. Figures are built without pyplot, so nothing needs a display and nothing is kept globally.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import textwrap
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minitransformer.runs import write_atomically
+from viz.figure.characters import fonts_for, one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from viz.figure.drawing import Drawing
+
+Point = tuple[float, float]  # (step, value)
+
+# Okabe and Ito's colours, told apart by colour-blind readers too, and three greys.
+BLUE, GREEN, VERMILION = "#0072B2", "#009E73", "#D55E00"
+INK, GREY, PALE = "#22272E", "#5B6470", "#D5DAE0"
+
+TITLE_SIZE = 11.0  # points
+TITLE_LINE = 0.22  # inches from one line of a title to the next
+
+_LONGEST_TITLE = 300  # characters
+# Blue is what was trained on, whatever is measured.
+ACCURACIES = {
+    "exact_match": (VERMILION, "exact match"),
+    "token_accuracy": (GREEN, "token accuracy"),
+    "training_exact_match": (BLUE, "in training"),
+}
+
+_PANEL = 1.75  # inches, the height of each panel of a learning curve
+
+# The first that is installed sets the text; those after it lend the characters it lacks.
+_FONTS = (
+    "Helvetica", "Arial", "DejaVu Sans", "Noto Sans CJK JP", "PingFang SC", "Microsoft YaHei",
+)  # fmt: skip
+
+# The formats, each without the stamp (a date, a version) that would make two writings differ.
+_UNSTAMPED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """The look of every picture: matplotlib's defaults, whatever the reader's own, and a few ours.
+
+    Naming a font that is not installed would make matplotlib warn, so only installed ones are.
+    """
+    import matplotlib.style
+
+    ours = {
+        "font.family": installed_fonts(),
+        "text.color": INK,
+        "axes.edgecolor": PALE,
+        "axes.labelcolor": GREY,
+        "axes.linewidth": 0.6,
+        "xtick.color": PALE,
+        "ytick.color": PALE,
+        "xtick.labelcolor": GREY,
+        "ytick.labelcolor": GREY,
+        "figure.dpi": 150,
+        "svg.hashsalt": "viz",  # element ids are random without it
+    }
+    with warnings.catch_warnings(), matplotlib.style.context(ours, after_reset=True):
+        warnings.filterwarnings("ignore", r"Glyph \d+ ")  # `use_fonts_for` has said so
+        yield
+
+
+def installed_fonts() -> list[str]:
+    """Those of our fonts that this system has."""
+    from matplotlib.font_manager import get_font_names
+
+    installed = set(get_font_names())
+    return [font for font in _FONTS if font in installed]
+
+
+def use_fonts_for(*texts: str) -> None:
+    """Inside `house_style`: let all fonts of the system lend the characters that ours lack."""
+    import matplotlib
+
+    matplotlib.rcParams["font.family"] = fonts_for(texts, installed_fonts())
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure in the format of the path's suffix: the whole file, or the old one untouched.
+
+    The same figure gives the same bytes. Raises ValueError for a suffix that is no known format.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _UNSTAMPED:
+        raise ValueError(
+            f"{path}: cannot draw {suffix or 'a file without suffix'}; "
+            f"the possible ones are {', '.join(_UNSTAMPED)}"
+        )
+    with house_style():
+        write_atomically(
+            path,
+            lambda file: figure.savefig(file, format=suffix[1:], metadata=_UNSTAMPED[suffix]),
+        )
+
+
+def text_width(text: str, size: float) -> float:
+    """How wide a line of text is, in inches, when set at `size` points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    width, _, _ = text_to_path.get_text_width_height_descent(
+        text, FontProperties(size=size), ismath=False
+    )
+    return float(width) / 72
+
+
+def wrap_title(title: str | None, width: float) -> list[str]:
+    """A title as lines of at most `width` inches: none for no title; a very long one is cut."""
+    title = one_line(title or "")
+    if not title:
+        return []
+    if len(title) > _LONGEST_TITLE:
+        title = f"{title[: _LONGEST_TITLE - 1]}…"
+    fitting = 0.9 * len(title) * width / text_width(title, TITLE_SIZE)
+    return textwrap.wrap(title, max(1, int(fitting)))
+
+
+def write_title(figure: Figure, lines: list[str], left: float, top: float) -> None:
+    """Set a title's lines, `left` and `top` inches from the figure's corner."""
+    width, height = figure.get_size_inches()
+    for number, line in enumerate(lines):
+        y = 1 - (top + number * TITLE_LINE) / height
+        figure.text(left / width, y, line, fontsize=TITLE_SIZE, va="top", parse_math=False)
+
+
+@house_style()
+def draw_curve(
+    records: Sequence[Mapping[str, float]],
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+) -> Drawing:
+    """A run's learning curve: the loss, and below it the accuracy wherever it was measured.
+
+    `records` are the lines of a run's `metrics.jsonl`: each has "step" and "loss"; those of an
+    evaluation also have "held_out_loss", and "exact_match", "token_accuracy" and
+    "training_exact_match" from 0 to 1. The loss is on a logarithmic scale when it spans more than
+    1.5 decades; what is not finite is left out. With `path`, the picture is written there too, as
+    png, svg or pdf.
+
+    Raises ValueError when no record has a finite loss.
+
+    >>> figure = draw_curve([{"step": 1, "loss": 2.3}, {"step": 2, "loss": 0.7}])
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['Loss']
+    """
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    from viz.figure.drawing import Drawing
+
+    use_fonts_for(one_line(title or ""))
+    loss = _points(records, "loss")
+    if not loss:
+        raise ValueError("draw_curve: no record has a finite loss, so there is no curve to draw")
+    held_out = _points(records, "held_out_loss")
+    accuracies = {key: points for key in ACCURACIES if (points := _points(records, key))}
+
+    # Inches; the right margin takes the values at the ends of the lines.
+    width, left, right, bottom, gap = 7.2, 0.75, 1.65, 0.55, 0.5
+    lines = wrap_title(title, width - 2 * left)
+    top = 0.45 + TITLE_LINE * len(lines)
+    panels = 2 if accuracies else 1
+    height = top + panels * _PANEL + (panels - 1) * gap + bottom
+    placement = {
+        "left": left / width,
+        "right": 1 - right / width,
+        "bottom": bottom / height,
+        "top": 1 - top / height,
+        "hspace": gap / _PANEL,
+    }
+
+    figure = Drawing(figsize=(width, height))
+    write_title(figure, lines, left, 0.12)
+    column = figure.subplots(panels, sharex=True, squeeze=False, gridspec_kw=placement)[:, 0]
+    for axes in column:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color=PALE, linewidth=0.5)
+        axes.tick_params(labelsize=8)
+    lowest = column[-1]
+    lowest.set_xlim(0, max(1, *(record["step"] for record in records)))
+    lowest.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    lowest.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    lowest.set_xlabel("step", fontsize=8)
+
+    _draw_loss(column[0], loss, held_out)
+    if accuracies:
+        _draw_accuracies(column[1], accuracies)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def _points(records: Sequence[Mapping[str, float]], key: str) -> list[Point]:
+    """The steps at which a quantity was recorded and is finite, with its values."""
+    return [
+        (record["step"], record[key])
+        for record in records
+        if math.isfinite(record.get(key, math.nan))
+    ]
+
+
+def _draw_loss(axes: Axes, training: list[Point], held_out: list[Point]) -> None:
+    """Draw the loss in training, and the one on held-out examples, on the scale they ask for."""
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+    values = [value for _, value in training + held_out]
+    logarithmic = min(values) > 0 and math.log10(max(values) / min(values)) > 1.5
+    axes.set_yscale("log" if logarithmic else "linear")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.4g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_title("Loss (logarithmic)" if logarithmic else "Loss", loc="left", fontsize=9)
+    lines = [(training, BLUE, f"{training[-1][1]:.3g}")]
+    if held_out:
+        lines = [
+            (training, BLUE, f"in training {training[-1][1]:.3g}"),
+            (held_out, VERMILION, f"held out {held_out[-1][1]:.3g}"),
+        ]
+    _draw_lines(axes, lines)
+
+
+def _draw_accuracies(axes: Axes, accuracies: Mapping[str, list[Point]]) -> None:
+    """Draw shares: of held-out examples, and beside them of some that are trained on."""
+    from matplotlib.ticker import PercentFormatter
+
+    axes.set_ylim(-0.05, 1.05)  # a label at 0 % stays clear of the steps below it
+    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    beside = " (blue: exact match in training)" if "training_exact_match" in accuracies else ""
+    axes.set_title(f"Accuracy on unseen examples{beside}", loc="left", fontsize=9)
+    _draw_lines(
+        axes,
+        [
+            (points, ACCURACIES[key][0], f"{ACCURACIES[key][1]} {_percent(points[-1][1])}")
+            for key, points in accuracies.items()
+        ],
+    )
+
+
+def _draw_lines(axes: Axes, lines: Sequence[tuple[list[Point], str, str]]) -> None:
+    """Draw values against steps, each with its colour, a dot at the last, and a text beside it.
+
+    Texts that would touch are pushed apart.
+    """
+    for points, colour, _ in lines:
+        steps, values = zip(*points, strict=True)
+        axes.plot(steps, values, color=colour, linewidth=1.4, clip_on=False)
+        axes.plot(steps[-1], values[-1], "o", color=colour, markersize=4, clip_on=False)
+    axes.set_ylim(axes.get_ylim())  # where the ends are is known, and stays
+    pixels = [float(axes.transData.transform((0, points[-1][1]))[1]) for points, _, _ in lines]
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    heights = [72 * pixel / figure.dpi for pixel in pixels]
+    for (points, colour, text), shift in zip(lines, shifts_apart(heights, 12), strict=True):
+        axes.annotate(
+            text,
+            xy=(1, points[-1][1]),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(8, shift),
+            textcoords="offset points",
+            color=colour,
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def shifts_apart(heights: Sequence[float], gap: float) -> list[float]:
+    """How far to shift each of some heights, so that any two are `gap` apart; order stays.
+
+    Those that touch are spread evenly around their middle.
+
+    >>> shifts_apart([0, 50, 4], 12)
+    [-4.0, 0.0, 4.0]
+    """
+    groups: list[list[int]] = []
+    lowest: list[float] = []  # where each group begins
+    for i in sorted(range(len(heights)), key=lambda i: heights[i]):
+        groups.append([i])
+        lowest.append(heights[i])
+        while len(groups) > 1 and lowest[-1] < lowest[-2] + len(groups[-2]) * gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+            middle = sum(heights[i] for i in groups[-1]) / len(groups[-1])
+            lowest[-2:] = [middle - (len(groups[-1]) - 1) * gap / 2]
+    shifts = [0.0 for _ in heights]
+    for group, first in zip(groups, lowest, strict=True):
+        for rank, i in enumerate(group):
+            shifts[i] = float(first + rank * gap - heights[i])
+    return shifts
+
+
+def _percent(share: float) -> str:
+    """A share in per cent; only a perfect one is rounded to 100."""
+    return "100 %" if share >= 1 else f"{100 * min(share, 0.999):.1f} %"

@@ -1,0 +1,283 @@
+"""A computation as a Graph: plain nodes, edges and clusters, ready to be drawn.
+
+The recorded graph of a Tensor has a node per op and per leaf. Here it becomes what one wants to
+look at: parameters and constants fold into the card of the op that uses them, ops gather in
+clusters by the module call that made them, and a call nested too deep becomes one card. Nothing
+here knows how a picture is made; `dot.py` does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from minigrad.op import Op
+from minigrad.scalar import Value
+from minigrad.tensor import Tensor, behind, outward
+from viz.graphs.assembly import Draft, assemble, newest, older_ops
+from viz.graphs.cards import Cards, operation_text, short
+from viz.graphs.cost import flops, with_costs
+from viz.graphs.folding import Folding
+from viz.graphs.nodes import Graph, Node, Path, prefixes
+from viz.graphs.scalars import Scalars, check_element
+from viz.graphs.trace import Definition, Gradients, Trace, ancestors
+from viz.graphs.zoom import COMPUTED, Element, Place, TooManyScalarsError, Zoom, shortest
+
+Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
+
+READABLE = 150  # nodes; of more than this, modules are folded
+MOST = 1000  # nodes, even of what is asked for: Graphviz takes minutes for a few thousand
+
+
+def build(
+    result: Result,
+    zoom: str = "op",
+    *,
+    open: str | Collection[str] = (),
+    element: int | Sequence[int] | None = None,
+    depth: int | None = None,
+    values: bool = False,
+    grads: bool = False,
+    parameters: bool = False,
+    names: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    costs: bool = False,
+) -> Graph:
+    """The graph behind one result, or behind several.
+
+    zoom: "model", "module", "op", "definition" or "scalar", see `ZOOMS` in `zoom.py`. open: paths
+    of modules whose ops are shown, and of ops whose definitions are, whatever the zoom; all but the
+    end may be left out ("encoder.layers.0.self_attention", "encoder.softmax", "softmax"). With
+    zoom="scalar" these alone are drawn number by number. element: with zoom="scalar", the index of
+    the one element, of the result or of what is opened, that the graph and the gradients are of.
+
+    depth: module calls nested deeper than this become one card each; left out, it is the largest
+    that shows at most `limit` nodes. limit: the most nodes to show, the newest ones (150; with a
+    `depth` or `open`, 1,000); of more scalars than that (1,000) there is no graph. values, grads:
+    with the numbers where they are few, otherwise with what they are like. The gradients are those
+    of the result by each node, found without `backward()` and changing no `.grad`; where all nodes
+    have one in `.grad` (see `retain_grads`), they are those. parameters: module cards list theirs.
+    names: what to call leaves and Values that have no name of their own, such as `locals()`. costs:
+    with the FLOPs and bytes of each node, forward and backward, by the convention of `cost.py`.
+
+    TypeError for a result that is no Tensor or Value; ValueError for an unknown zoom or name to
+    open, an element that there is not, too many scalars, a negative depth, an empty limit, and for
+    costs, parameters, open, element or depth with Values; for parameters where no module is folded.
+
+    >>> import numpy as np
+    >>> x = Tensor([[1.0, 2.0]], name="x")
+    >>> w = Tensor([[3.0], [4.0]], requires_grad=True, name="w")
+    >>> picture = build(np.tanh(x @ w))
+    >>> [node.label for node in picture.nodes], picture.nodes[1].rows[0].name
+    (['x', 'matmul', 'tanh'], 'w')
+    >>> [node.label for node in build(x @ w, zoom="scalar").nodes]
+    ['x[0,0]', 'x[0,1]', 'w[0,0]', 'w[1,0]', '×', '×', '+']
+    """
+    roots: list[Any] = list(result) if isinstance(result, Sequence) else [result]
+    zoomed = Zoom.to(zoom, open)
+    if element is not None and zoom != "scalar":
+        raise ValueError('graph: a single element is drawn with zoom="scalar" only')
+    chosen = (element,) if isinstance(element, int) else element
+    if depth is not None and depth < 0:
+        raise ValueError(f"graph: depth is a number of levels, 0 or more, not {depth}")
+    if depth is not None and zoom == "model":
+        raise ValueError("graph: depth opens modules, which zoom model does not; leave one out")
+    if depth is not None and zoomed == Zoom("scalar"):
+        raise ValueError("graph: scalars are never folded; leave depth out, or open something")
+    if limit is not None and limit < 1:
+        raise ValueError(f"graph: limit is a number of nodes, 1 or more, not {limit}")
+    given = {id(x): name for name, x in (names or {}).items()}
+    few = READABLE if limit is None else limit
+    if roots and all(isinstance(root, Value) for root in roots):
+        if costs or parameters or zoomed.opened or not (element is None and depth is None):
+            raise ValueError(
+                "graph: costs, parameters, open, element and depth are for Tensors, not for Values"
+            )
+        return graph_of_values(roots, given, few, grads)
+    if not roots or not all(isinstance(root, Tensor) for root in roots):
+        kinds = ", ".join(sorted({type(root).__name__ for root in roots})) or "nothing"
+        raise TypeError(f"graph: a Tensor or a Value, or a list of either, is drawn, not {kinds}")
+
+    if chosen is not None and not zoomed.opened:  # before anything large is computed
+        for root in roots:
+            check_element(tuple(chosen), root.shape)
+    asked_for = depth is not None or zoom == "scalar" or bool(zoomed.opened)
+    most = MOST if limit is None and asked_for else few
+    gradients = Gradients(roots) if grads else None
+    try:
+        trace = Trace(roots, given, zoomed, not (values or grads), gradients)
+        scalars = Scalars(trace, chosen, most)
+    except TooManyScalarsError as error:
+        raise TooManyScalarsError(error.said, few_scalars(roots, given, most)) from None
+    folding = Folding(trace, depth, few, scalars.shown)
+    graph = graph_of_tensors(folding, scalars, Cards(trace, values, grads, parameters), most)
+    if parameters and not any(node.size for node in graph.nodes):
+        raise ValueError(
+            "graph: parameters are listed in the cards of folded modules, and here are none; "
+            "choose zoom module or model, or leave parameters out"
+        )
+    return with_costs(graph, trace.drawn) if costs else graph
+
+
+def few_scalars(
+    roots: Sequence[Tensor], given: Mapping[int, str], most: int
+) -> tuple[str, Element] | None:
+    """A name to open, and an element, that show at most so many scalars, as a trial has shown; ""
+    is the whole result. None where nothing is small enough."""
+    ways = [("", zeros(roots[0]))] if len(roots) == 1 else []
+    for name, element in ways + telling_parts(Trace(roots, given, Zoom.to("definition"), False)):
+        try:
+            Scalars(Trace(roots, given, Zoom.to("scalar", name or ()), False), element, most)
+        except ValueError:
+            continue
+        return name, element
+    return None
+
+
+def telling_parts(trace: Trace) -> list[tuple[str, Element]]:
+    """Ops and definitions, the most telling and then the smallest first, each with the first
+    element of its result: what is computed at a place that no other has."""
+    work: Counter[Place] = Counter()
+    made: dict[Place, tuple[Op, Tensor]] = {}  # what stands at each place, and its result
+    for step in trace.steps:
+        assert step.op is not None
+        size = flops(step)
+        around = [scope for scope in outward(step.scope) if isinstance(scope.module, Definition)]
+        here = [(trace.naming.place(scope), scope.module.op, scope.module.step) for scope in around]
+        for place, op, result in [(trace.place(step, step.op), step.op, step), *here]:
+            work[place] += size
+            made[place] = op, result
+    families = ("norm", "matmul", "loss", "activation")
+    possible = [place for place in made if 0 < work[place] <= COMPUTED]
+
+    def rank(place: Place) -> tuple[int, int]:
+        family = made[place][0].family
+        return families.index(family) if family in families else len(families), work[place]
+
+    names = ((shortest(place, made), made[place][1]) for place in sorted(possible, key=rank)[:9])
+    return [(name, zeros(result)) for name, result in names]
+
+
+def zeros(x: Tensor) -> Element:
+    """The index of the first element."""
+    return (0,) * x.ndim
+
+
+def retain_grads(result: Tensor) -> None:
+    """Ask `backward()` to fill `grad` of every tensor behind `result`, to be drawn in the place of
+    what `result` alone sends: what several backward passes have added up, say."""
+    for tensor in behind(result):
+        if tensor.op is not None:
+            tensor.retain_grad()
+
+
+def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int) -> Graph:
+    """The graph of calls that are folded, of ops and of scalars, cut to the newest nodes."""
+    trace, nodes = folding.trace, folding.nodes()
+    whole = [step for step in trace.drawn if step.order not in scalars.shown]
+    used = {x.order for step in whole for x in trace.sources(step)}
+    needless = scalars.leaves - used - trace.roots
+    last_use = {
+        key: max(trace.last_use[x.order] for one in keys for x in folding.units[one])
+        for key, keys in nodes.items()
+        if key not in scalars.shown and key not in needless
+    }
+    kept = newest(last_use, most)
+    home: dict[Any, Any] = {order: folding.drawn(key) for order, key in folding.home.items()}
+    if cards.grads and scalars.steps:
+        scalars.backward()
+
+    labels = folding.labels(with_numbers=cards.values or cards.grads)
+    drafts: list[Draft] = []
+    folded = older = 0
+    for key, keys in nodes.items():
+        unit = folding.units[key]
+        if key in scalars.shown:
+            for value in scalars.shown[key]:
+                node, flowing = scalars.card(value, cards.grads)
+                home[value] = value
+                sources = [x for x in flowing if x in home and home[x] not in needless]
+                drafts.append(Draft(value, node, sources))
+        elif key in kept:
+            node, orders = cards.node(unit[0]) if len(unit) == 1 else cards.call(unit, key)
+            orders += folding.joining(key, keys)
+            sources = [x for order in orders for x in scalars.standing_for(order)]
+            tensors = [x.order for one in keys for x in folding.units[one]]
+            node = replace(node, tensors=tuple(tensors), times=len(keys))
+            drafts.append(Draft(key, relabelled(node, key, labels), sources))
+            folded += trace.count_ops(unit) if len(unit) > 1 else 0
+        else:
+            older += trace.count_ops(unit)
+
+    notes = scalars.notes() or trace.notes()
+    if folded and folding.is_reduced:
+        notes.append(
+            f"showing {len(kept):,} nodes at depth {folding.depth}; {folded:,} ops are folded into "
+            "their modules, and a larger depth opens more"
+        )
+    missing = older_ops(older) if len(kept) < len(last_use) else ""
+    depth = folding.depth if folding.is_reduced else None
+    graph = assemble(drafts, home, missing, notes, labels.values(), scalars.rows())
+    return replace(graph, depth=depth)
+
+
+def relabelled(node: Node, key: Any, labels: Mapping[Path, str]) -> Node:
+    """The node with the layers named that it, or a box around it, stands for."""
+    if key in labels and node.size:
+        node = replace(node, label=labels[key], size=f"{node.size} each")
+    return replace(node, path=tuple(labels.get(path, path[-1]) for path in prefixes(node.path)))
+
+
+def graph_of_values(
+    roots: Sequence[Value], given: Mapping[int, str], limit: int, grads: bool
+) -> Graph:
+    """The graph of single numbers: each card has the operation, the number and its gradient."""
+    values = ancestors(roots, lambda value: [x for x, _ in value.inputs])
+    results = {id(root) for root in roots}
+    gradients = {value._place: value.grad for value in values}
+    has_grads = any(gradients.values())  # a Value cannot tell 0 from none yet
+    if grads and not has_grads:
+        gradients = gradients_of_values(values, roots)
+    last_use: dict[int, int] = {}
+    for now, value in enumerate(values):
+        last_use[value._place] = now
+        for x, _ in value.inputs:
+            if not x.inputs:
+                last_use[x._place] = now
+    kept = newest(last_use, limit)
+    drafts = []
+    for value in values:
+        if value._place not in kept:
+            continue
+        name, op = given.get(id(value)), operation_text(value._op)
+        family = "elementwise" if op else "parameter"
+        if id(value) in results and op:
+            family = "loss"
+        elif op in ("relu", "tanh"):
+            family = "activation"
+        node = Node(
+            name or op or "value",
+            "card",
+            family,
+            op if name else "",
+            value=((short(value.data),),),
+            grad=((short(gradients[value._place]),),) if has_grads or grads else (),
+            tensors=(value._place,),
+        )
+        drafts.append(Draft(value._place, node, [x._place for x, _ in value.inputs]))
+    older = sum(bool(value._op) for value in values if value._place not in kept)
+    missing = older_ops(older) if len(kept) < len(values) else ""
+    return assemble(drafts, {place: place for place in last_use}, missing, [])
+
+
+def gradients_of_values(values: Sequence[Value], roots: Sequence[Value]) -> dict[int, float]:
+    """The gradients that `backward()` would bring to these Values, oldest first, by place."""
+    found = dict.fromkeys((value._place for value in values), 0.0)
+    for root in roots:
+        found[root._place] += 1.0
+    for value in reversed(values):
+        for x, slope in value.inputs:
+            found[x._place] += found[value._place] * slope
+    return found

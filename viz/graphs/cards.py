@@ -1,0 +1,302 @@
+"""Cards: a recorded op, or a whole module call, as a node with its words and numbers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minigrad.op import Op
+from minigrad.tensor import Tensor
+from viz.graphs.nodes import Node, Path, Row, Table
+from viz.graphs.trace import Definition, Trace, is_freed, made_by
+
+
+class Cards:
+    """What the nodes say."""
+
+    def __init__(self, trace: Trace, values: bool, grads: bool, parameters: bool = False) -> None:
+        self.trace, self.naming = trace, trace.naming
+        self.values, self.grads, self.parameters = values, grads, parameters
+
+    def node(self, tensor: Tensor) -> tuple[Node, list[int]]:
+        """The node of an op or of a leaf, and the tensors that flow into it."""
+        if tensor.op is None:
+            family = "parameter" if tensor.requires_grad else "input"
+            node = Node(self.trace.leaf_name(tensor) or "input", "card", family)
+        else:
+            node = self._op_node(tensor, tensor.op)
+        node = replace(self._with_result(node, tensor), path=self.trace.path(tensor))
+        return node, [x.order for x in self.trace.sources(tensor)]
+
+    def call(self, unit: Sequence[Tensor], path: Path) -> tuple[Node, list[int]]:
+        """The one node of a whole module call, and the tensors that flow into it."""
+        steps = [(tensor, tensor.op) for tensor in unit if tensor.op is not None]
+        constants: dict[tuple[str, tuple[int, ...]], Row] = {}
+        parameters: dict[int, Row] = {}
+        for step, op in steps:
+            for row in self._rows(step, op):
+                if row.family == "constant" and row.name != UNKNOWN:
+                    constants[row.name, row.shape] = replace(row, value=None)
+            for x in map(self.trace.unturned, self.trace.inputs(step)):
+                if isinstance(x, Tensor) and x.op is None and self.naming.owned(x, step.scope):
+                    parameters[x.order] = self._parameter(x, path)
+
+        size = counted(self.trace.count_ops(unit), "op")
+        if parameters:
+            size += " · " + counted(sum(prod(x.shape) for x in parameters.values()), "param")
+        listed = list(parameters.values()) if self.parameters else []
+        more = len(listed) - MOST_ROWS
+        kind = self.naming.kind(self.naming.scopes[path])
+        node = Node(
+            path[-1],
+            "card",
+            family_of_call({op.family for _, op in steps}),
+            "" if bare(kind) == bare(path[-1]) else kind,
+            path[:-1],
+            (*listed[:MOST_ROWS], *constants.values()),
+            size,
+            notice=f"… {counted(more, 'more parameter')}" if more > 0 else "",
+        )
+        inside = {tensor.order for tensor in unit}
+        flowing = [x.order for step, _ in steps for x in self.trace.sources(step)]
+        return self._with_result(node, steps[-1][0]), [x for x in flowing if x not in inside]
+
+    def _parameter(self, x: Tensor, path: Path) -> Row:
+        """The row of a parameter in the card of the call at `path`, named as that module does."""
+        name = self.naming.owned(x, self.naming.scopes[path]) or "parameter"
+        return Row(name, x.shape, "parameter", self._value(x.data), self._grad(x), x.order)
+
+    def _with_result(self, node: Node, result: Tensor) -> Node:
+        """The node with the shape, and where asked the numbers, of what comes out of it."""
+        return replace(
+            node,
+            shape=result.shape,
+            dtype=result.dtype.name,
+            value=self._value(result.data),
+            grad=self._grad(result),
+        )
+
+    def _value(self, array: Any) -> Table | None:
+        return numbers(np.asarray(array)) if self.values else None
+
+    def _grad(self, x: Tensor) -> Table | None:
+        if not self.grads or not x.requires_grad:
+            return None
+        g = self.trace.gradients.get(x.order)
+        return () if g is None else numbers(g)
+
+    def _op_node(self, step: Tensor, op: Op) -> Node:
+        asked = self.values or self.grads
+        if op.name == "dropout_mask":  # which elements it dropped this time is no one's concern
+            dropped = short(1 - 1 / step.params.get("scale", 1.0))
+            return Node("dropout", "card" if asked else "pill", op.family, f"p={dropped}")
+        rows = self._rows(step, op)
+        kind, family = "card", op.family
+        if op.name in PILLS and not rows and not asked:
+            kind = "pill"
+        elif op.name == "add" and not asked:
+            shapes = [x.shape for x in self.trace.sources(step)]
+            kind = "sum" if len(shapes) == 2 and shapes[0] == shapes[1] else "card"
+        if step.order in self.trace.roots and step.shape == ():
+            family = "loss"
+        elif family == "shape" and any(row.family == "parameter" for row in rows):
+            family = "parameter"  # a selection from a table of parameters
+        detail = "" if op.name in PILLS else self._detail(step, op)
+        notice = "freed by backward()" if is_freed(step) else ""
+        return Node(step.name or display_name(op), kind, family, detail, rows=rows, notice=notice)
+
+    def _rows(self, step: Tensor, op: Op) -> tuple[Row, ...]:
+        """The parameters and the constant arrays of an op."""
+        if op.name == "dropout_mask":
+            return ()
+        rows = []
+        inputs = self.trace.inputs(step)
+        said = op.input_names if op.unpack is None else [UNKNOWN] * len(inputs)
+        arrays = [(name, x) for name, x in step.params.items() if isinstance(x, np.ndarray)]
+        for name, x in zip(said, inputs, strict=False):  # a freed op has no inputs
+            if isinstance(x, Tensor):
+                leaf = self.trace.unturned(x)
+                if leaf.order in self.trace.parameters:
+                    name = self.naming.used(leaf, step.scope) or "parameter"
+                    name += "ᵀ" if leaf is not x else ""
+                    value, grad = self._value(leaf.data), self._grad(leaf)
+                    rows.append(Row(name, x.shape, "parameter", value, grad, leaf.order))
+            elif np.size(x) != 1:  # a name of one letter is a formula's, and says nothing
+                arrays.append((name if len(name) > 1 else UNKNOWN, x))
+        for name, x in arrays:
+            name = self.naming.used(x, step.scope) or name
+            rows.append(Row(name, np.shape(x), "constant", self._value(x)))
+        return tuple(rows)
+
+    def _detail(self, step: Tensor, op: Op) -> str:
+        """What else there is to say of an op: constant operands, params that are not the usual."""
+        if op.name == "getitem":
+            return f"[{index_text(step.params['index'])}]"
+        words = [
+            self._product(step) if op.name == "matmul" else "",
+            numbers_text(op, [self._number(x) for x in self.trace.inputs(step)]),
+        ]
+        usual = defaults(op)
+        for name, x in step.params.items():
+            if name not in UNSAID and not isinstance(x, np.ndarray) and x != usual.get(name):
+                words.append(f"{name}={param_text(x)}")
+        return " ".join(filter(None, words))
+
+    def _number(self, x: Any) -> str | None:
+        """A constant input of one element as text."""
+        if isinstance(x, Tensor):
+            return short(x.item()) if x.order in self.trace.numbers else None
+        return short(np.asarray(x).item()) if np.size(x) == 1 else None
+
+    def _product(self, step: Tensor) -> str:
+        """The factors of a matrix product, in a definition or where one has been transposed."""
+        expanded = step.scope is not None and isinstance(step.scope.module, Definition)
+        factors, told = [], expanded
+        for name, x in zip("ab", self.trace.inputs(step), strict=False):
+            factor = self.trace.unturned(x)
+            if expanded:
+                op = made_by(factor, step.scope) if isinstance(factor, Tensor) else None
+                made = display_name(op) if op is not None else name
+                name = self.naming.used(factor, step.scope) or made
+            if factor is not x:
+                name += "ᵀ"
+                told = told or factor.order not in self.trace.parameters
+            factors.append(name)
+        return " · ".join(factors) if told else ""
+
+
+def family_of_call(families: set[str]) -> str:
+    """The family that a module is about, or "module" for one that is about several things."""
+    if {"norm", "activation"} <= families - {"loss"}:
+        return "module"
+    telling = ("loss", "activation", "matmul", "norm")
+    return next((family for family in telling if family in families), "module")
+
+
+FEW = 16  # numbers, which are all shown
+MOST_ROWS = 8  # parameters that a module's card lists
+UNKNOWN = "constant"  # the name of an array that nothing names
+UNSAID = {"keepdims", "shape"}  # params that the shapes show
+PILLS = {
+    "broadcast_to", "expand_dims", "ravel", "reshape", "squeeze", "swapaxes", "transpose",
+}  # fmt: skip
+SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+OPERATIONS = {"-": "−", "*": "×", "/": "÷", "**": "xʸ", "neg": "−x"}
+
+
+def unnumbered(name: str) -> str:
+    """The name of a call without which of several calls it is."""
+    return name.partition(" (")[0]
+
+
+def bare(name: str) -> str:
+    """A name without what does not matter when a module's is compared with its class or an op."""
+    return unnumbered(name).replace("_", "").replace(" ", "").casefold()
+
+
+def display_name(op: Op) -> str:
+    """An op's symbol where it is made of words, otherwise its name."""
+    words = op.symbol.replace(" ", "")
+    return op.symbol if words.isascii() and words.isalnum() else op.name.replace("_", " ")
+
+
+def operation_text(op: str) -> str:
+    """A Value's operation as one would write it; a number as the exponent is part of it."""
+    if op.startswith("**") and len(op) > 2:
+        return power_text("x", short(float(op[2:])))
+    return OPERATIONS.get(op, op)
+
+
+@cache
+def defaults(op: Op) -> dict[str, Any]:
+    """The values of an op's params where they are not given."""
+    rule = op.definition or next(rule for rule in op.rules if rule)
+    return {p.name: p.default for p in inspect.signature(rule).parameters.values()}
+
+
+def numbers_text(op: Op, texts: Sequence[str | None]) -> str:
+    """The constant numbers among an op's inputs (None for the others), as one would write them."""
+    if not any(texts):
+        return ""
+    if op.name == "where":
+        _, chosen, otherwise = texts
+        said = [f"{chosen} where true" if chosen else "", f"else {otherwise}" if otherwise else ""]
+        return " ".join(filter(None, said))
+    if op.family != "elementwise" or len(texts) != 2:
+        named = zip(op.input_names, texts, strict=False)
+        return " ".join(f"{name}={text}" for name, text in named if text)
+    left, right = texts[0] or "x", texts[1] or "x"
+    if op.name == "power":
+        return power_text(left, right)
+    if op.symbol.isalpha():
+        return f"({left}, {right})"
+    return f"{left} {op.symbol} {right}" if texts[0] else f"{op.symbol} {right}"
+
+
+def power_text(base: str, exponent: str) -> str:
+    """A power, its exponent raised where there are signs for that."""
+    if exponent.lstrip("−").isdigit():
+        return base + exponent.translate(SUPERSCRIPTS)
+    return f"{base}^{exponent}"
+
+
+def index_text(index: Any) -> str:
+    """An index as one writes it; an array in it is only called one."""
+    if isinstance(index, tuple):
+        return ", ".join(map(index_text, index))
+    if isinstance(index, slice):
+        parts = ["" if x is None else str(x) for x in (index.start, index.stop, index.step)]
+        return ":".join(parts if parts[2] else parts[:2])
+    if index is Ellipsis:
+        return "…"
+    return "array" if np.ndim(index) else str(index)
+
+
+def param_text(x: Any) -> str:
+    """A param in few characters."""
+    text = np.dtype(x).name if isinstance(x, type | np.dtype) else str(x)
+    return text if len(text) <= 24 else text[:23] + "…"
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as "2×5×64"; "scalar" where there are no axes."""
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def counted(n: int, what: str) -> str:
+    """So many of something, large numbers in three digits."""
+    size, unit = next((x for x in ((10**9, " B"), (10**6, " M")) if n >= 0.9995 * x[0]), (1, ""))
+    return f"{n / size:.3g}{unit} {what}s" if unit else f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def short(x: Any) -> str:
+    """A number in four digits."""
+    text = f"{x:,}" if isinstance(x, int) and not isinstance(x, bool) else f"{x:.4g}"
+    return text.replace("-", "−").replace("inf", "∞")
+
+
+def numbers(array: Any) -> Table:
+    """An array's elements where they are few, otherwise what they are like."""
+    if array.size == 0:
+        return (("empty",),)
+    rows = np.atleast_2d(array)
+    height, width = rows.shape[-2:]
+    if array.ndim <= 2 and array.size <= FEW and height <= 8 and width <= 6:
+        return tuple(tuple(map(short, row)) for row in rows.tolist())
+    if array.dtype.kind in "biu":
+        return ((f"min {short(array.min().item())} · max {short(array.max().item())}",),)
+    finite = array[np.isfinite(array)].astype(float)  # of which a sum does not overflow
+    told = []
+    if finite.size:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = finite.mean().item(), finite.std().item()
+        told += [f"mean {short(mean)}", f"std {short(std)}"]
+    if finite.size < array.size:
+        told.append(f"{array.size - finite.size:,} not finite")
+    return ((" · ".join(told),),)

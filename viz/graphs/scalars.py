@@ -1,0 +1,331 @@
+"""Scalars: ops on tensors as ops on the single numbers that the tensors consist of.
+
+An op's own forward runs over an array of Values as it runs over one of floats, and thereby writes
+down its scalar graph, every multiplication and addition. Where NumPy has no such function for
+Values, or the op chooses by comparing, each element of its result is one Value, and the slopes are
+what the op's own derivative rules say.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from minigrad.backward import contributions, sum_to
+from minigrad.op import Op
+from minigrad.ops.reduce import spread
+from minigrad.scalar import Value
+from minigrad.tensor import TABLE, Array, Tensor
+from viz.graphs.cards import display_name, numbers_text, operation_text, short
+from viz.graphs.nodes import Node, Path, Table
+from viz.graphs.trace import Definition, Trace, ancestors, common, is_freed
+from viz.graphs.zoom import TooManyScalarsError, check_scalars
+
+Index = tuple[int, ...]
+
+CHOOSING = {"clip", "leaky_relu", "max", "maximum", "min", "minimum", "relu"}
+"""Ops that compare numbers: only their rules say what holds for equal ones, and at a kink."""
+
+ROWS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "**": "power"}
+"""The op that a Value's operation is called by elsewhere."""
+
+
+def check_element(element: Index, shape: tuple[int, ...]) -> None:
+    """ValueError if an array of this shape has no such element."""
+    inside = (-size <= i < size for i, size in zip(element, shape, strict=False))
+    if len(element) != len(shape) or not all(inside):
+        raise ValueError(f"graph: a result of shape {shape} has no element {list(element)}")
+
+
+class Scalars:
+    """The scalar graph of those ops of a trace that are to be drawn number by number.
+
+    element: the index of the one element of their results that the graph is of; without it the
+    graph is of all. ValueError for an element that is not there, and for an op that Values cannot
+    follow; TooManyScalarsError for more than `limit`.
+
+    `arrays` has the elements of each tensor, dtype object, by its order; `shown` the Values that
+    each op computed, and those that it used first, by its order, oldest first.
+    """
+
+    def __init__(self, trace: Trace, element: Sequence[int] | None = None, limit: int = 1000):
+        self.trace, self.element = trace, None if element is None else tuple(element)
+        self.steps = [step for step in trace.drawn if trace.is_scalar(step)]
+        check_scalars(self.steps)
+        self.arrays: dict[int, Array] = {}
+        self.users: dict[int, list[Tensor]] = {}  # of the tensors that are not computed here
+        self.leaves: set[int] = set()  # those of them that no op made
+        self._element_of: dict[Value, tuple[Tensor, Index]] = {}
+        self._starts: list[int] = []  # for each step, the place from which on its Values are
+        for step in self.steps:
+            self._starts.append(Value(0.0)._place)
+            self._enter(step, self._computed(step, step))
+
+        self._inside = self.arrays.keys() - self.users.keys()
+        self._outside = [user for user in trace.steps if user.order not in self._inside]
+        self.shown: dict[int, list[Value]] = {step.order: [] for step in self.steps}
+        self._ends = self._find_ends()
+        self._results = [value for end in self._ends for value in self._wanted(end)]
+        for value in ancestors(self._results, lambda value: [x for x, _ in value.inputs]):
+            if not self._is_word(value):
+                self.shown[self._step_of(value).order].append(value)
+        if (number := sum(map(len, self.shown.values()))) > limit:
+            raise TooManyScalarsError(f"{number:,} scalars are too many (more than {limit:,})")
+        self._paths: dict[int, Path] = {}
+
+    def _enter(self, x: Tensor, array: Array) -> None:
+        self.arrays[x.order] = array
+        for index, value in np.ndenumerate(array):
+            self._element_of.setdefault(value, (x, index))
+
+    def _computed(self, step: Tensor, user: Tensor) -> Array:
+        """The result of an op on the elements of its inputs."""
+        assert step.op is not None
+        inputs = self.trace.inputs(step)
+        elements = [self._elements(x, user) if isinstance(x, Tensor) else x for x in inputs]
+        return applied(step.op, elements, step.params)
+
+    def _elements(self, x: Tensor, user: Tensor) -> Any:
+        """The elements of a tensor as Values; integers and nameless numbers stay what they are."""
+        if x.order in self.trace.numbers or x.dtype.kind != "f":
+            return x.data
+        if x.order not in self.arrays and x.order in self.trace.turned:
+            self._enter(x, self._computed(x, user))
+        elif x.order not in self.arrays:
+            self.users[x.order] = []
+            self.leaves |= {x.order} if x.op is None else set()
+            self._enter(x, as_values(x.data))
+        if x.order in self.users:
+            self.users[x.order].append(user)
+        return self.arrays[x.order]
+
+    def _find_ends(self) -> list[Tensor]:
+        """The results that the rest of the computation uses, or the user asked for."""
+        used = {x.order for user in self._outside for x in self.trace.tensors(user)}
+        return [x for x in self.steps if x.order in used | self.trace.roots]
+
+    def _wanted(self, end: Tensor) -> list[Value]:
+        """The elements of a result that the graph is of."""
+        array = self.arrays[end.order]
+        if self.element is None:
+            return list(array.flat)
+        check_element(self.element, end.shape)
+        return [array[self.element]]
+
+    def _is_word(self, value: Value) -> bool:
+        """Whether this is a constant that an operation says with itself, as the 2 in "× 2"."""
+        return not value.inputs and value not in self._element_of
+
+    def _step_of(self, value: Value) -> Tensor:
+        """The op that computed a Value, or used it first."""
+        return self.steps[bisect_right(self._starts, value._place) - 1]
+
+    def backward(self) -> None:
+        """Bring each Value its gradient: that of one element, or what the tensors have got.
+
+        What the rest of the computation sends here starts it: the ops outside, by their rules.
+        """
+        known = self.trace.gradients
+        seeds: list[tuple[Value, float]] = []
+        if self.element is not None:
+            seeds = [(value, 1.0) for value in self._results]
+        else:
+            for step in self.steps:
+                if step.order in self.trace.roots and step.order in known:
+                    seeds += self._seeds(step, known[step.order])
+            for user in self._outside:
+                if user.order in known and not is_freed(user):
+                    with np.errstate(all="ignore"):
+                        sent = contributions(user, known[user.order], create_graph=False)
+                    for i, gx in sent:
+                        x = user.inputs[i]
+                        seeds += self._seeds(self.trace.result(x), sum_to(gx, x.shape))
+        Value(0.0, "", *seeds).backward()
+
+    def _seeds(self, x: Tensor, g: Array) -> list[tuple[Value, float]]:
+        if x.order not in self.arrays:
+            return []
+        return list(zip(self.arrays[x.order].flat, g.ravel().tolist(), strict=True))
+
+    def grad(self, value: Value) -> float | None:
+        """The gradient to show; None where the tensors have not got theirs yet.
+
+        Leaves may have received some of it from elsewhere: what they have got is shown.
+        """
+        tensor, index = self._element_of.get(value, (None, ()))
+        is_leaf = tensor is not None and tensor.order in self.leaves
+        if self.element is not None or (self.complete and not is_leaf):
+            return value.grad
+        g = None if tensor is None else self.trace.gradients.get(tensor.order)
+        return None if g is None else float(g[index])
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether nothing is missing of the gradients that `backward` starts from."""
+        near = [
+            user
+            for user in self._outside
+            if any(x.order in self.arrays for x in self.trace.tensors(user))
+        ]
+        return all(step.order in self.trace.gradients for step in [*self.steps, *near])
+
+    def standing_for(self, order: int) -> list[Value | int]:
+        """The Values drawn in the place of a tensor, or the order itself of any other tensor."""
+        if order not in self.shown:
+            return [order]
+        return [value for value in dict.fromkeys(self.arrays[order].flat) if value in self._drawn]
+
+    @cached_property
+    def _drawn(self) -> set[Value]:
+        return {value for values in self.shown.values() for value in values}
+
+    def rows(self) -> list[list[Value]]:
+        """The Values of each op that works element by element: they are to stand side by side."""
+        found = []
+        for step in self.steps:
+            by_element = step.op is not None and step.op.family in ("elementwise", "activation")
+            row = [x for x in self.shown[step.order] if by_element and self._is_result(x, step)]
+            found += [row] if len(row) > 1 else []
+        return found
+
+    def _is_result(self, value: Value, step: Tensor) -> bool:
+        return bool(value.inputs) and self._element_of.get(value, (None, ()))[0] is step
+
+    def notes(self) -> list[str]:
+        """What to tell of the graph as a whole: which element it is of, if it is of one."""
+        if self.element is None:
+            return []
+        wholes = " and ".join(self._whole(end) + bracketed(self.element) for end in self._ends)
+        return [f"the scalars and their gradients are those of {wholes}"]
+
+    def _whole(self, end: Tensor) -> str:
+        """What a result is the result of: the largest of what is opened, or an op by itself."""
+        scope, op = end.scope, end.op
+        while scope is not None and isinstance(scope.module, Definition):
+            if self.trace.is_inside(scope) or self.trace.zoom.everywhere:
+                op = scope.module.op
+            scope = scope.parent
+        assert op is not None
+        return end.name or display_name(op)
+
+    def card(self, value: Value, grads: bool) -> tuple[Node, list[Value | int]]:
+        """The node of a Value, and what flows into it: Values, or the tensor that it is part of."""
+        tensor, index = self._element_of.get(value, (self._step_of(value), None))
+        number: Table = ((short(value.data),),)
+        grad: Table | None = None
+        if grads and tensor.requires_grad:
+            told = self.grad(value)
+            grad = () if told is None else ((short(told),),)
+        if tensor.order in self.users:
+            family = "parameter" if tensor.op is None and tensor.requires_grad else "input"
+            name = self._name(tensor) + bracketed(index)
+            path = self._path_of_entry(tensor)
+            return Node(name, "card", family, path=path, value=number, grad=grad), [tensor.order]
+        path = self._path(self._step_of(value))
+        if not value.inputs:
+            return Node(short(value.data), "pill", "input", path=path), []
+        family = "activation" if value._op in ("relu", "tanh") else "elementwise"
+        if tensor.order in self.trace.roots and tensor.shape == () and index is not None:
+            family = "loss"
+        node = Node(
+            self._words(value), "card", family, bracketed(index), path, value=number, grad=grad
+        )
+        return node, [x for x, _ in value.inputs if not self._is_word(x)]
+
+    def _words(self, value: Value) -> str:
+        """The operation, with the constant that it takes."""
+        texts = [short(x.data) if self._is_word(x) else None for x, _ in value.inputs]
+        texts[1:] = [f"({text})" if text and text[0] == "−" else text for text in texts[1:]]
+        row = ROWS.get(value._op)
+        said = numbers_text(TABLE[row], texts) if row else ""
+        return said or operation_text(value._op)
+
+    def _name(self, x: Tensor) -> str:
+        """What a tensor is called whose elements are used here."""
+        scope, naming = self.users[x.order][0].scope, self.trace.naming
+        own = naming.given.get(id(x)) or x.name or naming.owned(x, scope)
+        made = display_name(x.op) if x.op is not None else "input"
+        return own or naming.used(x, scope) or made
+
+    def _path_of_entry(self, x: Tensor) -> Path:
+        if x.op is None:
+            return self.trace.path(x)
+        return common([self.trace.path(user) for user in self.users[x.order]])
+
+    def _path(self, step: Tensor) -> Path:
+        """The path of the box around the Values of one op."""
+        assert step.op is not None
+        if step.order not in self._paths:
+            name = step.name or display_name(step.op)
+            self._paths[step.order] = self.trace.naming.numbered(self.trace.path(step), name)
+        return self._paths[step.order]
+
+
+def bracketed(index: Index | None) -> str:
+    """An index as it stands behind a name; nothing for the only element of a scalar."""
+    return f"[{','.join(map(str, index))}]" if index else ""
+
+
+def as_values(x: Any) -> Array:
+    """The numbers of an array as Values, dtype object; what is a Value already stays itself."""
+    numbers = np.asarray(x, dtype=object)
+    array = np.empty(numbers.shape, dtype=object)
+    for index, number in np.ndenumerate(numbers):
+        array[index] = number if isinstance(number, Value) else Value(number)
+    return array
+
+
+def applied(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Array:
+    """The result of an op on arrays of Values, an array of Values."""
+    ruled = op.family in ("elementwise", "activation", "reduce")
+    if op.name not in CHOOSING and op.joint is None:
+        try:
+            result = np.asarray(op.forward(*inputs, **params))
+        except (AttributeError, TypeError, ValueError, ArithmeticError):
+            pass  # functions that Values have not, and numbers for which NumPy says inf or nan
+        else:
+            if is_values(result) and not (ruled and all_plain(result)):
+                return as_values(result)
+    if not ruled:
+        raise ValueError(f"graph: {op.name} cannot be followed number by number here")
+    return by_rules(op, inputs, params)
+
+
+def by_rules(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Array:
+    """One Value for each element of the result, its slopes those of the op's own rules.
+
+    An element of an input goes into one element of the result, or in broadcasting into several,
+    so that with g = 1 a rule gives the slopes themselves.
+    """
+    arrays = [x.astype(float) if is_values(x) else x for x in inputs]
+    sources: dict[int, list[tuple[Value, float]]] = {}
+    with np.errstate(all="ignore"):
+        y = np.asarray(op.forward(*arrays, **params), dtype=float)
+        places = np.arange(y.size).reshape(y.shape)
+        for x, rule in zip(inputs, op.rules, strict=True):
+            if rule is None or not is_values(x):
+                continue
+            slopes = rule(np.ones_like(y), y, *arrays, **params)
+            if op.family == "reduce":
+                at = spread(places, x, params.get("axis"), params.get("keepdims", False))
+            else:
+                at = places
+            told = np.broadcast_arrays(at, x, slopes)
+            for place, source, slope in zip(*(z.flat for z in told), strict=True):
+                sources.setdefault(place, []).append((source, float(slope)))
+    values = [Value(number, op.name, *sources.get(i, ())) for i, number in enumerate(y.flat)]
+    return as_values(np.array(values, dtype=object).reshape(y.shape))
+
+
+def all_plain(array: Array) -> bool:
+    """Whether a function has made plain numbers of all Values, and so forgotten the graph."""
+    return not any(isinstance(x, Value) for x in array.flat)
+
+
+def is_values(x: Any) -> bool:
+    """Whether this is an array of Values."""
+    return isinstance(x, np.ndarray) and x.dtype == object
