@@ -372,9 +372,13 @@ def op(
 
 
 def fused(
-    symbol: str, *, family: str, examples: Sequence[Example]
+    symbol: str, *, family: str, examples: Sequence[Example], in_words: bool = False
 ) -> Callable[[Callable[..., Any]], Op]:
-    """Decorator: an op given by its definition; its `kernel`, `rule` and `formula` follow."""
+    """Decorator: an op given by its definition; its `kernel`, `rule` and `formula` follow.
+
+    What one says `in_words` is its docstring, and it needs no formula: its definition is a loop,
+    whose lines are as many as its steps.
+    """
 
     def enter(definition: Callable[..., Any]) -> Op:
         row = Op(
@@ -384,6 +388,7 @@ def fused(
             definition,
             definition=definition,
             examples=examples,
+            in_words=in_words,
         )
         row.__doc__ = definition.__doc__
         return register(row, [])

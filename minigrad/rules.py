@@ -566,7 +566,7 @@ def printed_derivatives(op: Op, node: Tensor | None = None) -> dict[str, Printed
 
 def formula(op: Op, node: Tensor | None = None) -> list[str]:
     """The op's derivative rules, a line for each input, after lines that say what they refer to;
-    of a composite, its definition.
+    of a composite, its definition; of what is said in words, those.
 
     They are those of the op's first example, or of the call that gave `node`: on other inputs a
     rule may take another branch. The engine sums over broadcast axes afterwards, so no rule does.
@@ -575,7 +575,7 @@ def formula(op: Op, node: Tensor | None = None) -> list[str]:
     >>> formula(TABLE["mean"])
     ['N = size(x, axis)', '∂/∂x = broadcast_to(expand_dims(g, axis) / N, shape(x))']
     """
-    if op.composite:
+    if op.composite or op.in_words:
         return definition(op, node)
     lines: list[str] = []
     for name, (before, text) in printed_derivatives(op, node).items():
@@ -654,6 +654,6 @@ def table(names: Iterable[str] | None = None) -> list[RuleRow]:
     for op in rows(names):
         code = next(rule for rule in (*op.rules, op.definition) if rule).__code__
         defined = definition(op) if op.definition else []
-        derived = [] if op.composite else formula(op)
+        derived = [] if op.composite or op.in_words else formula(op)
         printed.append(RuleRow(op.name, op.symbol, op.family, *place(code), defined, derived))
     return printed
