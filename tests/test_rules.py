@@ -253,7 +253,7 @@ def all_lines(op: Op, example: Example) -> list[str]:
     ]
 
 
-INVERTIBLE = {"cholesky_factor", "inv", "solve", "det", "log_abs_det"}
+INVERTIBLE = {"cholesky_factor", "qr_factors", "inv", "solve", "det", "log_abs_det"}
 """The rows whose matrices, enlarged by repeating them, have no inverse any more."""
 
 
