@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad import nn, optim
 from minigrad.op import Op
-from minigrad.ops import arrange, calculus, decompositions, recurrent, statistics
+from minigrad.ops import additive, arrange, calculus, decompositions, recurrent, statistics
 from minigrad.ops.elementwise import (
     abs,
     add,

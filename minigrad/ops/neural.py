@@ -509,17 +509,20 @@ def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
         raise ValueError("queries of width 0 have no scores")
     # contiguous, though heads may be views whose axes are exchanged: rows can then be summed
     scores = np.matmul(query * (1 / sqrt(query.shape[-1])), np.swapaxes(key, -1, -2), order="C")
-    if mask is not None:
-        mask = fitting(mask, scores)
+    softmax_in_place(scores, None if mask is None else fitting(mask, scores))
+    return scores
+
+
+def softmax_in_place(scores: Any, mask: Any) -> None:
+    """Scores made weights, in memory that is contiguous: 0 where the mask says False."""
     if not is_safe(scores):
         if mask is not None:
-            scores = np.where(mask, scores, -np.inf)
+            np.copyto(scores, -np.inf, where=~mask)
         scores -= maxima(scores)
     np.exp(scores, out=scores)
     if mask is not None:
         scores *= mask
     normalise(matrix(scores))
-    return scores
 
 
 def fitting(mask: Any, scores: Any) -> Any:
