@@ -20,7 +20,8 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import partial
+from functools import cached_property, partial
+from importlib import import_module
 from io import BufferedIOBase, BytesIO, TextIOWrapper
 from pathlib import Path
 from shlex import quote
@@ -45,11 +46,6 @@ if TYPE_CHECKING:
 
 if LOADING:
     signal.signal(signal.SIGINT, INTERRUPT)
-
-GRAPHS = ("expression", "softmax", "layernorm", "attention", "attention-unmasked", "encoder-layer",
-          "encoder-layer-pre", "decoder-layer", "transformer")  # fmt: skip
-PICTURES = (".png", ".svg", ".pdf")
-ZOOMS = ("model", "module", "op", "definition", "scalar")
 
 WRONG_SHOWN = 3
 """How many wrong answers the end of a run shows; errors.tsv has them all."""
@@ -124,6 +120,18 @@ def shorten(text: str, length: int = 40) -> str:
 @click.version_option(package_name="minigrad-transformer", prog_name="minigrad")
 def main() -> None:
     """An autograd engine and a transformer, small enough to read: train, look inside, check."""
+
+
+class ChoiceOf(click.Choice):  # type: ignore[type-arg]  # it takes none before click 8.4
+    """A choice of the names that a module lists; it is loaded once they are asked for."""
+
+    def __init__(self, module: str, names: str) -> None:
+        self.module, self.names, self.case_sensitive = module, names, True
+
+    @cached_property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # click only reads it
+        """The names."""
+        return tuple(getattr(import_module(self.module), self.names))
 
 
 class NamedPath(click.Path):
@@ -406,6 +414,7 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     """
     from minitransformer.answering import Predictor
     from minitransformer.runs import trying_to
+    from viz.figure.plots import PICTURES
 
     if attention is not None and attention.suffix.lower() not in PICTURES:
         raise ValueError(f"{attention}: --attention draws a picture ({', '.join(PICTURES)})")
@@ -542,11 +551,22 @@ def of_computation(metavar: str) -> Callable[[Callable[..., Any]], Callable[...,
 
 
 WHAT = (
-    f"WHAT is an example ({', '.join(GRAPHS)}), a run folder (with a TEXT for the model, in graph "
+    "WHAT is an example ({examples}), a run folder (with a TEXT for the model, in graph "
     "and explain), FILE.py:FUNCTION with the inputs "
     'that it takes, or an expression with its inputs: "mean((tanh(x @ w + b) - y)**2)" x=4x3 w=3x2 '
     "b=2 y=4x2. An input is a shape, a number with a point or a list: x=[0.5, -1]"
 )
+
+
+class OfComputation(click.Command):
+    """A command whose help ends with what WHAT can be."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write it, with the examples that there are."""
+        from viz.subject.examples import EXAMPLES
+
+        self.epilog = WHAT.format(examples=", ".join(EXAMPLES))
+        super().format_epilog(ctx, formatter)
 
 
 def seeded(words: Sequence[str], seed: int | None) -> int:
@@ -560,11 +580,11 @@ def seeded(words: Sequence[str], seed: int | None) -> int:
     return seed or 0
 
 
-@main.command(epilog=WHAT)
+@main.command(cls=OfComputation)
 @of_computation("[NAME=SHAPE]... | [TEXT]")
 @click.option("-o", "--out", type=NamedPath(), required=True,
               help="picture: .svg, .png, .pdf or .dot")  # fmt: skip
-@click.option("--zoom", type=click.Choice(ZOOMS), help="how much to see at once")
+@click.option("--zoom", type=ChoiceOf("viz.graphs.zoom", "ZOOMS"), help="how much to see at once")
 @click.option("--open", "opened", multiple=True, metavar="NAME",
               help="a module or an op to open further; may be given again")  # fmt: skip
 @click.option("--element", metavar="I,J", help="of the result, to be zoomed to scalars")
@@ -629,7 +649,7 @@ def index(text: str) -> tuple[int, ...]:
         raise ValueError(f"--element takes whole numbers, as in 0,2, not {text!r}") from None
 
 
-@main.command(epilog=WHAT)
+@main.command(cls=OfComputation)
 @of_computation("[NAME=SHAPE]... | [TEXT]")
 @click.option("-o", "--out", type=NamedPath(), required=True, help="page: .html")
 @click.option("--target", help="what the loss of a run asks for  [default: the model's own answer]")
@@ -662,6 +682,7 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
     from minitransformer.answering import Predictor
     from minitransformer.runs import trying_to
     from viz.figure.maps import draw_attention
+    from viz.figure.plots import PICTURES
     from viz.pages.attention import attention as explored
     from viz.pages.page import SUFFIXES
 
@@ -692,7 +713,7 @@ def film(run: Path, out: Path) -> None:
     save(filmed(run), out)
 
 
-@main.command(epilog=WHAT)
+@main.command(cls=OfComputation)
 @of_computation("[NAME=SHAPE]... [TENSOR]...")
 @click.option("--all", "everything", is_flag=True, help="a line also for what is fine")
 def why(what: str, words: tuple[str, ...], seed: int | None, everything: bool) -> None:

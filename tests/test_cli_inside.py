@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import GRAPHS, ZOOMS, main
+from cli import main
 from minigrad import TABLE
 from minigrad.nn import count_parameters
 from minigrad.why import CAUSES
 from minitransformer.answering import Predictor
 from minitransformer.inside.inspection import inspect
-from viz.graphs.zoom import ZOOMS as KNOWN_ZOOMS
+from viz.graphs.zoom import ZOOMS
 from viz.subject.examples import EXAMPLES
 
 EXPRESSION = ["mean((tanh(x @ w + b) - y)**2)", "x=4x3", "w=3x2", "b=2", "y=4x2"]
@@ -108,12 +108,18 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_command_knows_the_examples_and_the_zooms_that_there_are() -> None:
-    assert tuple(EXAMPLES) == GRAPHS
-    assert ZOOMS == KNOWN_ZOOMS
+def test_the_help_names_the_examples_and_the_zooms_that_there_are() -> None:
+    said = "".join(succeeds("graph", "--help").split())
+    assert f"--zoom[{'|'.join(ZOOMS)}]" in said
+    assert f"WHATisanexample({','.join(EXAMPLES)})," in said
 
 
-@pytest.mark.parametrize("what", GRAPHS)
+def test_a_zoom_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    said = fails("graph", "softmax", "--zoom", "atom", "-o", "graph.dot")
+    assert all(f"'{zoom}'" in said for zoom in ZOOMS)
+
+
+@pytest.mark.parametrize("what", EXAMPLES)
 def test_every_example_is_drawn(what: str) -> None:
     succeeds("graph", what, "--values", "--grads", "-o", "graph.dot")
     source = Path("graph.dot").read_text()
@@ -126,7 +132,7 @@ def test_an_expression_is_drawn_at_every_zoom_with_the_same_loss(zoom: str) -> N
     assert ">1.507<" in Path("graph.dot").read_text()
 
 
-@pytest.mark.parametrize("what", GRAPHS)
+@pytest.mark.parametrize("what", EXAMPLES)
 def test_every_example_is_drawn_at_every_zoom_or_it_is_said_what_works(what: str) -> None:
     for zoom in ZOOMS:
         result = run("graph", what, "--zoom", zoom, "--values", "--grads", "--costs", "-o", "g.dot")

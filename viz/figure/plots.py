@@ -48,8 +48,9 @@ _FONTS = (
     "Helvetica", "Arial", "DejaVu Sans", "Noto Sans CJK JP", "PingFang SC", "Microsoft YaHei",
 )  # fmt: skip
 
-# The formats, each without the stamp (a date, a version) that would make two writings differ.
-_UNSTAMPED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+PICTURES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""What a figure is written as, each without the stamp (a date, a version) that would make two
+writings differ."""
 
 
 @contextmanager
@@ -100,15 +101,15 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in _UNSTAMPED:
+    if suffix not in PICTURES:
         raise ValueError(
             f"{path}: cannot draw {suffix or 'a file without suffix'}; "
-            f"the possible ones are {', '.join(_UNSTAMPED)}"
+            f"the possible ones are {', '.join(PICTURES)}"
         )
     with house_style():
         write_atomically(
             path,
-            lambda file: figure.savefig(file, format=suffix[1:], metadata=_UNSTAMPED[suffix]),
+            lambda file: figure.savefig(file, format=suffix[1:], metadata=PICTURES[suffix]),
         )
 
 
