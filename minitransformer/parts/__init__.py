@@ -1,1 +1,1 @@
-"""The parts that models are built of: attention, embeddings, blocks."""
+"""The parts that models are built of: attention, embeddings, blocks, recurrent networks."""

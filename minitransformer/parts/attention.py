@@ -1,4 +1,4 @@
-"""Multi-head attention, its masks, and the cache that decoding uses."""
+"""Multi-head attention, its masks, and the cache that decoding uses; additive attention."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import nn
+from minigrad.ops.additive import additive_attention
 from minigrad.ops.neural import attention_weights, scaled_dot_product_attention
 from minigrad.tensor import Array, Tensor
 
@@ -110,3 +111,29 @@ class MultiHeadAttention(nn.Module):
 
     def describe(self) -> str:
         return f"{self.num_heads} heads"
+
+
+class AdditiveAttention(nn.Module):
+    """A query's scores by a small network of it and each key: vᵀ tanh(W query + U memory).
+
+    Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and
+    Translate" (2015), appendix A.1.2.
+    """
+
+    def __init__(
+        self, d_query: int, d_memory: int, width: int, rng: nn.Source | nn.Seed = None
+    ) -> None:
+        nn.require_sizes(self, d_query=d_query, d_memory=d_memory, width=width)
+        rng = nn.source(rng)
+        self.query = nn.Linear(d_query, width, bias=False, rng=rng)
+        self.key = nn.Linear(d_memory, width, bias=False, rng=rng)
+        self.v = nn.parameter(rng.uniform(-(width**-0.5), width**-0.5, (width,)))
+
+    def forward(self, query: Any, memory: Any, mask: Array | None = None, key: Any = None) -> Any:
+        """(B, T, Q) queries and a (B, S, M) memory → (B, T, M), the memory weighed by each query.
+
+        mask: boolean, True = may attend, broadcast against (B, T, S). key: `self.key(memory)`,
+        where it has been computed already, as for all steps of decoding.
+        """
+        key = self.key(memory) if key is None else key
+        return additive_attention(self.query(query), key, memory, self.v, mask=mask)

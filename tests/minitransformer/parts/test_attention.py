@@ -11,7 +11,7 @@ import pytest
 from minigrad import Tensor, no_grad
 from minitransformer import MultiHeadAttention, causal_mask, padding_mask
 from minitransformer.interop.torch import to_torch
-from minitransformer.parts.attention import Cache
+from minitransformer.parts.attention import AdditiveAttention, Cache
 
 B, T, S, D, H = 2, 4, 5, 6, 3
 PADDED = np.array([[4, 5, 6, 7, 8], [4, 5, 6, 0, 0]])  # (B, S) source tokens
@@ -213,3 +213,27 @@ def test_query_key_and_value_apart_are_refused_with_what_to_write() -> None:
     for arguments in ((x, x, x), (x, x, x.data, causal_mask(T)), (x, x, causal_mask(T), True)):
         with pytest.raises(TypeError, match=r"attention takes \(x, memory, mask, cache\)"):
             attention(*arguments)
+
+
+def an_additive_attention() -> AdditiveAttention:
+    return AdditiveAttention(3, D, 7, rng=0).astype(np.float64)
+
+
+def test_additive_attention_scores_by_a_network_of_query_and_memory() -> None:
+    attention, memory = an_additive_attention(), inputs(S).data
+    query, mask = np.random.default_rng(2).standard_normal((B, T, 3)), (PADDED != 0)[:, None, :]
+    inner = (query @ attention.query.weight.data.T)[:, :, None] + (
+        memory @ attention.key.weight.data.T
+    )[:, None]
+    powers = mask * np.exp(np.tanh(inner) @ attention.v.data)
+    expected = powers / powers.sum(-1, keepdims=True) @ memory
+    np.testing.assert_allclose(attention(query, memory, mask).data, expected, atol=1e-14)
+
+
+def test_additive_attention_takes_keys_that_were_projected_before() -> None:
+    attention, memory = an_additive_attention(), inputs(S)
+    query = np.random.default_rng(2).standard_normal((B, T, 3))
+    key = attention.key(memory)
+    for t in range(T):
+        one = attention(query[:, t : t + 1], memory, key=key).data
+        np.testing.assert_allclose(one, attention(query, memory).data[:, t : t + 1], atol=1e-14)
