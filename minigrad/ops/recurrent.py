@@ -215,13 +215,12 @@ def before(states: Any, first: Any, reverse: bool) -> Any:
     return np.concatenate([states[1:], first] if reverse else [first, states[:-1]])
 
 
-def gradients(gates: Any, x: Any, previous: Any, weight: Any, mask: Any) -> tuple[Any, ...]:
-    """The gradients by x, both weights and a bias, from those by the gates, (T, B, ...)."""
+def from_gates(gates: Any, x: Any, weight: Any, mask: Any) -> tuple[Any, Any, Any]:
+    """The gradients by x, its weight and its bias, from those by the gates, (T, B, ...)."""
     T, B = gates.shape[:2]
     rows = matrix(gates)
     gx = (rows @ weight).reshape(T, B, weight.shape[1])
-    by_weight = rows.T @ matrix(steps_of(x, mask))
-    return time_first(gx), by_weight, rows.T @ matrix(previous), sum_columns(rows)
+    return time_first(gx), rows.T @ matrix(steps_of(x, mask)), sum_columns(rows)
 
 
 @rnn.kernel
@@ -267,10 +266,8 @@ def rnn_rule(
     if kept is not None:
         slopes *= ~kept
     gates, _, by_state = back(g, slopes[:, :, None], kept, state_weight, reverse)
-    previous = before(states, state, reverse)
-    gx, by_input_weight, by_state_weight, by_bias = gradients(
-        gates, x, previous, input_weight, mask
-    )
+    by_state_weight = matrix(gates).T @ matrix(before(states, state, reverse))
+    gx, by_input_weight, by_bias = from_gates(gates, x, input_weight, mask)
     return gx, by_state, by_input_weight, by_state_weight, by_bias, by_bias
 
 
@@ -360,7 +357,7 @@ def gru_rule(
     sent, by_states, by_state = back(g, slopes, z, state_weight, reverse)
     by_state_weight, by_state_bias = matrix(sent).T @ matrix(previous), sum_columns(matrix(sent))
     np.multiply(by_states, by_n, out=sent[:, :, 2 * H :])  # from here on, by what the input adds
-    gx, by_input_weight, _, by_input_bias = gradients(sent, x, previous, input_weight, mask)
+    gx, by_input_weight, by_input_bias = from_gates(sent, x, input_weight, mask)
     return gx, by_state, by_input_weight, by_state_weight, by_input_bias, by_state_bias
 
 
@@ -442,7 +439,7 @@ def lstm_rule(
         by_state = slopes[t].reshape(B, 4 * H) @ state_weight
         if kept is not None:
             by_state += arrived * kept[t]
-    gx, by_input_weight, by_state_weight, by_bias = gradients(
-        slopes.reshape(T, B, 4 * H), x, before(states, state, reverse), input_weight, mask
-    )
+    gates = slopes.reshape(T, B, 4 * H)
+    by_state_weight = matrix(gates).T @ matrix(before(states, state, reverse))
+    gx, by_input_weight, by_bias = from_gates(gates, x, input_weight, mask)
     return gx, by_state, by_cell, by_input_weight, by_state_weight, by_bias, by_bias
