@@ -258,7 +258,9 @@ def saturated_rows(sure: Array, arrives: Array) -> Reason:
 
 def attention_rows(hop: Hop, flat: float) -> Reason | None:
     """Queries that may attend to nothing or are sure of one key, keys that no query attends to."""
-    (weights,) = hop.node.saved  # (..., T, S)
+    if hop.i > 2:  # what weighs the network of additive attention
+        return at_no_slope(hop, flat)
+    weights = hop.node.saved[0]  # (..., T, S)
     mask = hop.node.params.get("mask")
     may = np.broadcast_to(True if mask is None else mask, weights.shape)
     return (attending if hop.i == 0 else attended)(hop, flat, weights, may)
@@ -373,7 +375,7 @@ TESTS: dict[str, Test] = {
     "getitem": blocking("unselected", "its index leaves out {places} elements{rows}"),
     "embedding": blocking("unselected", "its indices leave out {places} elements{rows}"),
     **dict.fromkeys(["softmax", "log_softmax"], softmax_rows),
-    "scaled_dot_product_attention": attention_rows,
+    **dict.fromkeys(["scaled_dot_product_attention", "additive_attention"], attention_rows),
     "cross_entropy": cross_entropy_rows,
     "layer_norm": layer_norm_rows,
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import Tensor, explain_grad, nn
+from minigrad import TABLE, Tensor, explain_grad, nn
 from minigrad.blame import FINE, PARTLY_ZERO, TINY, ZERO
 from minigrad.culprits import Hop, reason_for_zeros
 from minigrad.why import survey
@@ -100,11 +100,18 @@ def test_the_sum_of_a_softmax_is_one_whatever_its_inputs():
     assert found(x, mg.softmax(x).sum()) == (ZERO, "cancelled")
 
 
-def attended(mask: Any) -> tuple[list[Tensor], Tensor]:
+def attended(mask: Any, attention: Any = TABLE["scaled_dot_product_attention"]) -> Any:
     rng = np.random.default_rng(1)
     parts = [leaf(rng.normal(size=(1, 3, 4)), name) for name in ("query", "key", "value")]
-    y = mg.scaled_dot_product_attention(*parts, mask=mask)
+    if attention.name == "additive_attention":
+        parts.append(leaf(rng.normal(size=4), "v"))
+    y = attention(*parts, mask=mask)
     return parts, (y * rng.normal(size=(1, 3, 4))).sum()
+
+
+both_attentions = pytest.mark.parametrize(
+    "attention", [TABLE["scaled_dot_product_attention"], TABLE["additive_attention"]]
+)
 
 
 def test_a_softmax_over_a_single_element_has_decided_nothing():
@@ -127,9 +134,10 @@ def test_a_row_is_blocked_by_its_slope_whatever_the_size_of_what_arrives(scale: 
     assert reason(1.0, -1.0) is None  # twice the slope
 
 
-def test_a_masked_row_of_attention():
+@both_attentions
+def test_a_masked_row_of_attention(attention: Any):
     mask = np.array([[True, True, False], [False, False, False], [True, True, False]])
-    (query, key, value), loss = attended(mask)
+    (query, key, value, *_), loss = attended(mask, attention)
     explanation = explain_grad(query, loss)
     assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "masked")
     assert "1 of 3 queries may attend to nothing" in explanation.reason
@@ -138,6 +146,12 @@ def test_a_masked_row_of_attention():
         explanation = explain_grad(part, loss)
         assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "masked")
         assert "1 of 3 keys are masked for every query" in explanation.reason
+
+
+def test_additive_attention_that_may_look_nowhere_has_no_use_for_its_scores():
+    (query, _, value, v), loss = attended(np.zeros((3, 3), bool), TABLE["additive_attention"])
+    assert found(query, loss) == found(value, loss) == (ZERO, "masked")
+    assert found(v, loss) == (ZERO, "zero-slope")
 
 
 def test_an_attention_that_may_look_nowhere_and_one_that_is_saturated():
