@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from minitransformer.answering import Predictor
     from minitransformer.runs import Run
     from minitransformer.training import Record, Trainer
-    from viz.graphs.zoom import TooManyScalarsError
+    from viz.graphs.look import TooManyScalarsError
     from viz.pages.page import Page
 
 if LOADING:
@@ -584,7 +584,7 @@ def seeded(words: Sequence[str], seed: int | None) -> int:
 @of_computation("[NAME=SHAPE]... | [TEXT]")
 @click.option("-o", "--out", type=NamedPath(), required=True,
               help="picture: .svg, .png, .pdf or .dot")  # fmt: skip
-@click.option("--zoom", type=ChoiceOf("viz.graphs.zoom", "ZOOMS"), help="how much to see at once")
+@click.option("--zoom", type=ChoiceOf("viz.graphs.look", "ZOOMS"), help="how much to see at once")
 @click.option("--open", "opened", multiple=True, metavar="NAME",
               help="a module or an op to open further; may be given again")  # fmt: skip
 @click.option("--element", metavar="I,J", help="of the result, to be zoomed to scalars")
@@ -608,7 +608,7 @@ def graph(
     from viz.graphs.comparison import compare
     from viz.graphs.dot import graph as drawn
     from viz.graphs.dot import render
-    from viz.graphs.zoom import TooManyScalarsError
+    from viz.graphs.look import TooManyScalarsError
     from viz.subject.what import computation
 
     number = seeded(words, seed)

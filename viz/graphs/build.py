@@ -9,7 +9,7 @@ here knows how a picture is made; `dot.py` does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,51 +20,20 @@ from viz.graphs.assembly import Draft, assemble, newest, older_ops
 from viz.graphs.cards import Cards, operation_text, short
 from viz.graphs.cost import flops, with_costs
 from viz.graphs.folding import Folding
+from viz.graphs.look import COMPUTED, USUAL, Element, Look, Place, TooManyScalarsError, shortest
 from viz.graphs.nodes import Graph, Node, Path, prefixes
 from viz.graphs.scalars import Scalars, check_element
 from viz.graphs.trace import Definition, Gradients, Trace, ancestors
-from viz.graphs.zoom import COMPUTED, Element, Place, TooManyScalarsError, Zoom, shortest
 
 Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
 
-READABLE = 150  # nodes; of more than this, modules are folded
-MOST = 1000  # nodes, even of what is asked for: Graphviz takes minutes for a few thousand
 
-
-def build(
-    result: Result,
-    zoom: str = "op",
-    *,
-    open: str | Collection[str] = (),
-    element: int | Sequence[int] | None = None,
-    depth: int | None = None,
-    values: bool = False,
-    grads: bool = False,
-    parameters: bool = False,
-    names: Mapping[str, Any] | None = None,
-    limit: int | None = None,
-    costs: bool = False,
-) -> Graph:
+def build(result: Result, look: Look = USUAL) -> Graph:
     """The graph behind one result, or behind several.
 
-    zoom: "model", "module", "op", "definition" or "scalar", see `ZOOMS` in `zoom.py`. open: paths
-    of modules whose ops are shown, and of ops whose definitions are, whatever the zoom; all but the
-    end may be left out ("encoder.layers.0.self_attention", "encoder.softmax", "softmax"). With
-    zoom="scalar" these alone are drawn number by number. element: with zoom="scalar", the index of
-    the one element, of the result or of what is opened, that the graph and the gradients are of.
-
-    depth: module calls nested deeper than this become one card each; left out, it is the largest
-    that shows at most `limit` nodes. limit: the most nodes to show, the newest ones (150; with a
-    `depth` or `open`, 1,000); of more scalars than that (1,000) there is no graph. values, grads:
-    with the numbers where they are few, otherwise with what they are like. The gradients are those
-    of the result by each node, found without `backward()` and changing no `.grad`; where all nodes
-    have one in `.grad` (see `retain_grads`), they are those. parameters: module cards list theirs.
-    names: what to call leaves and Values that have no name of their own, such as `locals()`. costs:
-    with the FLOPs and bytes of each node, forward and backward, by the convention of `cost.py`.
-
-    TypeError for a result that is no Tensor or Value; ValueError for an unknown zoom or name to
-    open, an element that there is not, too many scalars, a negative depth, an empty limit, and for
-    costs, parameters, open, element or depth with Values; for parameters where no module is folded.
+    TypeError for a result that is no Tensor or Value; ValueError for a name to open or an element
+    that there is not, for too many scalars, for parameters where no module is folded, and for what
+    Values have not: costs, parameters, open, element and depth.
 
     >>> import numpy as np
     >>> x = Tensor([[1.0, 2.0]], name="x")
@@ -72,64 +41,53 @@ def build(
     >>> picture = build(np.tanh(x @ w))
     >>> [node.label for node in picture.nodes], picture.nodes[1].rows[0].name
     (['x', 'matmul', 'tanh'], 'w')
-    >>> [node.label for node in build(x @ w, zoom="scalar").nodes]
+    >>> [node.label for node in build(x @ w, Look("scalar")).nodes]
     ['x[0,0]', 'x[0,1]', 'w[0,0]', 'w[1,0]', '×', '×', '+']
     """
     roots: list[Any] = list(result) if isinstance(result, Sequence) else [result]
-    zoomed = Zoom.to(zoom, open)
-    if element is not None and zoom != "scalar":
-        raise ValueError('graph: a single element is drawn with zoom="scalar" only')
-    chosen = (element,) if isinstance(element, int) else element
-    if depth is not None and depth < 0:
-        raise ValueError(f"graph: depth is a number of levels, 0 or more, not {depth}")
-    if depth is not None and zoom == "model":
-        raise ValueError("graph: depth opens modules, which zoom model does not; leave one out")
-    if depth is not None and zoomed == Zoom("scalar"):
-        raise ValueError("graph: scalars are never folded; leave depth out, or open something")
-    if limit is not None and limit < 1:
-        raise ValueError(f"graph: limit is a number of nodes, 1 or more, not {limit}")
-    given = {id(x): name for name, x in (names or {}).items()}
-    few = READABLE if limit is None else limit
     if roots and all(isinstance(root, Value) for root in roots):
-        if costs or parameters or zoomed.opened or not (element is None and depth is None):
+        if (
+            look.costs
+            or look.parameters
+            or look.opened
+            or (look.element, look.depth) != (None,) * 2
+        ):
             raise ValueError(
                 "graph: costs, parameters, open, element and depth are for Tensors, not for Values"
             )
-        return graph_of_values(roots, given, few, grads)
+        return graph_of_values(roots, look)
     if not roots or not all(isinstance(root, Tensor) for root in roots):
         kinds = ", ".join(sorted({type(root).__name__ for root in roots})) or "nothing"
         raise TypeError(f"graph: a Tensor or a Value, or a list of either, is drawn, not {kinds}")
 
-    if chosen is not None and not zoomed.opened:  # before anything large is computed
+    if look.index is not None and not look.opened:  # before anything large is computed
         for root in roots:
-            check_element(tuple(chosen), root.shape)
-    asked_for = depth is not None or zoom == "scalar" or bool(zoomed.opened)
-    most = MOST if limit is None and asked_for else few
-    gradients = Gradients(roots) if grads else None
+            check_element(look.index, root.shape)
+    gradients = Gradients(roots) if look.grads else None
     try:
-        trace = Trace(roots, given, zoomed, not (values or grads), gradients)
-        scalars = Scalars(trace, chosen, most)
+        trace = Trace(roots, look, gradients)
+        scalars = Scalars(trace, look.index, look.most)
     except TooManyScalarsError as error:
-        raise TooManyScalarsError(error.said, few_scalars(roots, given, most)) from None
-    folding = Folding(trace, depth, few, scalars.shown)
-    graph = graph_of_tensors(folding, scalars, Cards(trace, values, grads, parameters), most)
-    if parameters and not any(node.size for node in graph.nodes):
+        raise TooManyScalarsError(error.said, few_scalars(roots, look)) from None
+    folding = Folding(trace, look.depth, look.few, scalars.shown)
+    graph = graph_of_tensors(folding, scalars, Cards(trace), look.most)
+    if look.parameters and not any(node.size for node in graph.nodes):
         raise ValueError(
             "graph: parameters are listed in the cards of folded modules, and here are none; "
             "choose zoom module or model, or leave parameters out"
         )
-    return with_costs(graph, trace.drawn) if costs else graph
+    return with_costs(graph, trace.drawn) if look.costs else graph
 
 
-def few_scalars(
-    roots: Sequence[Tensor], given: Mapping[int, str], most: int
-) -> tuple[str, Element] | None:
-    """A name to open, and an element, that show at most so many scalars, as a trial has shown; ""
-    is the whole result. None where nothing is small enough."""
+def few_scalars(roots: Sequence[Tensor], look: Look) -> tuple[str, Element] | None:
+    """A name to open, and an element, that show few enough scalars, as a trial has shown; "" is the
+    whole result. None where nothing is small enough."""
     ways = [("", zeros(roots[0]))] if len(roots) == 1 else []
-    for name, element in ways + telling_parts(Trace(roots, given, Zoom.to("definition"), False)):
+    ways += telling_parts(Trace(roots, Look("definition", names=look.names)))
+    for name, element in ways:
         try:
-            Scalars(Trace(roots, given, Zoom.to("scalar", name or ()), False), element, most)
+            trial = Trace(roots, Look("scalar", open=name or (), names=look.names))
+            Scalars(trial, element, look.most)
         except ValueError:
             continue
         return name, element
@@ -175,7 +133,7 @@ def retain_grads(result: Tensor) -> None:
 
 def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int) -> Graph:
     """The graph of calls that are folded, of ops and of scalars, cut to the newest nodes."""
-    trace, nodes = folding.trace, folding.nodes()
+    trace, nodes, look = folding.trace, folding.nodes(), folding.trace.look
     whole = [step for step in trace.drawn if step.order not in scalars.shown]
     used = {x.order for step in whole for x in trace.sources(step)}
     needless = scalars.leaves - used - trace.roots
@@ -186,17 +144,17 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int
     }
     kept = newest(last_use, most)
     home: dict[Any, Any] = {order: folding.drawn(key) for order, key in folding.home.items()}
-    if cards.grads and scalars.steps:
+    if look.grads and scalars.steps:
         scalars.backward()
 
-    labels = folding.labels(with_numbers=cards.values or cards.grads)
+    labels = folding.labels(with_numbers=look.values or look.grads)
     drafts: list[Draft] = []
     folded = older = 0
     for key, keys in nodes.items():
         unit = folding.units[key]
         if key in scalars.shown:
             for value in scalars.shown[key]:
-                node, flowing = scalars.card(value, cards.grads)
+                node, flowing = scalars.card(value, look.grads)
                 home[value] = value
                 sources = [x for x in flowing if x in home and home[x] not in needless]
                 drafts.append(Draft(value, node, sources))
@@ -230,15 +188,13 @@ def relabelled(node: Node, key: Any, labels: Mapping[Path, str]) -> Node:
     return replace(node, path=tuple(labels.get(path, path[-1]) for path in prefixes(node.path)))
 
 
-def graph_of_values(
-    roots: Sequence[Value], given: Mapping[int, str], limit: int, grads: bool
-) -> Graph:
+def graph_of_values(roots: Sequence[Value], look: Look) -> Graph:
     """The graph of single numbers: each card has the operation, the number and its gradient."""
     values = ancestors(roots, lambda value: [x for x, _ in value.inputs])
     results = {id(root) for root in roots}
     gradients = {value._place: value.grad for value in values}
     has_grads = any(gradients.values())  # a Value cannot tell 0 from none yet
-    if grads and not has_grads:
+    if look.grads and not has_grads:
         gradients = gradients_of_values(values, roots)
     last_use: dict[int, int] = {}
     for now, value in enumerate(values):
@@ -246,12 +202,12 @@ def graph_of_values(
         for x, _ in value.inputs:
             if not x.inputs:
                 last_use[x._place] = now
-    kept = newest(last_use, limit)
+    kept = newest(last_use, look.few)
     drafts = []
     for value in values:
         if value._place not in kept:
             continue
-        name, op = given.get(id(value)), operation_text(value._op)
+        name, op = look.given.get(id(value)), operation_text(value._op)
         family = "elementwise" if op else "parameter"
         if id(value) in results and op:
             family = "loss"
@@ -263,7 +219,7 @@ def graph_of_values(
             family,
             op if name else "",
             value=((short(value.data),),),
-            grad=((short(gradients[value._place]),),) if has_grads or grads else (),
+            grad=((short(gradients[value._place]),),) if has_grads or look.grads else (),
             tensors=(value._place,),
         )
         drafts.append(Draft(value._place, node, [x._place for x, _ in value.inputs]))

@@ -20,9 +20,8 @@ from viz.graphs.trace import Definition, Trace, is_freed, made_by
 class Cards:
     """What the nodes say."""
 
-    def __init__(self, trace: Trace, values: bool, grads: bool, parameters: bool = False) -> None:
-        self.trace, self.naming = trace, trace.naming
-        self.values, self.grads, self.parameters = values, grads, parameters
+    def __init__(self, trace: Trace) -> None:
+        self.trace, self.naming, self.look = trace, trace.naming, trace.look
 
     def node(self, tensor: Tensor) -> tuple[Node, list[int]]:
         """The node of an op or of a leaf, and the tensors that flow into it."""
@@ -50,7 +49,7 @@ class Cards:
         size = counted(self.trace.count_ops(unit), "op")
         if parameters:
             size += " · " + counted(sum(prod(x.shape) for x in parameters.values()), "param")
-        listed = list(parameters.values()) if self.parameters else []
+        listed = list(parameters.values()) if self.look.parameters else []
         more = len(listed) - MOST_ROWS
         kind = self.naming.kind(self.naming.scopes[path])
         node = Node(
@@ -83,16 +82,16 @@ class Cards:
         )
 
     def _value(self, array: Any) -> Table | None:
-        return numbers(np.asarray(array)) if self.values else None
+        return numbers(np.asarray(array)) if self.look.values else None
 
     def _grad(self, x: Tensor) -> Table | None:
-        if not self.grads or not x.requires_grad:
+        if not self.look.grads or not x.requires_grad:
             return None
         g = self.trace.gradients.get(x.order)
         return () if g is None else numbers(g)
 
     def _op_node(self, step: Tensor, op: Op) -> Node:
-        asked = self.values or self.grads
+        asked = self.look.values or self.look.grads
         if op.name == "dropout_mask":  # which elements it dropped this time is no one's concern
             dropped = short(1 - 1 / step.params.get("scale", 1.0))
             return Node("dropout", "card" if asked else "pill", op.family, f"p={dropped}")

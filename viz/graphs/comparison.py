@@ -15,11 +15,13 @@ from typing import Any
 from viz.graphs.build import Result, build
 from viz.graphs.cards import counted, shape_text
 from viz.graphs.dot import Picture, digraph
+from viz.graphs.look import Look, show_options
 from viz.graphs.nodes import Graph, Node
 
 ONLY, MOVED = "only here", "in another place"
 
 
+@show_options
 def compare(a: Result, b: Result, titles: tuple[str, str] = ("a", "b"), **options: Any) -> Picture:
     """Two computation graphs beside each other, what differs marked and summed up in the note.
 
@@ -31,11 +33,12 @@ def compare(a: Result, b: Result, titles: tuple[str, str] = ("a", "b"), **option
     >>> compare(x * 3, x * 3 + 1, names={"x": x}).note
     '2 nodes only in b'
     """
-    left, right = build(a, **options), build(b, **options)
+    look = Look.of(**options)
+    left, right = build(a, look), build(b, look)
     depths = [graph.depth for graph in (left, right) if graph.depth is not None]
     if depths:  # what one had to be folded to, so that it fits, both are
-        options["depth"] = min(depths)
-        left, right = build(a, **options), build(b, **options)
+        look = replace(look, depth=min(depths))
+        left, right = build(a, look), build(b, look)
     return digraph(compared(left, right, titles))
 
 

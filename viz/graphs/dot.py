@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from minitransformer.runs import write_atomically
 from viz.figure.characters import one_line
 from viz.graphs.build import Result, build
 from viz.graphs.cards import shape_text
+from viz.graphs.look import Look, show_options
 from viz.graphs.nodes import Graph, Node, Row
 from viz.graphs.routes import keep_off_titles
 
@@ -104,24 +105,12 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
         return bundle
 
 
-def graph(
-    result: Result,
-    zoom: str = "op",
-    *,
-    open: str | Collection[str] = (),
-    element: int | Sequence[int] | None = None,
-    depth: int | None = None,
-    values: bool = False,
-    grads: bool = False,
-    parameters: bool = False,
-    names: Mapping[str, Any] | None = None,
-    limit: int | None = None,
-    costs: bool = False,
-) -> Picture:
+@show_options
+def graph(result: Result, zoom: str = "op", **options: Any) -> Picture:
     """The computation graph behind a result, as a `graphviz.Digraph` that a notebook shows.
 
-    The arguments are those of `build` in `build.py`, and so are the errors raised. `render` writes
-    the picture to a file.
+    The options are the fields of `viz.graphs.look.Look`, and say how closely to look and what to
+    show; the errors raised are its own and those of `build`. `render` writes the picture to a file.
 
     >>> from minigrad import Value
     >>> a = Value(2.0)
@@ -129,12 +118,7 @@ def graph(
     >>> ">a</FONT>" in picture.source
     True
     """
-    return digraph(
-        build(
-            result, zoom, open=open, element=element, depth=depth, values=values, grads=grads,
-            parameters=parameters, names=names, limit=limit, costs=costs,
-        )
-    )  # fmt: skip
+    return digraph(build(result, Look.of(zoom, **options)))
 
 
 def digraph(graph: Graph) -> Picture:

@@ -42,19 +42,19 @@ class Folding:
 
     def _opened(self, scalars: Collection[int]) -> set[Path]:
         """The calls that stay open, for something in them is opened."""
-        naming, zoom = self.trace.naming, self.trace.zoom
-        named = [path for path in self.calls if zoom.names(naming.place(naming.scopes[path]))]
+        naming, look = self.trace.naming, self.trace.look
+        named = [path for path in self.calls if look.opens(naming.place(naming.scopes[path]))]
         named += [self.paths[order] for order in scalars]
         return {around for path in named for around in prefixes(path)}
 
     def _is_folded(self, path: Path) -> bool:
         """Whether a call is one card."""
-        zoom = self.trace.zoom
+        zoom = self.trace.look.zoom
         if path in self.opened:
             return False
-        if len(path) > self.depth or zoom.rung == "model":
+        if len(path) > self.depth or zoom == "model":
             return True
-        if zoom.rung != "module" or len(path) == 1:
+        if zoom != "module" or len(path) == 1:
             return False
         module = self.trace.naming.scopes[path].module
         inner = module.children() if isinstance(module, nn.Module) else ()
@@ -72,7 +72,7 @@ class Folding:
             self.home[tensor.order] = key
         self.first: dict[Key, Key] = {}
         self._runs: list[tuple[list[Path], set[Key]]] = []  # calls that repeat, and their nodes
-        if self.trace.zoom.rung in ("model", "module"):
+        if self.trace.look.zoom in ("model", "module"):
             self._fold_repeats()
 
     def _fold_repeats(self) -> None:

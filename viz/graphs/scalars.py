@@ -21,9 +21,9 @@ from minigrad.ops.reduce import spread
 from minigrad.scalar import Value
 from minigrad.tensor import TABLE, Array, Tensor
 from viz.graphs.cards import display_name, numbers_text, operation_text, short
+from viz.graphs.look import TooManyScalarsError, check_scalars
 from viz.graphs.nodes import Node, Path, Table
 from viz.graphs.trace import Definition, Trace, ancestors, common, is_freed
-from viz.graphs.zoom import TooManyScalarsError, check_scalars
 
 Index = tuple[int, ...]
 
@@ -206,7 +206,7 @@ class Scalars:
         """What a result is the result of: the largest of what is opened, or an op by itself."""
         scope, op = end.scope, end.op
         while scope is not None and isinstance(scope.module, Definition):
-            if self.trace.is_inside(scope) or self.trace.zoom.everywhere:
+            if self.trace.is_inside(scope) or self.trace.look.everywhere:
                 op = scope.module.op
             scope = scope.parent
         assert op is not None

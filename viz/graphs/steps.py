@@ -17,8 +17,9 @@ from minigrad.backward import propagate, seed
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Scope, Tensor, Watcher, behind, outward, recording, watching
-from viz.graphs.build import READABLE, build
+from viz.graphs.build import build
 from viz.graphs.cards import display_name, index_text, operation_text, param_text, short
+from viz.graphs.look import READABLE, Look
 from viz.graphs.nodes import Graph, Path
 from viz.graphs.trace import Naming, ancestors, is_freed, is_transposed, tensors_in, unnoticed
 
@@ -339,9 +340,9 @@ def picture(items: Items, members: Sequence[int], names: Mapping[str, Any]) -> G
         if is_scalar and name:
             named[name if name not in named else f"{name} ({order})"] = copies[order]
 
-    graph = build([copies[x] for x in results], names=named)
+    graph = build([copies[x] for x in results], Look(names=named))
     if len(ops) > 1 and any(set(node.tensors) >= set(ops) for node in graph.nodes):
-        graph = build([copies[x] for x in results], depth=1, names=named, limit=READABLE)
+        graph = build([copies[x] for x in results], Look(names=named, depth=1, limit=READABLE))
     # The note speaks of a depth to ask for, but here what is folded has a view of its own; and the
     # gradient of a Value, which its card would tell, is for the steps to find.
     return replace(graph, nodes=tuple(replace(x, grad=None) for x in graph.nodes), note="")

@@ -13,8 +13,8 @@ from minigrad.backward import propagate, seed
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Scope, Tensor, Watcher, mode, outward, recording, watching
+from viz.graphs.look import USUAL, Look, Place, check_scalars, unknown
 from viz.graphs.nodes import Path
-from viz.graphs.zoom import Place, Zoom, check_scalars, unknown
 
 Item = TypeVar("Item", Tensor, Value)
 
@@ -210,12 +210,10 @@ class Trace:
     def __init__(
         self,
         roots: Sequence[Tensor],
-        given: Mapping[int, str],
-        zoom: Zoom,
-        fold_named: bool,
+        look: Look = USUAL,
         gradients: Gradients | None = None,
     ) -> None:
-        self.naming, self.zoom = Naming(given), zoom
+        self.naming, self.look = Naming(look.given), look
         self._passed = gradients
         self.gradients: dict[int, Array] = {} if gradients is None else gradients.known
         self._opened: dict[int, Tensor] = {}  # an op's result -> the result of its definition
@@ -233,7 +231,7 @@ class Trace:
         leaves = [x for x in tensors if x.order in self._users and x.order not in self.roots]
         leaves = [x for x in leaves if x.op is None]
         self.numbers = {x.order for x in leaves if self._is_number(x)}
-        self.parameters = {x.order for x in leaves if self._folds(x, fold_named)}
+        self.parameters = {x.order for x in leaves if self._folds(x)}
 
         # Oldest first, a leaf just before the op that first uses it.
         self.drawn: list[Tensor] = []
@@ -255,11 +253,11 @@ class Trace:
 
         ValueError for a name to open that is nowhere, and for more scalars than can be computed.
         """
-        if self.zoom.rung == "scalar":
+        if self.look.zoom == "scalar":
             check_scalars([x for x in tensors if self.is_scalar(x)])
-        self._hidden = self.zoom.missing(self._places(tensors))
+        self._hidden = self.look.missing(self._places(tensors))
         found = [part for x in tensors for part in self._parts(x)]
-        if missing := self.zoom.missing(places := self._places([*tensors, *found])):
+        if missing := self.look.missing(places := self._places([*tensors, *found])):
             raise unknown(min(missing), places)
         return found
 
@@ -272,7 +270,7 @@ class Trace:
             while scope is not None and id(scope) not in scopes:
                 scopes[id(scope)] = scope
                 scope = scope.parent
-            if x.op is not None and (x.op.definition or self.zoom.rung == "scalar"):
+            if x.op is not None and (x.op.definition or self.look.zoom == "scalar"):
                 places.add(self.place(x, x.op))
         return places | {self.naming.place(scope) for scope in scopes.values()}
 
@@ -281,18 +279,18 @@ class Trace:
         return (*self.naming.place(step.scope), op.name)
 
     def _is_named(self, step: Tensor, op: Op) -> bool:
-        return self.zoom.names(self.place(step, op))
+        return self.look.opens(self.place(step, op))
 
     def is_scalar(self, step: Tensor) -> bool:
         """Whether an op is to be drawn number by number."""
-        if step.op is None or self.zoom.rung != "scalar" or is_freed(step):
+        if step.op is None or self.look.zoom != "scalar" or is_freed(step):
             return False
-        return self.zoom.everywhere or self._is_named(step, step.op) or self.is_inside(step.scope)
+        return self.look.everywhere or self._is_named(step, step.op) or self.is_inside(step.scope)
 
     def is_inside(self, scope: Scope | None) -> bool:
         """Whether a call, or one around it, is among those to open."""
         place = self.naming.place(scope)
-        return any(self.zoom.names(place[:level]) for level in range(1, len(place) + 1))
+        return any(self.look.opens(place[:level]) for level in range(1, len(place) + 1))
 
     def _parts(self, step: Tensor) -> list[Tensor]:
         """The step itself, or those of its definition, by theirs in turn, if it is to be opened.
@@ -303,7 +301,7 @@ class Trace:
         op = step.op
         if op is None or op.definition is None or is_freed(step):
             return [step]
-        wanted = self.zoom.everywhere or self._is_named(step, op) or self.is_scalar(step)
+        wanted = self.look.everywhere or self._is_named(step, op) or self.is_scalar(step)
         if not wanted and not self._hidden:
             return [step]
         own = Definition(step, op).run(self.gradients)
@@ -330,7 +328,7 @@ class Trace:
         """Whether this leaf is a nameless constant of one element."""
         return x.size == 1 and not x.requires_grad and not (self.naming.given.get(id(x)) or x.name)
 
-    def _folds(self, x: Tensor, fold_named: bool) -> bool:
+    def _folds(self, x: Tensor) -> bool:
         """Whether this leaf is a parameter that stands in the cards of its users."""
         users = self._users[x.order]
         if self._owned(x):
@@ -338,7 +336,7 @@ class Trace:
             return len(modules) == 1
         # Outside of modules it stays a node where all inputs are such leaves: `a * b` has two.
         name = self.naming.given.get(id(x)) or x.name
-        if not fold_named or not name or not x.requires_grad or len(users) > 1:
+        if self.look.values or self.look.grads or not name or not x.requires_grad or len(users) > 1:
             return False
         others = [other for other in self.inputs(users[0]) if other is not x]
         return any(

@@ -13,6 +13,7 @@ import minigrad as mg
 from minigrad import Tensor, Value, nn
 from viz.graphs.build import build, retain_grads
 from viz.graphs.cards import counted, numbers, short
+from viz.graphs.look import Look
 from viz.graphs.nodes import Edge, Graph, Node, Row
 from viz.graphs.trace import FREED
 
@@ -164,8 +165,8 @@ def test_leaves_stay_cards_where_no_other_input_carries_the_data() -> None:
 
 
 def test_leaves_stay_cards_where_their_numbers_are_asked_for() -> None:
-    assert {"w", "b"} <= set(labels(build(loss(), values=True)))
-    assert {"w", "b"} <= set(labels(build(loss(), grads=True)))
+    assert {"w", "b"} <= set(labels(build(loss(), Look(values=True))))
+    assert {"w", "b"} <= set(labels(build(loss(), Look(grads=True))))
 
 
 def test_a_parameter_with_several_users_outside_of_modules_is_a_card() -> None:
@@ -285,7 +286,7 @@ def test_the_number_that_backward_starts_from_is_marked_as_the_loss() -> None:
 
 def test_leaves_and_arrays_can_be_named_by_the_caller() -> None:
     data, rate = Tensor([1.0, 2.0], requires_grad=True), np.ones(2)
-    picture = build(data * rate, names={"data": data, "rate": rate})
+    picture = build(data * rate, Look(names={"data": data, "rate": rate}))
     assert labels(picture) == ["data", "multiply"]
     assert picture.nodes[1].rows == (Row("rate", (2,), "constant"),)
 
@@ -331,7 +332,7 @@ def test_a_parameter_outside_of_its_modules_call_is_an_unnamed_input() -> None:
 
 
 def test_a_depth_turns_deeper_calls_into_cards_that_count_what_is_inside() -> None:
-    picture = build(Layer()(leaf("x", 5, 4), np.tri(5, dtype=bool)), depth=1)
+    picture = build(Layer()(leaf("x", 5, 4), np.tri(5, dtype=bool)), Look(depth=1))
     assert labels(picture) == [
         "x", "attention", "dropout", "add", "norm", "feed_forward", "dropout", "add"
     ]  # fmt: skip
@@ -345,7 +346,7 @@ def test_a_depth_turns_deeper_calls_into_cards_that_count_what_is_inside() -> No
 
 
 def test_edges_into_and_out_of_a_folded_call_are_merged() -> None:
-    picture = build(Layer()(leaf("x", 5, 4)), depth=1)
+    picture = build(Layer()(leaf("x", 5, 4)), Look(depth=1))
     assert arrows(picture).count(("x", "attention")) == 1
     assert ("attention", "dropout") in arrows(picture)
     assert ("x", "add") in arrows(picture)
@@ -353,7 +354,7 @@ def test_edges_into_and_out_of_a_folded_call_are_merged() -> None:
 
 def test_depth_zero_leaves_one_card_of_a_model() -> None:
     model = Stack(2)
-    picture = build(model(leaf("x", 5, 4)), depth=0)
+    picture = build(model(leaf("x", 5, 4)), Look(depth=0))
     assert labels(picture) == ["x", "Stack"]
     assert picture.nodes[1].size == f"42 ops · {nn.count_parameters(model)} params"
     assert picture.nodes[1].family == "module"
@@ -361,14 +362,14 @@ def test_depth_zero_leaves_one_card_of_a_model() -> None:
 
 def test_a_large_depth_shows_everything() -> None:
     result = Stack(2)(leaf("x", 5, 4))
-    assert build(result, depth=99) == build(result)
+    assert build(result, Look(depth=99)) == build(result)
 
 
 def test_a_model_beyond_the_limit_is_folded_by_module_and_says_so() -> None:
     result = Stack(3)(leaf("x", 5, 4))
     everything = build(result)
     assert everything.note == ""
-    picture = build(result, limit=30)
+    picture = build(result, Look(limit=30))
     assert len(picture.nodes) <= 30 < len(everything.nodes)
     assert picture.note == (
         "showing 22 nodes at depth 2; 48 ops are folded into their modules, "
@@ -378,8 +379,8 @@ def test_a_model_beyond_the_limit_is_folded_by_module_and_says_so() -> None:
 
 def test_the_largest_depth_within_the_limit_is_chosen() -> None:
     result = Stack(3)(leaf("x", 5, 4))
-    assert build(result, limit=22).nodes == build(result, depth=2).nodes
-    assert len(build(result, limit=21).nodes) == 4
+    assert build(result, Look(limit=22)).nodes == build(result, Look(depth=2)).nodes
+    assert len(build(result, Look(limit=21)).nodes) == 4
 
 
 def test_a_long_chain_without_modules_keeps_its_newest_nodes() -> None:
@@ -393,11 +394,11 @@ def test_a_long_chain_without_modules_keeps_its_newest_nodes() -> None:
 
 
 def test_a_chosen_depth_has_a_limit_too() -> None:
-    assert len(build(chain(2_000), depth=3).nodes) == 1000
+    assert len(build(chain(2_000), Look(depth=3)).nodes) == 1000
 
 
 def test_a_chain_deeper_than_the_recursion_limit_can_be_drawn_whole() -> None:
-    assert len(build(chain(20_000), limit=30_000).nodes) == 20_001
+    assert len(build(chain(20_000), Look(limit=30_000)).nodes) == 20_001
 
 
 @settings(max_examples=30, deadline=None)
@@ -405,7 +406,7 @@ def test_a_chain_deeper_than_the_recursion_limit_can_be_drawn_whole() -> None:
 def test_never_more_nodes_than_the_limit_and_no_edge_from_nowhere(
     limit: int, layers: int, depth: int | None
 ) -> None:
-    picture = build(Stack(layers)(leaf("x", 3, 4)).sum(), depth=depth, limit=limit)
+    picture = build(Stack(layers)(leaf("x", 3, 4)).sum(), Look(depth=depth, limit=limit))
     ids = {node.id for node in picture.nodes}
     assert 1 <= len(picture.nodes) <= limit
     assert len(ids) == len(picture.nodes)
@@ -413,7 +414,7 @@ def test_never_more_nodes_than_the_limit_and_no_edge_from_nowhere(
 
 
 def test_leaving_out_inputs_alone_is_said_as_well() -> None:
-    picture = build(leaf("a", 2, trained=True) * leaf("b", 2, trained=True), limit=2)
+    picture = build(leaf("a", 2, trained=True) * leaf("b", 2, trained=True), Look(limit=2))
     assert labels(picture) == ["multiply", "older inputs"]
     assert picture.note == "older inputs left out"
 
@@ -439,7 +440,7 @@ def test_many_numbers_are_summed_up() -> None:
 
 def test_values_are_shown_on_request() -> None:
     w = Tensor([2.0, 3.0], requires_grad=True, name="w")
-    picture = build((w * w).sum(), values=True)
+    picture = build((w * w).sum(), Look(values=True))
     assert [node.value for node in picture.nodes] == [(("2", "3"),), (("4", "9"),), (("13",),)]
     assert all(node.value is None and node.grad is None for node in build(w * w).nodes)
 
@@ -447,20 +448,20 @@ def test_values_are_shown_on_request() -> None:
 def test_gradients_are_those_of_what_is_drawn_and_a_constant_has_none() -> None:
     w, x = leaf("w", trained=True), leaf("x")
     result = (w * x) * 0.0
-    picture = build(result, grads=True)
+    picture = build(result, Look(grads=True))
     assert [node.grad for node in picture.nodes] == [(("0",),), None, (("0",),), (("1",),)]
     assert w.grad is None and not picture.note
     w.grad = np.array([7.0])  # of an earlier loss
-    assert build(result, grads=True).nodes == picture.nodes
+    assert build(result, Look(grads=True)).nodes == picture.nodes
 
 
 def test_gradients_of_several_elements_and_of_several_results_are_those_of_their_sum() -> None:
     w = leaf("w", 2, trained=True)
-    picture = build(w * 3, grads=True)
+    picture = build(w * 3, Look(grads=True))
     assert picture.nodes[0].grad == (("3", "3"),)
     assert picture.note == "the gradients are those of the sum of all elements"
     h = w * 3
-    picture = build([h, h.sum()], grads=True)
+    picture = build([h, h.sum()], Look(grads=True))
     assert [node.grad for node in picture.nodes] == [(("6", "6"),), (("2", "2"),), (("1",),)]
 
 
@@ -470,7 +471,7 @@ def test_gradients_that_were_all_kept_are_drawn_as_they_are() -> None:
     retain_grads(result)
     result.backward(retain_graph=True)
     result.backward(retain_graph=True)
-    assert [node.grad for node in build(result, grads=True).nodes] == [
+    assert [node.grad for node in build(result, Look(grads=True)).nodes] == [
         (("6", "6"),), (("2", "2"),), (("2",),),
     ]  # fmt: skip
 
@@ -478,10 +479,10 @@ def test_gradients_that_were_all_kept_are_drawn_as_they_are() -> None:
 def test_gradients_of_values_are_found_without_backward() -> None:
     a, b = Value(2.0), Value(-3.0)
     loss = (a * b + a).tanh() * a
-    before = build(loss, grads=True)
+    before = build(loss, Look(grads=True))
     assert a.grad == 0.0
     loss.backward()
-    assert before == build(loss) == build(loss, grads=True)
+    assert before == build(loss) == build(loss, Look(grads=True))
     assert before.nodes[0].grad == ((short(a.grad),),)
 
 
@@ -491,14 +492,14 @@ def test_a_picture_after_backward_says_exactly_what_to_call_instead() -> None:
 
     freed = loss()
     freed.backward()
-    picture = build(freed, grads=True)
+    picture = build(freed, Look(grads=True))
     assert picture.note == FREED
     for call in ("viz.graph(loss, grads=True)", "loss.backward(retain_graph=True)"):
         assert call in picture.note
     kept = loss()
     kept.backward(retain_graph=True)
     for result in (loss(), kept):
-        picture = build(result, grads=True)
+        picture = build(result, Look(grads=True))
         assert (picture.note, picture.nodes[0].grad) == ("", (("3", "3"),))
 
 
@@ -507,7 +508,7 @@ def test_rows_carry_the_numbers_of_a_modules_parameters() -> None:
     layer.weight.data[...] = [[3.0, 4.0]]
     result = layer(Tensor([[1.0, 2.0]], name="x")).sum()
     result.backward(retain_graph=True)
-    weight, bias = one(build(result, values=True, grads=True), "Linear").rows
+    weight, bias = one(build(result, Look(values=True, grads=True)), "Linear").rows
     assert (weight.value, weight.grad) == ((("3", "4"),), (("1", "2"),))
     assert (bias.value, bias.grad) == ((("0",),), (("1",),))
 
@@ -517,7 +518,7 @@ def test_an_op_is_one_card_and_can_be_opened_into_its_definition() -> None:
     mask = np.tri(5, dtype=bool)
     result = Attention()(x, mask)
     assert one(build(result), "attention").rows == (Row("mask", (5, 5), "constant"),)
-    picture = build(result, open="scaled_dot_product_attention")
+    picture = build(result, Look(open="scaled_dot_product_attention"))
     inside = ("Attention", "scaled dot product attention")
     assert [f"{n.label} {n.detail}".strip() for n in picture.nodes if n.path == inside] == [
         "matmul query · keyᵀ", "divide ÷ 1.414", "where else −∞", "softmax",
@@ -528,7 +529,7 @@ def test_an_op_is_one_card_and_can_be_opened_into_its_definition() -> None:
 
 
 def test_definitions_are_opened_as_far_as_they_go() -> None:
-    picture = build(Attention()(leaf("x", 5, 4)), zoom="definition")
+    picture = build(Attention()(leaf("x", 5, 4)), Look("definition"))
     assert ("Attention", "query") in picture.clusters
     inside = ("Attention", "scaled dot product attention")
     softmax = [node.label for node in picture.nodes if node.path == (*inside, "softmax")]
@@ -542,19 +543,19 @@ def test_definitions_are_opened_as_far_as_they_go() -> None:
 
 def test_a_definition_is_shown_of_inputs_without_gradients_too() -> None:
     x, weight = leaf("x", 2, 3), leaf("weight", 3, trained=True)
-    picture = build(mg.layer_norm(x, weight, np.zeros(3)), zoom="definition")
+    picture = build(mg.layer_norm(x, weight, np.zeros(3)), Look("definition"))
     assert labels(picture)[:4] == ["x", "mean", "subtract", "multiply"]
     assert not x.requires_grad
 
 
 def test_a_definition_of_one_op_is_that_op() -> None:
     x = leaf("x", 2, trained=True)
-    assert labels(build(mg.relu(x), zoom="definition")) == ["x", "relu"]
+    assert labels(build(mg.relu(x), Look("definition"))) == ["x", "relu"]
 
 
 def test_a_definition_that_overflows_is_left_closed() -> None:
     x = Tensor([[1000.0, 999.0]], requires_grad=True, name="x")
-    picture = build(mg.softplus(x) * 2, zoom="definition", values=True)
+    picture = build(mg.softplus(x) * 2, Look("definition", values=True))
     assert labels(picture) == ["x", "softplus", "multiply"]
     assert picture.nodes[-1].value == numbers(mg.softplus(x).data * 2)
 
@@ -563,7 +564,7 @@ def test_opening_leaves_the_graph_as_it_was() -> None:
     x = leaf("x", 5, 4, trained=True)
     result = Attention()(x).sum()
     before = build(result)
-    build(result, zoom="definition", grads=True)
+    build(result, Look("definition", grads=True))
     assert build(result) == before
     assert x.grad is None
     result.backward()
@@ -576,7 +577,7 @@ def test_an_opened_op_has_the_values_and_gradients_of_its_steps() -> None:
     loss = -np.log(result[0, 1])
     retain_grads(loss)
     loss.backward(retain_graph=True)
-    picture = build(loss, zoom="definition", values=True, grads=True)
+    picture = build(loss, Look("definition", values=True, grads=True))
     assert one(picture, "divide").value == numbers(result.data)
     assert one(picture, "subtract").grad == one(picture, "x").grad == numbers(x.grad)
 
@@ -591,7 +592,7 @@ def test_every_definition_of_several_ops_can_be_opened() -> None:
                     None if x is None else Tensor(x, requires_grad=x.dtype.kind == "f")
                     for x in example.draw(rng)
                 ]
-                picture = build(op(*inputs, **example.params), open={op.name})
+                picture = build(op(*inputs, **example.params), Look(open={op.name}))
                 assert len(picture.nodes) > 2, op.name
 
 
@@ -619,7 +620,9 @@ def test_gradients_are_drawn_without_a_warning_where_a_rule_divides_by_zero() ->
         retain_grads(result)
         result.backward(retain_graph=True)
     for zoom in ("op", "scalar"):
-        tables = [node.grad or () for node in build(result, zoom, values=True, grads=True).nodes]
+        tables = [
+            node.grad or () for node in build(result, Look(zoom, values=True, grads=True)).nodes
+        ]
         assert [text for table in tables for row in table for text in row][:2] == ["∞", "0.5"]
 
 
@@ -643,13 +646,13 @@ def test_a_transposed_parameter_is_said_once_and_still_counted() -> None:
     result = Times()(leaf("x", 4, 2))
     product = one(build(result), "matmul")
     assert (product.detail, [row.name for row in product.rows]) == ("", ["wᵀ"])
-    assert one(build(result, "model"), "Times").size == "3 ops · 6 params"
+    assert one(build(result, Look("model")), "Times").size == "3 ops · 6 params"
 
 
 def test_the_name_of_a_result_is_that_of_its_definition_too() -> None:
     result = mg.softmax(leaf("x", 2, trained=True))
     result.name = "chances"
-    assert labels(build(result, "definition"))[-1] == "chances"
+    assert labels(build(result, Look("definition")))[-1] == "chances"
 
 
 def test_large_numbers_are_told_in_three_digits_and_means_do_not_overflow() -> None:
@@ -682,16 +685,16 @@ def test_anything_else_than_tensors_and_values_is_an_error(result: Any) -> None:
 
 def test_impossible_depths_and_limits_are_errors() -> None:
     with pytest.raises(ValueError, match="depth is a number of levels, 0 or more, not -1"):
-        build(loss(), depth=-1)
+        build(loss(), Look(depth=-1))
     with pytest.raises(ValueError, match="limit is a number of nodes, 1 or more, not 0"):
-        build(loss(), limit=0)
+        build(loss(), Look(limit=0))
 
 
 def test_scalars_are_cards_with_operation_number_and_gradient() -> None:
     a, b = Value(2.0), Value(-3.0)
     result = (a * b + 10).tanh() ** 2
     result.backward()
-    picture = build(result, names={"a": a, "b": b})
+    picture = build(result, Look(names={"a": a, "b": b}))
     assert labels(picture) == ["a", "b", "×", "value", "+", "tanh", "x²"]
     assert [node.value for node in picture.nodes[:3]] == [(("2",),), (("−3",),), (("−6",),)]
     assert picture.nodes[-1].grad == (("1",),)
@@ -703,20 +706,20 @@ def test_scalars_without_a_backward_pass_have_no_gradient_yet_which_is_not_zero(
     result = (a - 2.0) * b
     assert {node.grad for node in build(result).nodes} == {()}
     result.backward()
-    picture = build(result, names={"a": a, "b": b})
+    picture = build(result, Look(names={"a": a, "b": b}))
     assert [one(picture, name).grad for name in "ab"] == [(("3",),), (("0",),)]
 
 
 @pytest.mark.parametrize("asked", [{"open": "a"}, {"element": 0}])
 def test_what_is_for_tensors_is_an_error_with_scalars(asked: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="are for Tensors, not for Values"):
-        build(Value(2.0) * 3, "scalar", **asked)
+        build(Value(2.0) * 3, Look("scalar", **asked))
 
 
 def test_a_named_scalar_result_says_its_operation_too() -> None:
     a = Value(2.0)
     b = a / 4
-    assert said(build(b, names={"b": b})) == ["b ÷"]
+    assert said(build(b, Look(names={"b": b}))) == ["b ÷"]
 
 
 def test_a_long_chain_of_scalars_keeps_its_newest_nodes() -> None:
@@ -732,9 +735,9 @@ def test_a_long_chain_of_scalars_keeps_its_newest_nodes() -> None:
 def test_an_element_that_there_is_not_is_told_before_anything_is_computed() -> None:
     x = Tensor(np.ones((300, 300)), requires_grad=True)
     with pytest.raises(ValueError, match=r"of shape \(300, 300\) has no element \[0, 300\]"):
-        build(x @ x, zoom="scalar", element=(0, 300))
+        build(x @ x, Look("scalar", element=(0, 300)))
 
 
 def test_depth_says_nothing_of_a_model_that_is_one_card() -> None:
     with pytest.raises(ValueError, match="zoom model does not"):
-        build(Tensor([1.0], requires_grad=True) * 2, zoom="model", depth=1)
+        build(Tensor([1.0], requires_grad=True) * 2, Look("model", depth=1))

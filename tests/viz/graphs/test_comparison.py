@@ -20,6 +20,7 @@ from viz.graphs import dot
 from viz.graphs.build import build
 from viz.graphs.comparison import MOVED, ONLY, aligned, compared, marked
 from viz.graphs.dot import CALM, COLOURS, MARK, digraph
+from viz.graphs.look import Look
 from viz.graphs.nodes import Edge, Graph, Node, Row
 from viz.subject.examples import EXAMPLES
 
@@ -57,7 +58,7 @@ def note(a: Graph, b: Graph) -> str:
 def example(what: str) -> Graph:
     """An example as it is best drawn."""
     compute, options = EXAMPLES[what]
-    return build(compute(), **options)
+    return build(compute(), Look(**options))
 
 
 def test_equal_graphs_have_no_difference() -> None:
@@ -255,12 +256,12 @@ def test_both_graphs_are_folded_alike() -> None:
 
     x = Tensor(np.ones((1, 2)), name="x")
     short, long = Layers(4)(x), Layers(5)(x)
-    assert build(short, limit=9).depth is None  # with x, nine nodes
-    assert build(long, limit=9).depth == 1
+    assert build(short, Look(limit=9)).depth is None  # with x, nine nodes
+    assert build(long, Look(limit=9)).depth == 1
     picture = viz.compare(short, long, ("short", "long"), limit=9)
     assert picture.note == "1 node only in long"
     assert ">relu<" not in picture.source
-    assert [build(each, limit=5).depth for each in (short, long)] == [1, 0]
+    assert [build(each, Look(limit=5)).depth for each in (short, long)] == [1, 0]
     assert "layers" not in viz.compare(short, long, limit=5).source
 
 

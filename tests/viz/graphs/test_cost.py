@@ -18,6 +18,7 @@ from minitransformer.data import make_batch
 from viz.graphs.build import build
 from viz.graphs.cost import Cost, Costs, Meter, in_units
 from viz.graphs.dot import COLOURS, digraph, graph
+from viz.graphs.look import Look
 from viz.graphs.nodes import Graph, Node
 from viz.subject.examples import EXAMPLES, loss
 
@@ -172,7 +173,7 @@ def test_what_a_rule_costs_that_leaves_the_graph_is_unknown(leave: Any) -> None:
     y = (strange(x) * 2.0).sum()
     costs = Meter().costs(y.inputs[0].inputs[0])
     assert (str(costs.forward), str(costs.backward)) == ("3 FLOP · 48 B", "unknown")
-    picture = build(y, costs=True)
+    picture = build(y, Look(costs=True))
     node = next(node for node in picture.nodes if node.label == "strange")
     assert node.cost[1] == "backward unknown"
     assert node.heat is None
@@ -202,7 +203,7 @@ def test_measuring_leaves_the_graph_as_it_was() -> None:
         w = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
         y = mg.softmax(np.ones((4, 2)) @ w)[:, 1].sum()
         if measured:
-            build(y, costs=True)
+            build(y, Look(costs=True))
         y.backward()
         return w.grad
 
@@ -286,7 +287,7 @@ def pieces(node: Node) -> list[str]:
 def test_a_node_says_what_it_costs_and_a_leaf_nothing() -> None:
     x = Tensor(np.ones((5, 2)), name="x")
     w = Tensor(np.ones((2, 3)), requires_grad=True, name="w")
-    leaf, product = build(x @ w, costs=True).nodes
+    leaf, product = build(x @ w, Look(costs=True)).nodes
     assert (leaf.cost, leaf.heat) == ((), None)
     assert product.cost == ("forward 60 FLOP · 248 B", "backward 60 FLOP · 248 B")
     assert product.heat == 1
@@ -302,8 +303,8 @@ def test_a_folded_module_costs_the_sum_of_its_ops(what: str) -> None:
     costs = total(result)
     said = f"in all: forward {costs.forward}, backward {costs.backward}; "
     for depth in (0, 1, 2, 9):
-        assert said in build(result, depth=depth, costs=True).note
-    (folded,) = [node for node in build(result, depth=0, costs=True).nodes if node.size]
+        assert said in build(result, Look(depth=depth, costs=True)).note
+    (folded,) = [node for node in build(result, Look(depth=0, costs=True)).nodes if node.size]
     module = [step for step in behind(result) if step.scope is not None]
     inside = sum((Meter().costs(step) for step in module), Costs())
     assert pieces(folded) == [str(inside.forward), str(inside.backward)]
@@ -314,12 +315,14 @@ def test_the_ops_of_a_definition_take_what_the_fused_op_takes() -> None:
         return re.findall(r"in all: forward (\S+ \S+)", picture.note)[0]
 
     result = EXAMPLES["attention"][0]()
-    assert flops(build(result, costs=True)) == flops(build(result, "definition", costs=True))
+    assert flops(build(result, Look(costs=True))) == flops(
+        build(result, Look("definition", costs=True))
+    )
 
 
 def test_layers_drawn_once_say_what_they_cost_together() -> None:
     result = EXAMPLES["transformer"][0]()
-    once, all_of_them = (build(result, zoom, costs=True) for zoom in ("module", "op"))
+    once, all_of_them = (build(result, Look(zoom, costs=True)) for zoom in ("module", "op"))
     assert once.note == all_of_them.note
     norms = [node for node in once.nodes if node.label == "self_attention_norm"]
     assert all(node.times == 2 and "FLOP" in node.cost[0] for node in norms)
@@ -331,14 +334,14 @@ def test_layers_drawn_once_say_what_they_cost_together() -> None:
 
 
 def test_where_every_node_is_a_single_number_only_the_total_is_told() -> None:
-    picture = build(array(1, 2) @ array(2, 1), "scalar", costs=True)
+    picture = build(array(1, 2) @ array(2, 1), Look("scalar", costs=True))
     assert all(node.cost == () for node in picture.nodes)
     assert "in all: forward 4 FLOP" in picture.note
 
 
 def test_heat_is_the_root_of_the_share_of_the_dearest_node() -> None:
     x = array(4)
-    nodes = build((x * 2.0).exp().sum(), costs=True).nodes[1:]
+    nodes = build((x * 2.0).exp().sum(), Look(costs=True)).nodes[1:]
     both = {"multiply": 4 + 4, "exp": 4 + 4, "sum": 4 + 0}
     assert [node.heat for node in nodes] == [
         pytest.approx((both[node.label] / 8) ** 0.5) for node in nodes
@@ -348,7 +351,7 @@ def test_heat_is_the_root_of_the_share_of_the_dearest_node() -> None:
 def test_a_freed_graph_tells_no_costs() -> None:
     y = (array(3) * 2.0).sum()
     y.backward()
-    picture = build(y, costs=True)
+    picture = build(y, Look(costs=True))
     assert all(node.cost == () for node in picture.nodes)
     assert "FLOP" not in picture.note
 
@@ -357,7 +360,7 @@ def test_what_is_left_out_is_in_the_total() -> None:
     x = array(10)
     for _ in range(9):
         x = x * 2.0
-    picture = build(x, limit=3, costs=True)
+    picture = build(x, Look(limit=3, costs=True))
     assert "in all: forward 90 FLOP" in picture.note
     assert "older ops left out; in all" in picture.note
 
@@ -379,7 +382,7 @@ def test_a_copy_costs_what_a_view_of_the_same_shape_does_not() -> None:
 
 def test_values_have_no_costs() -> None:
     with pytest.raises(ValueError, match=r"costs, .* are for Tensors, not"):
-        build(Value(1.0) + 2, costs=True)
+        build(Value(1.0) + 2, Look(costs=True))
 
 
 def test_cards_tell_costs_and_their_heads_are_tinted_by_heat() -> None:
@@ -421,7 +424,7 @@ def test_six_layers_of_one_kind_are_worked_out_as_one() -> None:
         )  # fmt: skip
         result = loss(Transformer(config, rng=0), make_batch([([5, 6, 7], [7, 6, 5])]))
         before = Tensor(0.0).order
-        build(result, costs=True)
+        build(result, Look(costs=True))
         return Tensor(0.0).order - before
 
     assert ops_run(6) == ops_run(2)

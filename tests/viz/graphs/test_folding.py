@@ -13,6 +13,7 @@ from minitransformer import Transformer, TransformerConfig
 from minitransformer.config import Norm
 from viz.graphs.build import build, retain_grads
 from viz.graphs.cards import numbers
+from viz.graphs.look import Look
 from viz.graphs.nodes import Graph, Node
 
 
@@ -73,7 +74,7 @@ class Blocks(nn.Module):
 def stacked(*blocks: nn.Module, between: Any = None) -> Graph:
     """The picture of blocks on two vectors, at module zoom."""
     x = Tensor(np.ones((2, 3)), name="x", requires_grad=True)
-    return build(Blocks(list(blocks), between)(x), "module")
+    return build(Blocks(list(blocks), between)(x), Look("module"))
 
 
 class Other(Block):
@@ -110,11 +111,11 @@ def test_layers_of_two_classes_do_not_fold_even_if_they_do_the_same() -> None:
 
 
 def test_a_model_is_one_card_at_model_zoom() -> None:
-    assert labels(build(model_loss(), "model")) == ["Transformer", "cross entropy"]
+    assert labels(build(model_loss(), Look("model"))) == ["Transformer", "cross entropy"]
 
 
 def test_a_transformer_at_module_zoom_is_the_papers_figure() -> None:
-    picture = build(model_loss(), "module")
+    picture = build(model_loss(), Look("module"))
     assert picture.clusters == (
         ("Transformer",),
         ("Transformer", "encoder"),
@@ -142,14 +143,14 @@ def test_a_transformer_at_module_zoom_is_the_papers_figure() -> None:
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_no_edge_of_a_folded_graph_runs_backwards(norm: Norm) -> None:
-    picture = build(model_loss(norm=norm), "module")
+    picture = build(model_loss(norm=norm), Look("module"))
     position = {node.id: i for i, node in enumerate(picture.nodes)}
     assert all(position[edge.source] < position[edge.target] for edge in picture.edges)
 
 
 def test_nodes_stand_for_the_tensors_of_all_repeats() -> None:
     loss = model_loss()
-    folded, whole = build(loss, "module"), build(loss, "model")
+    folded, whole = build(loss, Look("module")), build(loss, Look("model"))
     assert sorted(x for node in folded.nodes for x in node.tensors) == sorted(
         x for node in whole.nodes for x in node.tensors
     )
@@ -160,25 +161,25 @@ def test_numbers_of_a_layer_that_repeats_are_those_of_the_first_and_it_says_so()
     loss = model_loss(2)
     retain_grads(loss)
     loss.backward(retain_graph=True)
-    picture = build(loss, "module", values=True, grads=True)
+    picture = build(loss, Look("module", values=True, grads=True))
     inside = boxed(picture, "layers.0 … 1 × 2, numbers of layers.0")
-    alone = build(loss, "module", values=True, grads=True, open="layers.0")
+    alone = build(loss, Look("module", values=True, grads=True, open="layers.0"))
     first = boxed(alone, "layers.0")
     assert [node.value for node in inside] == [node.value for node in first]
     assert [node.grad for node in inside] == [node.grad for node in first]
 
 
 def test_an_opened_layer_stays_apart_from_those_that_repeat() -> None:
-    picture = build(model_loss(), "module", open="encoder.layers.0.self_attention")
+    picture = build(model_loss(), Look("module", open="encoder.layers.0.self_attention"))
     boxes = [path[2] for path in picture.clusters if path[1:2] == ("encoder",) and len(path) == 3]
     assert boxes == ["layers.0", "layers.1 … 5 × 5"]
-    picture = build(model_loss(), "module", open="encoder.layers.2")
+    picture = build(model_loss(), Look("module", open="encoder.layers.2"))
     boxes = [path[2] for path in picture.clusters if path[1:2] == ("encoder",) and len(path) == 3]
     assert boxes == ["layers.0 … 1 × 2", "layers.2", "layers.3 … 5 × 3"]
 
 
 def test_layers_that_repeat_are_one_card_in_an_opened_model() -> None:
-    picture = build(model_loss(3), "model", open="encoder")
+    picture = build(model_loss(3), Look("model", open="encoder"))
     assert "encoder · layers.0 … 2 × 3" in labels(picture)
     (card,) = [node for node in picture.nodes if "× 3" in node.label]
     assert card.size == "20 ops · 136 params each"
@@ -186,7 +187,7 @@ def test_layers_that_repeat_are_one_card_in_an_opened_model() -> None:
 
 def test_layers_of_a_single_op_repeat_too() -> None:
     model = nn.Sequential(nn.Linear(3, 3, rng=0), nn.Linear(3, 3, rng=1))
-    card = build(model(Tensor(np.ones((1, 3)), name="x")), "module").nodes[-1]
+    card = build(model(Tensor(np.ones((1, 3)), name="x")), Look("module")).nodes[-1]
     assert (card.label, card.detail, card.size) == ("Sequential · 0 … 1 × 2", "linear", "")
 
 
@@ -212,36 +213,36 @@ def test_an_input_of_a_later_repeat_comes_before_the_first() -> None:
     extra = Tensor(np.ones((2, 3)), name="extra")
     x = Tensor(np.ones((2, 3)), name="x")
     result, _ = Blocks([Shifted(), Shifted()])((x, Tensor(np.ones((2, 3)), name="start")))
-    picture = build(result, "module")
+    picture = build(result, Look("module"))
     assert labels(picture) == ["x", "start", "extra", "Blocks · blocks.0 … 1 × 2"]
     assert {source for source, _ in arrows(picture)} == {"x", "start", "extra"}
 
 
 def test_the_outermost_module_is_open_at_module_zoom() -> None:
     model = nn.Sequential(nn.Linear(3, 4, rng=0), mg.relu, nn.Linear(4, 2, rng=0))
-    picture = build(model(Tensor(np.ones((1, 3)), name="x")), "module")
+    picture = build(model(Tensor(np.ones((1, 3)), name="x")), Look("module"))
     assert labels(picture) == ["x", "0", "relu", "2"]
 
 
 def test_module_cards_list_their_parameters_on_request() -> None:
     loss = model_loss(1)
-    embedding, attention, *_ = build(loss, "module", parameters=True).nodes
+    embedding, attention, *_ = build(loss, Look("module", parameters=True)).nodes
     assert [(row.name, row.shape) for row in embedding.rows] == [
         ("tokens.weight", (6, 4)), ("indices", (1, 2))
     ]  # fmt: skip
     assert [row.name for row in attention.rows][:3] == ["query.weight", "query.bias", "key.weight"]
-    (model, _) = build(loss, "model", parameters=True).nodes
+    (model, _) = build(loss, Look("model", parameters=True)).nodes
     names = [row.name for row in model.rows if row.family == "parameter"]
     assert (len(names), names[0]) == (8, "source_embedding.tokens.weight")
     assert model.notice == "… 38 more parameters"
-    (model, _) = build(loss, "model").nodes
+    (model, _) = build(loss, Look("model")).nodes
     assert {row.family for row in model.rows} == {"constant"}
 
 
 def test_the_parameters_of_a_module_card_have_their_numbers() -> None:
     layer = nn.Sequential(nn.Linear(1, 1, rng=0), np.tanh)
     result = layer(Tensor([[2.0]], name="x")).sum()
-    card = build(result, "model", values=True, grads=True, parameters=True).nodes[1]
+    card = build(result, Look("model", values=True, grads=True, parameters=True)).nodes[1]
     result.backward()
     assert [row.name for row in card.rows] == ["0.weight", "0.bias"]
     assert [row.value for row in card.rows] == [numbers(x.data) for x in layer.parameters()]
@@ -250,5 +251,5 @@ def test_the_parameters_of_a_module_card_have_their_numbers() -> None:
 
 @pytest.mark.parametrize("rung", ["op", "module"])
 def test_a_large_model_is_folded_to_a_readable_size(rung: str) -> None:
-    picture = build(model_loss(40), rung)
+    picture = build(model_loss(40), Look(rung))
     assert len(picture.nodes) <= 150

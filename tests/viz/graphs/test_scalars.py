@@ -13,10 +13,10 @@ from minigrad.check_rows import flattened, nested
 from minigrad.op import Example, Op
 from minigrad.ops import decompositions
 from viz.graphs.build import build, retain_grads
+from viz.graphs.look import COMPUTED, Look, TooManyScalarsError
 from viz.graphs.nodes import Graph, Node
 from viz.graphs.scalars import Scalars
 from viz.graphs.trace import Definition, Gradients, Trace
-from viz.graphs.zoom import COMPUTED, TooManyScalarsError, Zoom
 
 CALLS = [
     pytest.param(op, example, id=f"{op.name}-{number}")
@@ -33,7 +33,7 @@ def matrix(name: str, *shape: int, trained: bool = True) -> Tensor:
 
 def scalars_of(result: Tensor, *opened: str, element: tuple[int, ...] | None = None) -> Scalars:
     """The scalar graph behind a result, with its gradients."""
-    trace = Trace([result], {}, Zoom.to("scalar", opened), False, Gradients([result]))
+    trace = Trace([result], Look("scalar", open=opened, values=True), Gradients([result]))
     scalars = Scalars(trace, element)
     scalars.backward()
     return scalars
@@ -113,7 +113,7 @@ def test_numbers_that_scalars_refuse_are_what_numpy_makes_of_them() -> None:
 
 def test_each_multiplication_and_addition_is_a_node_in_the_box_of_its_op() -> None:
     x, w = matrix("x", 1, 3, trained=False), matrix("w", 3, 1)
-    picture = build((x @ w).tanh(), zoom="scalar")
+    picture = build((x @ w).tanh(), Look("scalar"))
     assert [node.label for node in picture.nodes] == [
         "x[0,0]", "x[0,1]", "x[0,2]", "w[0,0]", "w[1,0]", "w[2,0]", "×", "×", "+", "×", "+", "tanh"
     ]  # fmt: skip
@@ -128,14 +128,14 @@ def test_each_multiplication_and_addition_is_a_node_in_the_box_of_its_op() -> No
 
 def test_moving_elements_makes_no_nodes() -> None:
     x = matrix("x", 2, 3)
-    picture = build(x.reshape(3, 2).T[0].exp(), zoom="scalar")
+    picture = build(x.reshape(3, 2).T[0].exp(), Look("scalar"))
     assert arrows(picture) == [("x[0,0]", "exp"), ("x[0,2]", "exp"), ("x[1,1]", "exp")]
 
 
 def test_constant_operands_are_words_and_constants_that_come_out_are_pills() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True, name="x")
     masked = np.where(np.array([True, False]), 1 - x / 4, -np.inf)
-    picture = build(masked.exp().sum(), zoom="scalar", values=True)
+    picture = build(masked.exp().sum(), Look("scalar", values=True))
     assert [(node.label, node.detail) for node in picture.nodes] == [
         ("x[0]", ""), ("divide", "÷ 4 [0]"), ("subtract", "1 − x [0]"), ("where", "−∞"),
         ("exp", "[0]"), ("exp", "[1]"), ("sum", "+"),
@@ -146,13 +146,13 @@ def test_constant_operands_are_words_and_constants_that_come_out_are_pills() -> 
 
 def test_a_negative_constant_operand_is_in_brackets() -> None:
     x = matrix("x", 2)
-    said = [node.label for node in build((x - -0.5) * x.sum(), zoom="scalar").nodes]
+    said = [node.label for node in build((x - -0.5) * x.sum(), Look("scalar")).nodes]
     assert said.count("− (−0.5)") == 2
 
 
 def test_only_what_the_result_depends_on_is_drawn() -> None:
     x = matrix("x", 3)
-    assert [node.label for node in build((x * 2)[1], zoom="scalar").nodes] == ["x[1]", "multiply"]
+    assert [node.label for node in build((x * 2)[1], Look("scalar")).nodes] == ["x[1]", "multiply"]
 
 
 def test_one_element_has_its_own_graph_and_its_own_gradients() -> None:
@@ -163,30 +163,30 @@ def test_one_element_has_its_own_graph_and_its_own_gradients() -> None:
     only[0, 1] = 1
     np.testing.assert_allclose(grads(scalars, x), only @ w.data.T)
     np.testing.assert_allclose(grads(scalars, w), x.data.T @ only)
-    picture = build(y, zoom="scalar", element=(0, 1), grads=True)
+    picture = build(y, Look("scalar", element=(0, 1), grads=True))
     assert len(picture.nodes) == 6 + 5
     assert named(picture, "+")[-1].grad == (("1",),)
     assert picture.note == "the scalars and their gradients are those of matmul[0,1]"
-    assert build(y[0], zoom="scalar", element=1).edges == picture.edges
+    assert build(y[0], Look("scalar", element=1)).edges == picture.edges
 
 
 @pytest.mark.parametrize("element", [(2, 0), (0,), (0, 0, 0), ()])
 def test_an_element_that_is_not_there_is_an_error(element: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"result of shape \(2, 3\) has no element \["):
-        build(matrix("x", 2, 3).exp(), zoom="scalar", element=element)
+        build(matrix("x", 2, 3).exp(), Look("scalar", element=element))
     with pytest.raises(ValueError, match='a single element is drawn with zoom="scalar" only'):
-        build(matrix("x", 2, 3).exp(), element=element)
+        build(matrix("x", 2, 3).exp(), Look(element=element))
 
 
 def test_too_many_scalars_are_an_error_that_says_what_to_do() -> None:
     x = matrix("x", 20, 20)
     told = r"800 scalars .* \(more than 100\); .*: zoom=\"scalar\", element=\(0, 0\)$"
     with pytest.raises(TooManyScalarsError, match=told):
-        build(x.exp(), zoom="scalar", limit=100)
-    assert len(build(x.exp(), zoom="scalar", element=(3, 3), limit=2).nodes) == 2
+        build(x.exp(), Look("scalar", limit=100))
+    assert len(build(x.exp(), Look("scalar", element=(3, 3), limit=2)).nodes) == 2
     about = rf"about 16,100,000 scalars .*{COMPUTED:,}\); open a single op"
     with pytest.raises(ValueError, match=about):
-        build(matrix("x", 100, 200) @ matrix("w", 200, 100) @ matrix("v", 100, 600), zoom="scalar")
+        build(matrix("x", 100, 200) @ matrix("w", 200, 100) @ matrix("v", 100, 600), Look("scalar"))
 
 
 def test_what_is_named_in_the_place_of_too_many_scalars_is_drawn() -> None:
@@ -194,10 +194,10 @@ def test_what_is_named_in_the_place_of_too_many_scalars_is_drawn() -> None:
     twice = mg.softmax(x @ w) + mg.softmax(w @ x.T).T  # so that "softmax" alone would be both
     for result in (twice, mg.layer_norm(x @ w, matrix("v", 30), matrix("b", 30)), [x @ w, x * 2]):
         with pytest.raises(TooManyScalarsError) as caught:
-            build(result, zoom="scalar", limit=200)
+            build(result, Look("scalar", limit=200))
         name, element = caught.value.way_out or ("", ())
         assert repr(element) in str(caught.value) and f'open="{name}"' in str(caught.value)
-        picture = build(result, zoom="scalar", open=name, element=element, grads=True)
+        picture = build(result, Look("scalar", open=name, element=element, grads=True))
         assert "the scalars and their gradients are those of" in picture.note
         assert len(picture.nodes) <= 200 + 10
 
@@ -209,13 +209,13 @@ def test_too_many_scalars_are_noticed_before_any_is_computed(
     monkeypatch.delattr(Definition, "run")
     monkeypatch.delattr(Scalars, "__init__")
     with pytest.raises(ValueError, match="about 320,000 scalars are too many"):
-        build(mg.softmax(matrix("x", 400, 400)), zoom="scalar", element=(0, 0))
+        build(mg.softmax(matrix("x", 400, 400)), Look("scalar", element=(0, 0)))
 
 
 def test_an_opened_op_is_drawn_in_scalars_and_the_rest_by_op() -> None:
     x, w = matrix("x", 1, 2), matrix("w", 2, 2)
     result = mg.softmax(x @ w).sum()
-    picture = build(result, zoom="scalar", open="softmax")
+    picture = build(result, Look("scalar", open="softmax"))
     assert [node.label for node in picture.nodes if not node.path] == ["x", "w", "matmul", "sum"]
     inside = [node for node in picture.nodes if node.path]
     assert {node.path[0] for node in inside} == {"softmax"}
@@ -227,7 +227,7 @@ def test_an_opened_op_is_drawn_in_scalars_and_the_rest_by_op() -> None:
 
 def test_an_opened_module_is_drawn_in_scalars_and_so_are_the_fused_ops_in_it() -> None:
     layer = nn.Sequential(nn.Linear(2, 2, rng=0), mg.softmax)
-    picture = build(layer(matrix("x", 1, 2)).sum(), zoom="scalar", open="Sequential")
+    picture = build(layer(matrix("x", 1, 2)).sum(), Look("scalar", open="Sequential"))
     assert [node.label for node in picture.nodes if not node.path] == ["x[0,0]", "x[0,1]", "sum"]
     assert {"weight[1,0]", "bias[1]", "×", "÷"} <= {
         node.label.split(".")[-1] for node in picture.nodes
@@ -236,7 +236,7 @@ def test_an_opened_module_is_drawn_in_scalars_and_so_are_the_fused_ops_in_it() -
 
 def test_an_opened_op_without_a_definition_is_drawn_in_scalars_too() -> None:
     x = matrix("x", 2)
-    picture = build(x.exp().tanh().sum(), zoom="scalar", open="tanh")
+    picture = build(x.exp().tanh().sum(), Look("scalar", open="tanh"))
     assert [node.label for node in picture.nodes] == [
         "x", "exp", "exp[0]", "exp[1]", "tanh", "tanh", "sum"
     ]  # fmt: skip
@@ -244,11 +244,11 @@ def test_an_opened_op_without_a_definition_is_drawn_in_scalars_too() -> None:
 
 def test_a_leaf_of_an_opened_op_alone_is_its_scalars_and_a_shared_one_a_card_before_them() -> None:
     x = matrix("x", 2)
-    alone = build(x.exp().sum(), zoom="scalar", open="exp")
+    alone = build(x.exp().sum(), Look("scalar", open="exp"))
     assert arrows(alone) == [
         ("x[0]", "exp"), ("x[1]", "exp"), ("exp", "sum"), ("exp", "sum")
     ]  # fmt: skip
-    shared = build((x.exp() * x).sum(), zoom="scalar", open="exp")
+    shared = build((x.exp() * x).sum(), Look("scalar", open="exp"))
     assert arrows(shared)[:2] == [("x", "x[0]"), ("x", "x[1]")]
     assert ("x", "multiply") in arrows(shared)
 
@@ -268,7 +268,7 @@ def test_scalars_of_an_opened_op_have_the_gradients_of_the_whole_computation() -
 
 def test_the_element_of_an_opened_op_is_one_of_its_result() -> None:
     x = matrix("x", 2, 3)
-    picture = build(mg.softmax(x).sum(), zoom="scalar", open="softmax", element=(1, 2))
+    picture = build(mg.softmax(x).sum(), Look("scalar", open="softmax", element=(1, 2)))
     assert picture.note == "the scalars and their gradients are those of softmax[1,2]"
     assert {node.label for node in picture.nodes if node.label.startswith("x")} == {
         "x[1,0]", "x[1,1]", "x[1,2]"
@@ -278,12 +278,12 @@ def test_the_element_of_an_opened_op_is_one_of_its_result() -> None:
 
 def test_every_scalar_has_its_gradient_without_backward_and_a_constant_has_none() -> None:
     x, target = matrix("x", 2), matrix("target", 2, trained=False)
-    picture = build((x * target * 0.0).sum(), zoom="scalar", grads=True)
+    picture = build((x * target * 0.0).sum(), Look("scalar", grads=True))
     assert [node.grad for node in named(picture, "target[0]", "x[0]")] == [None, (("0",),)]
     assert picture.nodes[-1].grad == (("1",),)
     loss = (x * 3.0).sum()
     loss.backward(retain_graph=True)
-    picture = build(loss, zoom="scalar", grads=True)
+    picture = build(loss, Look("scalar", grads=True))
     assert [node.grad for node in picture.nodes] == [(("3",),)] * 2 + [(("1",),)] * 3
 
 
@@ -293,19 +293,19 @@ def test_a_leaf_that_has_received_more_from_elsewhere_says_what_it_has() -> None
     loss = (x * 3.0).sum()
     retain_grads(loss)
     loss.backward(retain_graph=True)
-    assert build(loss, zoom="scalar", grads=True).nodes[0].grad == (("8",),)
+    assert build(loss, Look("scalar", grads=True)).nodes[0].grad == (("8",),)
 
 
 def test_parameters_stand_with_their_names_in_the_box_of_their_module() -> None:
     layer = nn.Linear(2, 1, rng=0)
-    picture = build(layer(matrix("x", 1, 2)), zoom="scalar")
+    picture = build(layer(matrix("x", 1, 2)), Look("scalar"))
     weights = named(picture, "weight[0,0]", "weight[0,1]", "bias[0]")
     assert [(node.family, node.path) for node in weights] == [("parameter", ("Linear",))] * 3
     assert ("bias[0]", "add") in arrows(picture)
 
 
 def test_results_that_are_computed_element_by_element_stand_in_a_row() -> None:
-    picture = build(matrix("x", 3).exp().sum(), zoom="scalar")
+    picture = build(matrix("x", 3).exp().sum(), Look("scalar"))
     exps = tuple(node.id for node in picture.nodes if node.label == "exp")
     assert picture.level == (exps,)
 
@@ -315,7 +315,7 @@ def test_drawing_in_scalars_changes_no_gradient() -> None:
     loss = mg.softmax(x).exp().sum()
     loss.backward(retain_graph=True)
     before = x.grad
-    build(loss, zoom="scalar", grads=True)
+    build(loss, Look("scalar", grads=True))
     assert x.grad is before
     assert isinstance(scalars_of(loss).arrays[x.order][0], Value)
     np.testing.assert_array_equal(x.grad, before)
@@ -325,7 +325,7 @@ def test_a_fused_op_that_has_been_freed_has_nothing_more_to_send() -> None:
     y = mg.softmax(matrix("x", 2))
     y.retain_grad()
     y.sum().backward()
-    picture = build(y.exp(), zoom="scalar", grads=True)
+    picture = build(y.exp(), Look("scalar", grads=True))
     assert [node.grad for node in named(picture, "softmax", "exp")] == [(("1", "1"),), (), ()]
 
 
@@ -333,6 +333,6 @@ def test_what_has_been_freed_is_a_card() -> None:
     x = matrix("x", 2)
     y = x.exp()
     y.sum().backward()
-    picture = build(y.tanh(), zoom="scalar")
+    picture = build(y.tanh(), Look("scalar"))
     assert arrows(picture)[:2] == [("exp", "exp[0]"), ("exp", "exp[1]")]
     assert named(picture, "exp")[0].notice == "freed by backward()"

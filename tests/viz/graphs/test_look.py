@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
+import viz
 from minigrad import Tensor, nn
 from minigrad.backward import contributions, sum_to
 from minitransformer import MultiHeadAttention, Transformer, TransformerConfig, causal_mask
 from viz.graphs.build import build, retain_grads
 from viz.graphs.cards import numbers
+from viz.graphs.look import ZOOMS, Look
 from viz.graphs.nodes import Graph
 from viz.graphs.scalars import Scalars
 from viz.graphs.trace import Gradients, Trace
-from viz.graphs.zoom import ZOOMS, Zoom
 
 
 def matrix(name: str, *shape: int) -> Tensor:
@@ -74,7 +77,7 @@ COMPUTATIONS = [expression, softmax, layer_norm, activations, attention, classif
 
 def at_zoom(loss: Tensor, leaves: list[Tensor], rung: str) -> tuple[Any, list[Any]]:
     """The loss and the leaves' gradients by what one rung shows, and the chain rule over it."""
-    trace = Trace([loss], {}, Zoom.to(rung), False, Gradients([loss]))
+    trace = Trace([loss], Look(rung, values=True), Gradients([loss]))
     end = trace.result(loss)
     if rung == "scalar":
         scalars = Scalars(trace, limit=10_000)
@@ -127,7 +130,7 @@ def test_the_nodes_of_every_rung_say_those_numbers(
     loss, leaves = compute()
     retain_grads(loss)
     loss.backward(retain_graph=True)
-    picture = build(loss, rung, values=True, grads=True, limit=2_000)
+    picture = build(loss, Look(rung, values=True, grads=True, limit=2_000))
     assert picture.nodes[-1].value == numbers(loss.data)
     assert picture.nodes[-1].grad == (("1",),)
     said = {node.label: node.grad for node in picture.nodes}
@@ -177,12 +180,12 @@ def test_the_gradients_are_the_same_before_backward_and_no_grad_is_filled(
     compute: Callable[[], tuple[Tensor, list[Tensor]]], rung: str
 ) -> None:
     loss, leaves = compute()
-    before = build(loss, rung, grads=True, limit=2_000)
+    before = build(loss, Look(rung, grads=True, limit=2_000))
     assert () not in [node.grad for node in before.nodes]
     assert all(leaf.grad is None for leaf in leaves)
     retain_grads(loss)
     loss.backward(retain_graph=True)
-    after = build(loss, rung, grads=True, limit=2_000)
+    after = build(loss, Look(rung, grads=True, limit=2_000))
     assert [node.grad for node in before.nodes] == [node.grad for node in after.nodes]
 
 
@@ -193,21 +196,21 @@ def test_looking_closer_is_no_part_of_what_a_user_watches(rung: str) -> None:
         y = mg.softmax(x)
         retain_grads(y)
         y.backward(np.ones((1, 2)), retain_graph=True)
-        assert len(build(y, zoom=rung, grads=True).nodes) > 2
+        assert len(build(y, Look(rung, grads=True)).nodes) > 2
 
 
 def test_an_unknown_rung_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"zoom is one of model, module, op, .*, not 'ops'"):
-        build(expression()[0], "ops")
+        build(expression()[0], Look("ops"))
 
 
 def test_a_path_names_a_place_and_may_leave_out_all_but_the_end() -> None:
     place = ("Transformer", "encoder", "layers.0", "self_attention")
     for name in ("self_attention", "encoder.self_attention", ".".join(place)):
-        assert Zoom.to("op", name).names(place)
+        assert Look(open=name).opens(place)
     for name in ("attention", "layers.0", "layers.1.self_attention", ""):
-        assert not Zoom.to("op", name).names(place)
-    assert not Zoom.to("op").names(())
+        assert not Look(open=name).opens(place)
+    assert not Look().opens(())
 
 
 def small() -> tuple[Tensor, Transformer]:
@@ -221,15 +224,15 @@ def test_an_opened_module_shows_its_ops_whatever_the_zoom() -> None:
     result, _ = small()
     path = "Transformer.encoder.layers.1.self_attention"
     for rung in ("model", "module"):
-        picture = build(result, rung, open="encoder.layers.1.self_attention")
+        picture = build(result, Look(rung, open="encoder.layers.1.self_attention"))
         inside = {node.label for node in picture.nodes if ".".join(node.path) == path}
         assert {"query", "key", "value", "attention", "output"} <= inside
-    assert "Transformer.decoder" not in places(build(result, "model", open="encoder"))
+    assert "Transformer.decoder" not in places(build(result, Look("model", open="encoder")))
 
 
 def test_an_opened_op_shows_its_definition_and_all_around_it_is_open() -> None:
     result, _ = small()
-    picture = build(result, "model", open="cross_attention.scaled_dot_product_attention")
+    picture = build(result, Look("model", open="cross_attention.scaled_dot_product_attention"))
     opened = {place for place in places(picture) if place.endswith("attention")}
     assert "Transformer.decoder.layers.0.cross_attention" in opened
     assert "Transformer.decoder.layers.1.cross_attention.scaled dot product attention" in opened
@@ -239,19 +242,19 @@ def test_an_opened_op_shows_its_definition_and_all_around_it_is_open() -> None:
 
 def test_an_op_inside_of_a_definition_is_found_too() -> None:
     loss, _ = attention()
-    picture = build(loss, open="softmax")
+    picture = build(loss, Look(open="softmax"))
     around = "MultiHeadAttention.scaled dot product attention"
     assert {around, f"{around}.softmax"} <= places(picture)
     assert "query" in labels(picture)
     assert "LayerNorm" in labels(picture)
-    picture = build(loss, "scalar", open="softmax", element=(0, 1, 2, 0), limit=50)
+    picture = build(loss, Look("scalar", open="softmax", element=(0, 1, 2, 0), limit=50))
     assert "matmul" in labels(picture)
     assert any(node.label == "x[0,1,2,0]" for node in picture.nodes)
 
 
 def test_several_names_open_several_things() -> None:
     loss, _ = activations()
-    assert places(build(loss, open=["gelu", "sigmoid"])) == {"gelu", "sigmoid"}
+    assert places(build(loss, Look(open=["gelu", "sigmoid"]))) == {"gelu", "sigmoid"}
 
 
 @pytest.mark.parametrize(
@@ -264,18 +267,39 @@ def test_several_names_open_several_things() -> None:
 )
 def test_an_unknown_name_is_an_error_with_those_that_may_be_meant(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match=f"no {name!r} to open; .*{hint}") as caught:
-        build(mg.softmax(small()[0] * np.ones(2)), "module", open=["encoder", name])
+        build(mg.softmax(small()[0] * np.ones(2)), Look("module", open=["encoder", name]))
     assert "\n" not in str(caught.value)
 
 
 def test_where_there_is_nothing_to_open_the_error_says_so() -> None:
     with pytest.raises(ValueError, match="no 'exp' to open; only zoom scalar opens these ops"):
-        build(matrix("x", 2).exp(), open="exp")
+        build(matrix("x", 2).exp(), Look(open="exp"))
 
 
 def test_a_depth_is_for_what_can_be_folded() -> None:
     loss, _ = expression()
     with pytest.raises(ValueError, match="scalars are never folded; leave depth out"):
-        build(loss, "scalar", depth=1)
-    picture = build(attention()[0], "scalar", open="power", depth=0)
+        build(loss, Look("scalar", depth=1))
+    picture = build(attention()[0], Look("scalar", open="power", depth=0))
     assert "MultiHeadAttention" in labels(picture)
+
+
+@pytest.mark.parametrize("function", [viz.graph, viz.compare])
+def test_the_signature_of_what_draws_a_graph_lists_every_option(function: Any) -> None:
+    options = [field.name for field in fields(Look)]
+    listed = inspect.signature(function).parameters
+    assert [name for name in listed if name in options] == options
+    assert all(listed[name].default == getattr(Look(), name) for name in options)
+
+
+@pytest.mark.parametrize(
+    ("option", "known"), [("zooom", "use zoom"), ("x", "use zoom or open or element or depth")]
+)
+def test_an_option_that_there_is_not_is_refused_with_those_that_there_are(
+    option: str, known: str
+) -> None:
+    loss, _ = expression()
+    with pytest.raises(TypeError, match=f"there is no option '{option}'; {known}"):
+        viz.graph(loss, **{option: 1})
+    with pytest.raises(TypeError, match=f"there is no option '{option}'; {known}"):
+        viz.compare(loss, loss, **{option: 1})
