@@ -571,7 +571,7 @@ class OfComputation(click.Command):
 
 def seeded(words: Sequence[str], seed: int | None) -> int:
     """The seed for these inputs; a note of what may have been meant as a number goes before."""
-    from viz.expressions import SHAPE, mistakable
+    from viz.subject.expressions import SHAPE, mistakable
 
     if seed is not None and not any(map(SHAPE.fullmatch, words)):
         raise ValueError("--seed draws inputs given by a shape, as in x=4x3, and here are none")

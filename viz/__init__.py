@@ -1,7 +1,8 @@
 """viz: pictures of what happens inside: computation graphs, attention, learning curves.
 
-`graphs/` and `pages/` show a computation and its way back, `figure/` what matplotlib draws, and
-`subject/` finds what a command names. Each function loads what it needs when it is first asked for.
+`graphs/` and `pages/` show a computation and its way back, `formula/` sets rules as mathematics,
+`figure/` holds what matplotlib draws, and `subject/` finds what a command names. Each function
+loads what it needs when it is first asked for.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ import numpy as np
 from minigrad.rules import INFIX
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Tensor
-from viz.formulas import rules_at, value_at
+from viz.formula.mathml import mathml
+from viz.formula.rules import rules_at, value_at
 from viz.graphs import dot
 from viz.graphs.steps import (
     Item,
@@ -37,7 +38,6 @@ from viz.graphs.steps import (
     views,
     walk,
 )
-from viz.mathml import mathml
 from viz.pages.page import Page, as_json, deflated, page, plain
 
 FULL = 64  # elements: of larger arrays a corner is shown, and what they are like

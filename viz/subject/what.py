@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Tensor
-from viz.expressions import evaluate, read_inputs
 from viz.subject.examples import EXAMPLES, of_run
+from viz.subject.expressions import evaluate, read_inputs
 
 
 class Computation(NamedTuple):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from viz.mathml import GAP, mathml
+from viz.formula.mathml import GAP, mathml
 
 
 def parsed(text: str) -> Element:

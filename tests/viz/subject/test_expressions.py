@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor
-from viz.expressions import evaluate, read_inputs
+from viz.subject.expressions import evaluate, read_inputs
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.5]])
 

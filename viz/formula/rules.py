@@ -20,8 +20,8 @@ from typing import NamedTuple
 from minigrad.op import Op, Rule
 from minigrad.rules import definition, place, printed_derivatives
 from minigrad.tensor import Tensor
+from viz.formula.mathml import mathml
 from viz.graphs.trace import unnoticed
-from viz.mathml import mathml
 
 
 class RuleText(NamedTuple):

@@ -17,9 +17,9 @@ from minigrad import TABLE, Tensor
 from minigrad.op import Op, on
 from minigrad.rules import derivatives, formula
 from minigrad.tensor import Watcher, watching
-from viz.formulas import COMPOSITE, FUSED, mathml, rules_at, rules_of
+from viz.formula.rules import COMPOSITE, FUSED, mathml, rules_at, rules_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 ROWS = [pytest.param(row, id=row.name) for row in TABLE.values() if not row.in_words]
 RULES = [pytest.param(row, id=row.name) for row in TABLE.values() if row.rules]
 

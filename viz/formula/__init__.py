@@ -1,0 +1,1 @@
+"""Formulas for a page: derivative rules set as one writes mathematics."""
