@@ -188,10 +188,13 @@ def steps_of(x: Any, mask: Any) -> Any:
     return np.ascontiguousarray(time_first(x if mask is None else np.where(mask[..., None], x, 0)))
 
 
-def projected(x: Any, state: Any, weight: Any, bias: Any, mask: Any) -> Any:
-    """(T, B, ...): what the input adds to the gates at each step, all of it in one product."""
+def projected(x: Any, weight: Any, bias: Any, mask: Any, *others: Any) -> Any:
+    """(T, B, ...): what the input adds to the gates at each step, all of it in one product.
+
+    Its dtype has room for `others`, what the state will add.
+    """
     steps = steps_of(floating(x), mask)
-    dtype = np.result_type(steps, floating(state), weight, bias)
+    dtype = np.result_type(steps, weight, bias, *map(floating, others))
     rows = np.add(matrix(steps) @ weight.T, bias, dtype=dtype)
     return rows.reshape(*steps.shape[:2], len(weight))
 
@@ -235,7 +238,7 @@ def rnn_kernel(
     reverse: bool = False,
 ) -> Any:
     require_fitting(1, x, [state], input_weight, state_weight, input_bias, state_bias, mask)
-    states = projected(x, state, input_weight, input_bias + state_bias, mask)
+    states = projected(x, input_weight, input_bias + state_bias, mask, state, state_weight)
     across, kept = np.ascontiguousarray(state_weight.T), stays(mask)
     h = state
     for t in in_order(len(states), reverse):
@@ -305,7 +308,8 @@ def gru_kernel(
     reverse: bool = False,
 ) -> Any:
     require_fitting(3, x, [state], input_weight, state_weight, input_bias, state_bias, mask)
-    gates = projected(x, state, input_weight, input_bias, mask)  # they become r, z and n
+    others = state, state_weight, state_bias
+    gates = projected(x, input_weight, input_bias, mask, *others)  # they become r, z and n
     across, kept = np.ascontiguousarray(state_weight.T), stays(mask)
     (T, B, _), H = gates.shape, state_weight.shape[1]
     states, inner = np.empty((T, B, H), gates.dtype), np.empty((T, B, H), gates.dtype)
@@ -374,7 +378,7 @@ def lstm_kernel(
     reverse: bool = False,
 ) -> Any:
     require_fitting(4, x, [state, cell], input_weight, state_weight, input_bias, state_bias, mask)
-    gates = projected(x, state, input_weight, input_bias + state_bias, mask)
+    gates = projected(x, input_weight, input_bias + state_bias, mask, state, cell, state_weight)
     across, kept = np.ascontiguousarray(state_weight.T), stays(mask)
     (T, B, _), H = gates.shape, state_weight.shape[1]
     both = np.empty((2, T, B, H), gates.dtype)

@@ -113,6 +113,17 @@ def test_backwards_is_forwards_on_the_sequence_turned_round(op: Op) -> None:
 
 
 @every_op
+def test_the_widest_dtype_among_the_inputs_is_that_of_the_states(op: Op) -> None:
+    inputs = drawn(op)
+    for place in range(len(inputs)):
+        mixed = [x.astype(np.float32) for x in inputs]
+        mixed[place] = inputs[place]
+        y = op(*mixed)
+        assert y.dtype == np.float64
+        np.testing.assert_allclose(y, op(*inputs), atol=1e-5)
+
+
+@every_op
 def test_gates_of_any_size_saturate_without_a_warning(op: Op) -> None:
     inputs = [Tensor(1e4 * x, requires_grad=True) for x in drawn(op)]
     y = op(*inputs)
