@@ -17,7 +17,7 @@ from minitransformer.data import BOS, PAD
 TOY = Size(vocab=16, source_length=5, target_length=6, batch=4, d_model=8, heads=2, d_ff=12)
 RESULT = Result("toy", 2, "", "minigrad", 1.5, 1, 2, [2.5, 2.25], True)
 FLOOR = replace(RESULT, contender="bare products", milliseconds=0.5, losses=[])
-OVERHEAD = Path(__file__).parents[3] / "benchmarks" / "op_overhead.py"
+SCRIPTS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.mark.parametrize("step", [bench.eager_step, bench.module_step])
@@ -131,7 +131,18 @@ def test_an_unknown_size_is_refused_by_name() -> None:
 def test_the_chains_of_small_operations_compute_the_same_gradients(chain: str) -> None:
     if chain == "torch_chain":
         pytest.importorskip("torch")
-    start, a, b = runpy.run_path(str(OVERHEAD))[chain](2)  # (y a + b) a + b
+    start, a, b = runpy.run_path(str(SCRIPTS / "op_overhead.py"))[chain](2)  # (y a + b) a + b
     np.testing.assert_allclose(start, np.full(4, 0.999**2), rtol=1e-6)
     np.testing.assert_allclose(a, np.full(4, 2 * 0.999 + 0.001), rtol=1e-6)
     np.testing.assert_allclose(b, np.full(4, 0.999 + 1), rtol=1e-6)
+
+
+def test_each_recurrent_network_is_measured_in_each_of_its_forms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("sys.argv", ["recurrent.py", "--rounds", "1"])
+    runpy.run_path(str(SCRIPTS / "recurrent.py"), run_name="__main__")
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == ["rnn", "gru", "lstm"]
+    assert all(kind in row for row in rows for kind in ("fused", "small ops", "PyTorch"))
