@@ -88,7 +88,8 @@ function reasonToOpen() {
   const name = fullName(layers[layer], head);
   if (!normal) return `Opens on the head whose keys depend most on the query: ${name}.`;
   const { loss } = layers[layer].without[head];
-  return `Opens on the head that is needed most: ${name}. Without it the loss is ${short(loss)} instead of ${short(normal.loss)}.`;
+  const [without, instead] = [loss, normal.loss].map(short);
+  return `Opens on the head that is needed most: ${name}. Without it the loss is ${without} instead of ${instead}.`;
 }
 
 /** The key on which a head's first query has most weight. */
@@ -144,9 +145,8 @@ function showThumbnails() {
 }
 
 function stepThumbnails(key, layer, head) {
-  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-  if (!(key in moves)) return false;
-  const [down, right] = moves[key];
+  if (!(key in ARROWS)) return false;
+  const [down, right] = ARROWS[key];
   choose({ layer: within(layer + down, layers.length), head: head + right });
   layers[state.layer].thumbnails[state.head].focus();
   return true;
@@ -309,19 +309,16 @@ function point(cell) {
 }
 
 function stepCells({ key }) {
-  const { row, column } = state;
-  const moves = {
-    ArrowLeft: { column: column - 1 },
-    ArrowRight: { column: column + 1 },
-    ArrowUp: { row: row - 1 },
-    ArrowDown: { row: row + 1 },
+  const ends = {
     Home: { column: 0 },
     End: { column: Infinity },
     PageUp: { row: 0 },
     PageDown: { row: Infinity },
   };
-  if (!(key in moves)) return false;
-  choose(moves[key]);
+  const [down, right] = ARROWS[key] ?? [];
+  if (key in ends) choose(ends[key]);
+  else if (key in ARROWS) choose({ row: state.row + down, column: state.column + right });
+  else return false;
   return true;
 }
 
@@ -494,7 +491,8 @@ function partOfOutput(layer) {
   const parts = Array.from({ length: layer.heads }, partOf);
   const part = parts[state.head];
   const most = largest(part);
-  const lengths = parts.flatMap((one, head) => [head ? " · " : "", number(Math.sqrt(total(Array.from(one, (x) => x * x))))]);
+  const lengthOf = (vector) => Math.sqrt(total(Array.from(vector, (x) => x * x)));
+  const lengths = parts.flatMap((one, head) => [head ? " · " : "", number(lengthOf(one))]);
   return element(
     "section", {},
     element("h2", {}, `Output: the result times W_O, ${layer.width} → ${size} numbers`),
@@ -554,5 +552,3 @@ function tinted(x, most) {
   cell.style.background = tint(x, most);
   return cell;
 }
-
-start();

@@ -64,7 +64,8 @@ def attention(
     title = title or "Attention"
     for layer in data["layers"]:
         layer.update({name: packed(x) for name, x in layer.items() if isinstance(x, np.ndarray)})
-    return page("attention", title, BODY.format(title=html.escape(title)), data, height=800)
+    body = BODY.format(title=html.escape(title))
+    return page("attention", title, body, data, height=800, scripts=("attention.js", "heads.js"))
 
 
 BODY = """

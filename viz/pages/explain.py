@@ -71,7 +71,11 @@ def explain(
     title = title or f"The backward pass of {last.label}"
     gathered = Gathered(items, views(items, last.label, names)).data | {"about": about or {}}
     body = f"<style>{dark_colours()}</style>\n" + BODY.format(title=html.escape(title))
-    return page("explain", title, body, deflated(as_json(gathered).encode()), height=800)
+    data = deflated(as_json(gathered).encode())
+    return page("explain", title, body, data, height=800, scripts=SCRIPTS)
+
+
+SCRIPTS = ("explain.js", "explain_picture.js", "explain_words.js", "explain_numbers.js")
 
 
 BODY = """

@@ -5,7 +5,6 @@ const PAUSE = 180; // milliseconds from one frame to the next
 const chosen = { frame: 0, layer: null, head: 0, cell: null };
 const plots = [];
 const lines = []; // of the example: the places in each, and the row of the model's answer
-let playing = 0; // the timer of the next frame, while it plays
 
 /** Unpacks the weights, builds what never changes, and shows what the fragment asks for. */
 async function start() {
@@ -22,9 +21,14 @@ async function start() {
   }
   buildExample();
   readFragment();
-  byId("frame").addEventListener("input", (event) => choose({ frame: Number(event.target.value) }));
-  byId("play").addEventListener("click", play);
-  onKey(document, press);
+  const keys = addWalk({
+    slider: byId("frame"),
+    button: byId("play"),
+    pause: PAUSE,
+    where: () => ({ at: chosen.frame, last: frames.length - 1 }),
+    go: (frame) => choose({ frame }),
+  });
+  onKey(document, (event) => (event.shiftKey && stepCell(event)) || useKey(event, keys));
   addEventListener("hashchange", () => { readFragment(); chooseHead(); });
   addEventListener("resize", () => { buildExample(); buildPlots(); });
   onTheme(show);
@@ -97,32 +101,13 @@ function nearest(step) {
   return far.indexOf(Math.min(...far));
 }
 
-/** Starts, from the beginning if the film is over, or pauses. */
-function play() {
-  if (playing) clearInterval(playing);
-  else if (chosen.frame === frames.length - 1) choose({ frame: 0 });
-  playing = playing ? 0 : setInterval(advance, PAUSE);
-  byId("play").textContent = playing ? "pause" : "play";
-}
-
-/** The next frame, until the last. */
-function advance() {
-  choose({ frame: chosen.frame + 1 });
-  if (chosen.frame === frames.length - 1) play();
-}
-
-/** Space plays, arrows go through the frames, and with Shift through the cells. */
-function press(event) {
-  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-  const goes = { ArrowLeft: chosen.frame - 1, ArrowRight: chosen.frame + 1, Home: 0, End: frames.length - 1 };
-  if (event.shiftKey && event.key in moves) {
-    const { layer, cell } = chosen;
-    const [i, j] = cell ?? largestCell();
-    const [down, across] = cell ? moves[event.key] : [0, 0];
-    choose({ cell: [within(i + down, layer.queries), within(j + across, layer.keys)] });
-  } else if (event.key in goes) choose({ frame: goes[event.key] });
-  else if (event.key === " " && !event.target.closest("button")) play();
-  else return false;
+/** Chooses the next cell that way, and the largest first. */
+function stepCell({ key }) {
+  if (!(key in ARROWS)) return false;
+  const { layer, cell } = chosen;
+  const [i, j] = cell ?? largestCell();
+  const [down, across] = cell ? ARROWS[key] : [0, 0];
+  choose({ cell: [within(i + down, layer.queries), within(j + across, layer.keys)] });
   return true;
 }
 
@@ -352,5 +337,3 @@ function decades(low, high) {
   for (let power = Math.ceil(Math.log10(low)); power <= Math.log10(high); power++) powers.push(10 ** power);
   return powers;
 }
-
-start();

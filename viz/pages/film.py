@@ -34,7 +34,8 @@ def film(run: StrPath) -> Page:
         "layers": [layer(path, shown) for path in shown.frames[0].maps],
     }
     body = BODY.format(task=html.escape(shown.task), last=len(shown.frames) - 1)
-    return page("film", f"Film: {shown.task}", body, data, height=800)
+    title = f"Film: {shown.task}"
+    return page("film", title, body, data, height=800, scripts=("film.js", "heads.js"))
 
 
 BODY = """

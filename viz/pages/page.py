@@ -1,7 +1,7 @@
 """Page: an HTML document in one file, which works offline and asks the network for nothing.
 
-`page.css` and `page.js` beside this file are those of every page; a page of some kind brings one
-more of each. No framework: a page is its body, its data as JSON and a script.
+`page.css` and `page.js` beside this file are those of every page; a page of some kind brings a
+style and scripts of its own. No framework: a page is its body, its data as JSON and a script.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import math
 import os
 import zlib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,23 @@ class Page:
         )
 
 
-def page(kind: str, title: str, body: str, data: Any, height: int = 720) -> Page:
-    """The page of a kind, such as "attention", whose script and style stand beside this file.
+def page(
+    kind: str,
+    title: str,
+    body: str,
+    data: Any,
+    height: int = 720,
+    scripts: Sequence[str] | None = None,
+) -> Page:
+    """The page of a kind, such as "attention", whose scripts and style stand beside this file.
 
     title: plain text. body: HTML, every text from outside escaped. data: whatever JSON can say;
-    the script reads it as `DATA`. height: in pixels, of the frame in a notebook.
+    the scripts read it as `DATA`. height: in pixels, of the frame in a notebook. scripts: files in
+    the order in which they are read, by default KIND.js alone; one of them defines `start`, which
+    is called when all are there.
     """
     title, body = whole(title), whole(body)
+    script = "\n".join(source(name) for name in ["page.js", *(scripts or [f"{kind}.js"])])
     return Page(
         f"""<!doctype html>
 <html lang="en">
@@ -77,8 +88,8 @@ def page(kind: str, title: str, body: str, data: Any, height: int = 720) -> Page
 <script type="application/json" id="data">{as_json(data)}</script>
 <script>
 "use strict";
-{source("page.js")}
-{source(f"{kind}.js")}
+{script}
+start();
 </script>
 </body>
 </html>

@@ -15,7 +15,7 @@ from viz.pages.page import Page, as_json, packed, plain
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind of page, "bare", with a script that shows its data and no style of its own."""
-    own = {"bare.css": "", "bare.js": "byId('shown').textContent = DATA.text;"}
+    own = {"bare.css": "", "bare.js": "function start() { byId('shown').textContent = DATA.text; }"}
     read = pages.source
     monkeypatch.setattr(pages, "source", lambda name: own[name] if name in own else read(name))
 
