@@ -248,7 +248,7 @@ def _draw_accuracies(axes: Axes, accuracies: Mapping[str, list[Point]]) -> None:
     _draw_lines(
         axes,
         [
-            (points, ACCURACIES[key][0], f"{ACCURACIES[key][1]} {_percent(points[-1][1])}")
+            (points, ACCURACIES[key][0], f"{ACCURACIES[key][1]} {percent(points[-1][1])}")
             for key, points in accuracies.items()
         ],
     )
@@ -306,6 +306,6 @@ def shifts_apart(heights: Sequence[float], gap: float) -> list[float]:
     return shifts
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """A share in per cent; only a perfect one is rounded to 100."""
     return "100 %" if share >= 1 else f"{100 * min(share, 0.999):.1f} %"

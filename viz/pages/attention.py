@@ -50,7 +50,7 @@ def attention(
             "read": weights.read,
             "likeliest": likeliest(weights),
             "normal": told(weights.normal),
-            "layers": [of_model(layer) for layer in weights.layers],
+            "layers": [of_model(layer, weights.target) for layer in weights.layers],
             "opens": most_needed(weights.layers),
         }
     else:
@@ -65,7 +65,10 @@ def attention(
     for layer in data["layers"]:
         layer.update({name: packed(x) for name, x in layer.items() if isinstance(x, np.ndarray)})
     body = BODY.format(title=html.escape(title))
-    return page("attention", title, body, data, height=800, scripts=("attention.js", "heads.js"))
+    return page("attention", title, body, data, height=800, scripts=SCRIPTS)
+
+
+SCRIPTS = ("attention.js", "attention_figures.js", "attention_sums.js", "heads.js")
 
 
 BODY = """
@@ -127,7 +130,7 @@ def alone(
     asking = numbers(rows) if queries is None else [str(token) for token in queries]
     asked = numbers(columns) if keys is None else [str(token) for token in keys]
     check_weights(f"attention: {name}", weights, len(asking), len(asked))
-    return {**titled(name), "queries": asking, "keys": asked, "weights": weights}
+    return {**titled(name), "queries": asking, "keys": asked, "written": [], "weights": weights}
 
 
 def numbers(count: int) -> list[str]:
@@ -135,10 +138,12 @@ def numbers(count: int) -> list[str]:
     return [str(number) for number in range(1, count + 1)]
 
 
-def of_model(layer: Layer) -> dict[str, Any]:
-    """A layer with all that an inspection found."""
+def of_model(layer: Layer, target: list[str]) -> dict[str, Any]:
+    """A layer with all that an inspection found; where a decoder asks, the target is `written`."""
+    about = titled(layer.path)
     return {
-        **titled(layer.path),
+        **about,
+        "written": target if about["asking"] == "target" else [],
         "queries": layer.queries,
         "keys": layer.keys,
         "query": layer.query,
@@ -158,7 +163,7 @@ def titled(path: str) -> dict[str, Any]:
     tokens stand at its sides."""
     known = kind_of(path)
     if known is None:
-        return {"path": path, "group": "", "name": path}
+        return {"path": path, "group": "", "name": path, "asking": "", "asked": ""}
     kind, number = known
     sides = {"origin": kind.origin, "asking": kind.query, "asked": kind.key}
     return {"path": path, "group": kind.heading, "name": f"layer {number + 1}", **sides}

@@ -11,6 +11,8 @@ from minigrad.tensor import Array
 from minitransformer.data import EOS, SPECIAL_TOKENS
 from minitransformer.inside.film import Film, Frame, read_film
 from minitransformer.runs import StrPath
+from minitransformer.training import Record
+from viz.figure.plots import percent
 from viz.pages.attention import titled
 from viz.pages.page import Page, packed, page, plain
 
@@ -18,24 +20,33 @@ from viz.pages.page import Page, packed, page, plain
 def film(run: StrPath) -> Page:
     """The film of a training run, as a page with a slider over its frames.
 
-    run: the folder of a run that was trained with `--film`, finished or not. The page shows each
-    head's attention map, the loss, and what the model answers to one held-out example; where a
-    diagonal is born it shows how. Raises RunError where there is no film.
+    run: the folder of a run that was trained with `--film`, finished or not. The page shows the
+    loss, what the model answers to one held-out example, and each head's attention map; where a
+    diagonal is born it shows how. Of a model without attention it says so. Raises RunError where
+    there is no film.
 
     >>> film("runs/reverse").save("film.html")  # doctest: +SKIP
     """
     shown = read_film(run)
     data = {
-        "tokens": {"source": shown.source, "target": shown.read},
+        "question": shown.source,
         "right": shown.target,
-        "end": SPECIAL_TOKENS[EOS],
         "frames": [moment(frame) for frame in shown.frames],
         "losses": [[record["step"], record["loss"]] for record in shown.records],
         "layers": [layer(path, shown) for path in shown.frames[0].maps],
     }
-    body = BODY.format(task=html.escape(shown.task), last=len(shown.frames) - 1)
+    body = BODY.format(
+        task=html.escape(shown.task),
+        last=len(shown.frames) - 1,
+        heads=HEADS if data["layers"] else NO_HEADS,
+        births=BIRTHS if data["layers"] else "",
+        keys=" · Shift and arrows: a cell" if data["layers"] else "",
+    )
     title = f"Film: {shown.task}"
-    return page("film", title, body, data, height=800, scripts=("film.js", "heads.js"))
+    return page("film", title, body, data, height=800, scripts=SCRIPTS)
+
+
+SCRIPTS = ("film.js", "film_head.js", "film_plots.js", "heads.js")
 
 
 BODY = """
@@ -49,12 +60,7 @@ BODY = """
     <span>exact match <b id="score"></b></span></p>
 </div>
 <main>
-  <section id="heads" aria-label="all heads"></section>
-  <section id="head" aria-labelledby="name">
-    <h2 id="name"></h2>
-    <div id="map"></div>
-    <p id="cell" class="grey"></p>
-  </section>
+{heads}
   <div class="side">
     <section aria-labelledby="asked">
       <h2 id="asked">One example it never trained on</h2>
@@ -65,15 +71,32 @@ BODY = """
       <h2 id="lossname">Loss</h2>
       <div id="losses"></div>
     </section>
+{births}
+  </div>
+</main>
+<p class="keys grey">← → Home End: frames, as a click on a curve · space: play{keys} ·
+  d: light or dark</p>
+"""
+
+HEADS = """
+  <section id="heads" aria-label="all heads"></section>
+  <section id="head" aria-labelledby="name">
+    <h2 id="name"></h2>
+    <div id="map"></div>
+    <p id="cell" class="grey"></p>
+  </section>
+"""
+
+NO_HEADS = """
+  <p id="headless" class="grey">This model has no attention, so there are no heads to show.</p>
+"""
+
+BIRTHS = """
     <section class="curves" aria-labelledby="birthname">
       <h2 id="birthname">Weight in the rings: <span id="birth"></span></h2>
       <div id="births"></div>
       <p id="line" class="grey"></p>
     </section>
-  </div>
-</main>
-<p class="keys grey">← → Home End: frames, as a click on a curve · space: play ·
-  Shift and arrows: a cell · d: light or dark</p>
 """
 
 
@@ -82,17 +105,27 @@ def moment(frame: Frame) -> dict[str, Any]:
     return {
         "step": frame.step,
         "loss": frame.record.get("loss"),
-        "score": frame.score.get("exact_match"),
-        "scored": frame.score.get("step"),
+        "score": scored(frame.score),
         "answer": frame.answer,
     }
 
 
+def scored(record: Record) -> str | None:
+    """The share of right answers in a record, and when it was found; None where it has none."""
+    return f"{percent(record['exact_match'])} (step {record['step']})" if record else None
+
+
 def layer(path: str, shown: Film) -> dict[str, Any]:
-    """One layer's attention: weights (frames, H, T, S), and the line of each head."""
+    """One layer's attention: the tokens along its sides, weights (frames, H, T, S), and the line of
+    each head."""
     weights = np.stack([frame.maps[path] for frame in shown.frames])
+    about, tokens = titled(path), {"source": shown.source, "target": shown.read}
+    written = [*shown.target, SPECIAL_TOKENS[EOS]] if about["asking"] == "target" else []
     return {
-        **titled(path),
+        **about,
+        "queries": tokens[about["asking"]],
+        "keys": tokens[about["asked"]],
+        "written": written,
         "weights": packed(weights),
         "lines": [line(weights[:, head]) for head in range(weights.shape[1])],
     }

@@ -10,6 +10,16 @@ const WEIGHT_COLOURS = {
   dark: ["#1b212b", "#123f66", "#1a6299", "#3f8bc4", "#7db8e2", "#d3ebfa"],
 };
 
+/** Unpack the arrays of these names in each layer; the last axes of its weights are its heads, rows
+ * (queries) and columns (keys). */
+async function unpackLayers(layers, names) {
+  for (const layer of layers) {
+    const [heads, rows, columns] = layer.weights.shape.slice(-3);
+    Object.assign(layer, { heads, rows, columns });
+    for (const name of names) if (layer[name]) layer[name] = await unpacked(layer[name]);
+  }
+}
+
 /** Paint weights (rows × columns, 0 to 1, in C order) on a canvas, one pixel each: CSS makes it as
  * large as it likes, with `image-rendering: pixelated`. Colours follow the square root of the
  * weight, so that small ones can be seen; after a change of theme (`onTheme`) paint again. */
@@ -55,17 +65,18 @@ function fullName({ group, name }, head) {
 
 /** What stands along the sides of a layer's maps: what asks, what is asked, and, where a decoder
  * asks, what it writes then. */
-function sidesOf({ asking, asked }) {
+function sidesOf({ asking, asked, written }) {
   const named = (side) => (side ? `: ${side === "target" ? "reads" : side}` : "");
-  return { query: `query${named(asking)}`, key: `key${named(asked)}`, write: asking === "target" ? "to write" : "" };
+  return { query: `query${named(asking)}`, key: `key${named(asked)}`, write: written.length ? "to write" : "" };
 }
 
 /** Put a thumbnail of each head into `host`, a row per layer and a column per head under the name of
  * their group, and keep the buttons as each layer's `thumbnails`. A click calls `choose` with the
  * layer and the head. */
 function buildThumbnails(host, layers, choose) {
-  for (const group of new Set(layers.map((layer) => layer.group))) {
-    const own = layers.filter((layer) => layer.group === group);
+  const groupOf = (layer) => [layer.group, ...Object.values(sidesOf(layer))].join();
+  for (const group of new Set(layers.map(groupOf))) {
+    const own = layers.filter((layer) => groupOf(layer) === group);
     const grid = element("div", { class: "heads", style: `--heads: ${Math.max(...own.map(({ heads }) => heads))}` });
     for (const layer of own) {
       const button = (_, head) => element("button", {
@@ -81,9 +92,39 @@ function buildThumbnails(host, layers, choose) {
     }
     const { query, key } = sidesOf(own[0]);
     host.append(
-      ...(group ? [element("h2", {}, group)] : []),
+      ...(own[0].group ? [element("h2", {}, own[0].group)] : []),
       element("p", { class: "sides grey" }, element("span", {}, `↓ ${query}`), element("span", {}, `→ ${key}`)),
       grid,
     );
   }
+}
+
+/** Paint every thumbnail with the weights that `weightsOf` has for its layer and head. */
+function paintThumbnails(layers, weightsOf) {
+  for (const layer of layers) {
+    layer.thumbnails.forEach((button, head) =>
+      paintWeights(button.firstChild, weightsOf(layer, head), layer.rows, layer.columns));
+  }
+}
+
+/** Mark the thumbnail of this layer and head as the chosen one. */
+function markThumbnail(layers, layer, head) {
+  for (const each of layers) {
+    each.thumbnails.forEach((button, number) => (button.ariaPressed = each === layer && number === head));
+  }
+}
+
+/** The cell of a matrix that the pointer is on. */
+function cellUnder({ currentTarget, clientX, clientY }, { rows, columns }) {
+  const { left, top, width, height } = currentTarget.getBoundingClientRect();
+  const place = (share, count) => within(Math.floor(share * count), count);
+  return { row: place((clientY - top) / height, rows), column: place((clientX - left) / width, columns) };
+}
+
+/** The digits that say which number an array has at a place: for float32, nine of them. */
+function exact(values, at) {
+  const x = values[at];
+  const isSmall = x !== 0 && Math.abs(x) < 1e-4;
+  const digits = isSmall ? x.toExponential(8) : String(Number(x.toPrecision(9)));
+  return (values instanceof Float64Array ? String(x) : digits).replaceAll("-", "−");
 }

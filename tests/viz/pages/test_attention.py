@@ -17,7 +17,7 @@ from minitransformer.data import SPECIAL_TOKENS, Vocabulary
 from minitransformer.inside.inspection import Inspection, Layer, Outcome, inspect
 from minitransformer.models.transformer import Transformer
 from viz.figure.maps import draw_attention
-from viz.pages.attention import attention, most_choosing, most_needed
+from viz.pages.attention import attention, most_choosing, most_needed, of_model
 
 ENCODER, DECODER, CROSS = (
     "encoder.layers.0.self_attention",
@@ -302,6 +302,59 @@ def test_scores_far_from_0_are_moved_there_before_their_powers(
     assert head[3] == words.format(f"{abs(far.scores[0, 0].max()):.4g}")
     powers = np.array([row[3] for row in rows], float)
     np.testing.assert_allclose(powers / float(sums[3]), layer.weights[0, 0], rtol=1e-3)
+
+
+def test_the_score_of_additive_attention_is_v_times_the_tanh_of_query_and_key(
+    inspection: Inspection, tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its values may be of another width; its result is its output, without a W_O."""
+    rng = np.random.default_rng(0)
+    query, key, v = (rng.normal(size=n).astype(np.float32) for n in ((1, 5, 6), (1, 4, 6), (6,)))
+    value = rng.normal(size=(1, 4, 3)).astype(np.float32)
+    scores = np.tanh(query[:, :, None] + key[:, None]) @ v
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    layer = replace(
+        layer_of(inspection, CROSS), query=query, key=key, value=value, scores=scores,
+        weights=weights, gradient=weights, result=weights @ value, part=weights @ value,
+    )  # fmt: skip
+    monkeypatch.setattr("viz.pages.attention.of_model", lambda *layer: {**of_model(*layer), "v": v})
+    attention(replace(inspection, layers=[layer])).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html", f"layer={CROSS}&head=1&cell=3,2")
+    head, *rows, sums = table(browser, 0)
+    assert head == ["", "query", "key", "tanh(query + key)", "v", "tanh(query + key) × v"]
+    shown = np.array(rows, float)[:, 1:]
+    np.testing.assert_array_equal(
+        shown[:, :2].astype(np.float32), np.array([query[0, 2], key[0, 1]]).T
+    )
+    np.testing.assert_allclose(shown[:, 2], np.tanh(shown[:, 0] + shown[:, 1]))
+    np.testing.assert_allclose(shown[:, 4], shown[:, 2] * shown[:, 3])
+    assert sums[:5] == ["sum", "", "", "", ""]
+    assert float(sums[5]) == pytest.approx(scores[0, 2, 1], rel=1e-5)
+    assert "√" not in browser.text("#steps section")
+    head, *_, sums = table(browser, 2)
+    assert head == ["key", "weight", "1", "2", "3"]
+    np.testing.assert_allclose(np.array(sums[2:], float), layer.result[0, 2], rtol=1e-5)
+    assert "W_O" not in browser.text("#steps")
+
+
+def test_a_classifier_is_asked_for_a_label_and_reads_nothing(
+    inspection: Inspection, tmp_path: Path, browser: Any
+) -> None:
+    labels = ("good", "bad", "odd")
+    probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
+    one = replace(
+        inspection, read=[], target=["bad"], vocabulary=labels, probabilities=probabilities,
+        layers=[layer_of(inspection, ENCODER)], normal=Outcome(["bad"], 0.3),
+    )  # fmt: skip
+    attention(one).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html", "cell=2,1")
+    head, row = table(browser, 4)[:2]
+    assert head[:3] == ["label", "its probability", "likeliest"]
+    assert row[0] == "bad"
+    assert np.float32(row[1]) == probabilities[0, 1]
+    assert "softmax over the labels" in browser.text("#steps section:last-child h2")
+    assert browser.run("return document.querySelector('#steps section:last-child .chosen')") is None
+    assert "to write" not in facts(browser)
 
 
 def test_with_a_head_off_the_page_shows_what_becomes_of_answer_and_loss(

@@ -13,7 +13,7 @@ import pytest
 
 from minitransformer.config import TrainingConfig
 from minitransformer.inside.film import Camera, Film, read_film
-from minitransformer.runs import Run, RunError
+from minitransformer.runs import Run, RunError, save_checkpoint
 from minitransformer.training import Trainer
 from viz.pages.film import film, line
 
@@ -42,6 +42,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Film]:
     shown = film_run(folder / "run")
     film(folder / "run").save(folder / "film.html")
     return folder / "film.html", shown
+
+
+def film_of(path: Path, maps: list[dict[str, Any]], source: str, target: str) -> Path:
+    """The folder of a run with a film of these maps, a frame each, whose answer is the target."""
+    run = Run.create(path, {"task": "any"})
+    (run.path / "film").mkdir()
+    told = {"task": "any", "source": source.split(), "target": target.split()}
+    for step, found in enumerate(maps):
+        run.append_metrics({"step": step, "loss": 2.0 - step, "exact_match": step / 2})
+        about = told | {"answer": target.split(), "layers": list(found)}
+        save_checkpoint(run.path / "film" / f"{step:06}.safetensors", found, about)
+    return run.path
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -407,6 +419,71 @@ def test_the_curve_of_a_head_is_the_mean_weight_of_its_rings(
         assert f"key's place = query's place{sign}," in said
     else:
         assert f"key's place = {key[0] + query[0]} − query's place," in said
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_the_film_of_a_model_without_attention_shows_answers_and_losses_and_says_so(
+    size: tuple[int, int], dark: bool, tmp_path: Path, browser: Any
+) -> None:
+    film(film_of(tmp_path / "run", [{}, {}, {}], "3 1 4", "4 1 3")).save(tmp_path / "film.html")
+    opened(browser, tmp_path / "film.html", fragment="layer=none&head=2", size=size, dark=dark)
+    assert browser.text("#headless") == (
+        "This model has no attention, so there are no heads to show."
+    )
+    assert browser.run("return document.querySelector('#head, #heads, #births')") is None
+    press_with_shift(browser, "\ue014")  # there is no cell to point at: it is an arrow
+    assert step(browser) == "step 1"
+    assert browser.text("#score") == "50.0 % (step 1)"
+    assert browser.text("#verdict") == "✓ all right"
+    assert browser.address() == "#step=1"
+    browser.press(" ")
+    wait_until(lambda: step(browser) == "step 2")
+    assert browser.text("#loss") == "0"
+    dot = "return byId('losses').querySelector('circle').getAttribute('cx')"
+    last = browser.run(dot)
+    browser.press("\ue011")
+    assert float(browser.run(dot)) < float(last)
+    browser.resize((500, 700))
+    wait_until(lambda: browser.overflow() <= 0)
+
+
+def test_a_model_of_any_layers_has_a_film(
+    tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One head in one layer and two in another, with other tokens at the sides of each."""
+    rng = np.random.default_rng(0)
+
+    def weights(*shape: int) -> Any:
+        x = rng.random(shape, np.float32)
+        return x / x.sum(-1, keepdims=True)
+
+    maps = [{"look": weights(1, 3, 4), "read.again": weights(2, 4, 4)} for _ in range(3)]
+    sides = {"look": ("target", "source"), "read.again": ("source", "source")}
+
+    def titled(path: str, *_: Any) -> dict[str, Any]:
+        asking, asked = sides[path]
+        return {"path": path, "group": "", "name": path, "asking": asking, "asked": asked}
+
+    monkeypatch.setattr("viz.pages.film.titled", titled)
+    film(film_of(tmp_path / "run", maps, "a b c d", "c d")).save(tmp_path / "film.html")
+    opened(browser, tmp_path / "film.html", fragment="layer=look&head=1")
+    read = "return [...document.querySelectorAll(arguments[0])].map(span => span.textContent)"
+    assert browser.text("#name") == "look, head 1"
+    assert browser.run(read, "#map .query:not(.grey)") == ["<bos>", "c", "d"]
+    assert browser.run(read, "#map .key") == ["a", "b", "c", "d"]
+    assert browser.run(read, "#map .write:not(.grey)") == ["c", "d", "<eos>"]
+    assert "other heads" not in browser.text("#line")
+    assert browser.run(read, ".sides span") == [
+        "↓ query: reads", "→ key: source", "↓ query: source", "→ key: source"
+    ]  # fmt: skip
+    browser.run("document.querySelectorAll('.thumbnail')[2].click()")
+    assert browser.text("#name") == "read.again, head 2"
+    assert browser.run(read, "#map .query:not(.grey)") == ["a", "b", "c", "d"]
+    assert browser.run(read, "#map .write") == []
+    assert "other heads" in browser.text("#line")
+    said = np.float32(browser.text("#cell").split("weight ")[1].split(" on")[0])
+    assert said == maps[0]["read.again"][1].max()
 
 
 def test_the_film_of_a_run_that_has_only_begun_is_one_frame(tmp_path: Path, browser: Any) -> None:
