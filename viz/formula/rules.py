@@ -21,7 +21,7 @@ from minigrad.op import Op, Rule
 from minigrad.rules import definition, place, printed_derivatives
 from minigrad.tensor import Tensor
 from viz.formula.mathml import mathml
-from viz.graphs.trace import unnoticed
+from viz.graphs.ancestry import unnoticed
 
 
 class RuleText(NamedTuple):

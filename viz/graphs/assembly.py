@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from viz.graphs.cards import bare, counted, unnumbered
 from viz.graphs.nodes import Edge, Graph, Node, Path, prefixes
+from viz.graphs.words import bare, counted, unnumbered
 
 
 class Draft(NamedTuple):
@@ -45,7 +45,7 @@ def assemble(
     `boxes` are names of boxes to keep. `level` has keys of what is to stand at one height.
     """
     sizes = Counter(path for draft in drafts for path in prefixes(draft.node.path))
-    nodes = [unboxed(draft.node, sizes, boxes) for draft in drafts]
+    nodes = [unbox(draft.node, sizes, boxes) for draft in drafts]
     notes = list(notes)
     if missing:
         nodes.append(Node(missing, "stub", "input"))
@@ -68,7 +68,29 @@ def assemble(
     return Graph(tuple(nodes), tuple(edges), "; ".join(notes), level=rows)
 
 
-def unboxed(node: Node, sizes: Mapping[Path, int], boxes: Collection[str]) -> Node:
+def find_homes(
+    graph: Graph, orders: Sequence[int], users: Mapping[int, Sequence[int]]
+) -> dict[int, tuple[str, ...]]:
+    """The ids of the nodes in which each of these tensors is, given by their orders, oldest first.
+
+    What has no node of its own, such as a transposed matrix, is in those of its `users`, by their
+    orders, or else in the stub for all that was left out: a result too, if newer ones take all the
+    room.
+    """
+    own = {order: node.id for node in graph.nodes for order in node.tensors}
+    stub = next((node.id for node in graph.nodes if node.kind == "stub"), None)
+    found: dict[int, tuple[str, ...]] = {}
+    for order in reversed(orders):  # users first
+        around = [home for user in users.get(order, ()) for home in found.get(user, ())]
+        shown = tuple(home for home in dict.fromkeys(around) if home != stub)
+        if order in own:
+            found[order] = (own[order],)
+        else:
+            found[order] = shown or ((stub,) if stub else ())
+    return found
+
+
+def unbox(node: Node, sizes: Mapping[Path, int], boxes: Collection[str]) -> Node:
     """The node without boxes around it that hold nothing but itself, or are filled by another.
 
     The names of the former pass to the node: the only op of a call of the module `query`, a

@@ -9,27 +9,34 @@ here knows how a picture is made; `dot.py` does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Tensor, behind, outward
-from viz.graphs.assembly import Draft, assemble, newest, older_ops
-from viz.graphs.cards import Cards, operation_text, short
+from viz.graphs.ancestry import ancestors, ends_within, values_in
+from viz.graphs.assembly import Draft, assemble, find_homes, newest, older_ops
+from viz.graphs.cards import Cards
 from viz.graphs.cost import flops, with_costs
-from viz.graphs.folding import Folding
+from viz.graphs.definition import Definition
+from viz.graphs.folding import Folding, fold
 from viz.graphs.look import COMPUTED, USUAL, Element, Look, Place, TooManyScalarsError, shortest
 from viz.graphs.nodes import Graph, Node, Path, prefixes
-from viz.graphs.scalars import Scalars, check_element
-from viz.graphs.trace import Definition, Gradients, Trace, ancestors
+from viz.graphs.scalars import Scalars, check_element, follow_scalars
+from viz.graphs.trace import Trace, trace_ops
+from viz.graphs.words import operation_text, short
 
 Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
 
 
-def build(result: Result, look: Look = USUAL) -> Graph:
+def build(result: Result, look: Look = USUAL, within: Collection[int] | None = None) -> Graph:
     """The graph behind one result, or behind several.
+
+    within: the orders (of Values, the places) of the part of it that is drawn; what this uses from
+    outside is an input, named "from" what made it, and of the module calls around all of it only
+    the innermost is told of.
 
     TypeError for a result that is no Tensor or Value; ValueError for a name to open or an element
     that there is not, for too many scalars, for parameters where no module is folded, and for what
@@ -55,7 +62,7 @@ def build(result: Result, look: Look = USUAL) -> Graph:
             raise ValueError(
                 "graph: costs, parameters, open, element and depth are for Tensors, not for Values"
             )
-        return graph_of_values(roots, look)
+        return graph_of_values(roots, look, within)
     if not roots or not all(isinstance(root, Tensor) for root in roots):
         kinds = ", ".join(sorted({type(root).__name__ for root in roots})) or "nothing"
         raise TypeError(f"graph: a Tensor or a Value, or a list of either, is drawn, not {kinds}")
@@ -63,14 +70,12 @@ def build(result: Result, look: Look = USUAL) -> Graph:
     if look.index is not None and not look.opened:  # before anything large is computed
         for root in roots:
             check_element(look.index, root.shape)
-    gradients = Gradients(roots) if look.grads else None
     try:
-        trace = Trace(roots, look, gradients)
-        scalars = Scalars(trace, look.index, look.most)
+        trace = trace_ops(roots, look, within)
+        scalars = follow_scalars(trace, look.index, look.most)
     except TooManyScalarsError as error:
         raise TooManyScalarsError(error.said, few_scalars(roots, look)) from None
-    folding = Folding(trace, look.depth, look.few, scalars.shown)
-    graph = graph_of_tensors(folding, scalars, Cards(trace), look.most)
+    graph = graph_of_tensors(fold(trace, scalars.shown), scalars, Cards(trace))
     if look.parameters and not any(node.size for node in graph.nodes):
         raise ValueError(
             "graph: parameters are listed in the cards of folded modules, and here are none; "
@@ -83,11 +88,11 @@ def few_scalars(roots: Sequence[Tensor], look: Look) -> tuple[str, Element] | No
     """A name to open, and an element, that show few enough scalars, as a trial has shown; "" is the
     whole result. None where nothing is small enough."""
     ways = [("", zeros(roots[0]))] if len(roots) == 1 else []
-    ways += telling_parts(Trace(roots, Look("definition", names=look.names)))
+    ways += telling_parts(trace_ops(roots, Look("definition", names=look.names)))
     for name, element in ways:
         try:
-            trial = Trace(roots, Look("scalar", open=name or (), names=look.names))
-            Scalars(trial, element, look.most)
+            trial = trace_ops(roots, Look("scalar", open=name or (), names=look.names))
+            follow_scalars(trial, element, look.most)
         except ValueError:
             continue
         return name, element
@@ -104,7 +109,7 @@ def telling_parts(trace: Trace) -> list[tuple[str, Element]]:
         size = flops(step)
         around = [scope for scope in outward(step.scope) if isinstance(scope.module, Definition)]
         here = [(trace.naming.place(scope), scope.module.op, scope.module.step) for scope in around]
-        for place, op, result in [(trace.place(step, step.op), step.op, step), *here]:
+        for place, op, result in [(trace.opening.place(step, step.op), step.op, step), *here]:
             work[place] += size
             made[place] = op, result
     families = ("norm", "matmul", "loss", "activation")
@@ -131,7 +136,7 @@ def retain_grads(result: Tensor) -> None:
             tensor.retain_grad()
 
 
-def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int) -> Graph:
+def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards) -> Graph:
     """The graph of calls that are folded, of ops and of scalars, cut to the newest nodes."""
     trace, nodes, look = folding.trace, folding.nodes(), folding.trace.look
     whole = [step for step in trace.drawn if step.order not in scalars.shown]
@@ -142,7 +147,7 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int
         for key, keys in nodes.items()
         if key not in scalars.shown and key not in needless
     }
-    kept = newest(last_use, most)
+    kept = newest(last_use, look.most)
     home: dict[Any, Any] = {order: folding.drawn(key) for order, key in folding.home.items()}
     if look.grads and scalars.steps:
         scalars.backward()
@@ -164,7 +169,7 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int
             sources = [x for order in orders for x in scalars.standing_for(order)]
             tensors = [x.order for one in keys for x in folding.units[one]]
             node = replace(node, tensors=tuple(tensors), times=len(keys))
-            drafts.append(Draft(key, relabelled(node, key, labels), sources))
+            drafts.append(Draft(key, relabel(node, key, labels), sources))
             folded += trace.count_ops(unit) if len(unit) > 1 else 0
         else:
             older += trace.count_ops(unit)
@@ -178,36 +183,51 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards, most: int
     missing = older_ops(older) if len(kept) < len(last_use) else ""
     depth = folding.depth if folding.is_reduced else None
     graph = assemble(drafts, home, missing, notes, labels.values(), scalars.rows())
-    return replace(graph, depth=depth)
+    users = {order: [user.order for user in users] for order, users in trace.users.items()}
+    return replace(
+        graph, depth=depth, homes=find_homes(graph, [x.order for x in trace.tensors], users)
+    )
 
 
-def relabelled(node: Node, key: Any, labels: Mapping[Path, str]) -> Node:
+def relabel(node: Node, key: Any, labels: Mapping[Path, str]) -> Node:
     """The node with the layers named that it, or a box around it, stands for."""
     if key in labels and node.size:
         node = replace(node, label=labels[key], size=f"{node.size} each")
     return replace(node, path=tuple(labels.get(path, path[-1]) for path in prefixes(node.path)))
 
 
-def graph_of_values(roots: Sequence[Value], look: Look) -> Graph:
+def graph_of_values(
+    roots: Sequence[Value], look: Look, within: Collection[int] | None = None
+) -> Graph:
     """The graph of single numbers: each card has the operation, the number and its gradient."""
-    values = ancestors(roots, lambda value: [x for x, _ in value.inputs])
+    values = ancestors(roots, values_in)
+    inputs = {value._place: values_in(value) for value in values}
+    if within is not None:
+        inside = [value for value in values if value._place in within]
+        roots = ends_within(values, values_in, {value._place for value in inside})
+        inputs = {value._place: inputs[value._place] for value in inside}
+        values = ancestors(roots, lambda value: inputs.get(value._place, []))
     results = {id(root) for root in roots}
     gradients = {value._place: value.grad for value in values}
     has_grads = any(gradients.values())  # a Value cannot tell 0 from none yet
     if look.grads and not has_grads:
         gradients = gradients_of_values(values, roots)
+    users: dict[int, list[int]] = {}  # of the leaves
     last_use: dict[int, int] = {}
     for now, value in enumerate(values):
         last_use[value._place] = now
-        for x, _ in value.inputs:
-            if not x.inputs:
+        for x in inputs.get(value._place, ()):
+            if not inputs.get(x._place):
                 last_use[x._place] = now
+                users.setdefault(x._place, []).append(value._place)
     kept = newest(last_use, look.few)
     drafts = []
     for value in values:
         if value._place not in kept:
             continue
         name, op = look.given.get(id(value)), operation_text(value._op)
+        if value._place not in inputs and op:
+            name, op = f"from {name or op}", ""
         family = "elementwise" if op else "parameter"
         if id(value) in results and op:
             family = "loss"
@@ -222,10 +242,12 @@ def graph_of_values(roots: Sequence[Value], look: Look) -> Graph:
             grad=((short(gradients[value._place]),),) if has_grads or look.grads else (),
             tensors=(value._place,),
         )
-        drafts.append(Draft(value._place, node, [x._place for x, _ in value.inputs]))
-    older = sum(bool(value._op) for value in values if value._place not in kept)
-    missing = older_ops(older) if len(kept) < len(values) else ""
-    return assemble(drafts, {place: place for place in last_use}, missing, [])
+        drafts.append(Draft(value._place, node, [x._place for x in inputs.get(value._place, ())]))
+    older = [value for value in values if value._place not in kept]
+    number = sum(bool(value._op) and value._place in inputs for value in older)
+    missing = older_ops(number) if older else ""
+    graph = assemble(drafts, {place: place for place in last_use}, missing, [])
+    return replace(graph, homes=find_homes(graph, [value._place for value in values], users))
 
 
 def gradients_of_values(values: Sequence[Value], roots: Sequence[Value]) -> dict[int, float]:

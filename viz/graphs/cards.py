@@ -13,8 +13,27 @@ import numpy as np
 
 from minigrad.op import Op
 from minigrad.tensor import Tensor
+from viz.graphs.ancestry import is_freed
+from viz.graphs.definition import Definition, maker_of
 from viz.graphs.nodes import Node, Path, Row, Table
-from viz.graphs.trace import Definition, Trace, is_freed, made_by
+from viz.graphs.trace import Trace
+from viz.graphs.words import (
+    bare,
+    counted,
+    display_name,
+    index_text,
+    numbers,
+    numbers_text,
+    param_text,
+    short,
+)
+
+MOST_ROWS = 8  # parameters that a module's card lists
+UNKNOWN = "constant"  # the name of an array that nothing names
+UNSAID = {"keepdims", "shape"}  # params that the shapes show
+PILLS = {
+    "broadcast_to", "expand_dims", "ravel", "reshape", "squeeze", "swapaxes", "transpose",
+}  # fmt: skip
 
 
 class Cards:
@@ -69,7 +88,7 @@ class Cards:
     def _parameter(self, x: Tensor, path: Path) -> Row:
         """The row of a parameter in the card of the call at `path`, named as that module does."""
         name = self.naming.owned(x, self.naming.scopes[path]) or "parameter"
-        return Row(name, x.shape, "parameter", self._value(x.data), self._grad(x), x.order)
+        return Row(name, x.shape, "parameter", self._value(x.data), self._grad(x))
 
     def _with_result(self, node: Node, result: Tensor) -> Node:
         """The node with the shape, and where asked the numbers, of what comes out of it."""
@@ -87,7 +106,7 @@ class Cards:
     def _grad(self, x: Tensor) -> Table | None:
         if not self.look.grads or not x.requires_grad:
             return None
-        g = self.trace.gradients.get(x.order)
+        g = self.trace.gradients.known.get(x.order)
         return () if g is None else numbers(g)
 
     def _op_node(self, step: Tensor, op: Op) -> Node:
@@ -108,7 +127,8 @@ class Cards:
             family = "parameter"  # a selection from a table of parameters
         detail = "" if op.name in PILLS else self._detail(step, op)
         notice = "freed by backward()" if is_freed(step) else ""
-        return Node(step.name or display_name(op), kind, family, detail, rows=rows, notice=notice)
+        name = self.naming.own(step) if self.trace.is_part else step.name
+        return Node(name or display_name(op), kind, family, detail, rows=rows, notice=notice)
 
     def _rows(self, step: Tensor, op: Op) -> tuple[Row, ...]:
         """The parameters and the constant arrays of an op."""
@@ -125,7 +145,7 @@ class Cards:
                     name = self.naming.used(leaf, step.scope) or "parameter"
                     name += "ᵀ" if leaf is not x else ""
                     value, grad = self._value(leaf.data), self._grad(leaf)
-                    rows.append(Row(name, x.shape, "parameter", value, grad, leaf.order))
+                    rows.append(Row(name, x.shape, "parameter", value, grad))
             elif np.size(x) != 1:  # a name of one letter is a formula's, and says nothing
                 arrays.append((name if len(name) > 1 else UNKNOWN, x))
         for name, x in arrays:
@@ -160,7 +180,7 @@ class Cards:
         for name, x in zip("ab", self.trace.inputs(step), strict=False):
             factor = self.trace.unturned(x)
             if expanded:
-                op = made_by(factor, step.scope) if isinstance(factor, Tensor) else None
+                op = maker_of(factor, step.scope) if isinstance(factor, Tensor) else None
                 made = display_name(op) if op is not None else name
                 name = self.naming.used(factor, step.scope) or made
             if factor is not x:
@@ -178,124 +198,8 @@ def family_of_call(families: set[str]) -> str:
     return next((family for family in telling if family in families), "module")
 
 
-FEW = 16  # numbers, which are all shown
-MOST_ROWS = 8  # parameters that a module's card lists
-UNKNOWN = "constant"  # the name of an array that nothing names
-UNSAID = {"keepdims", "shape"}  # params that the shapes show
-PILLS = {
-    "broadcast_to", "expand_dims", "ravel", "reshape", "squeeze", "swapaxes", "transpose",
-}  # fmt: skip
-SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-OPERATIONS = {"-": "−", "*": "×", "/": "÷", "**": "xʸ", "neg": "−x"}
-
-
-def unnumbered(name: str) -> str:
-    """The name of a call without which of several calls it is."""
-    return name.partition(" (")[0]
-
-
-def bare(name: str) -> str:
-    """A name without what does not matter when a module's is compared with its class or an op."""
-    return unnumbered(name).replace("_", "").replace(" ", "").casefold()
-
-
-def display_name(op: Op) -> str:
-    """An op's symbol where it is made of words, otherwise its name."""
-    words = op.symbol.replace(" ", "")
-    return op.symbol if words.isascii() and words.isalnum() else op.name.replace("_", " ")
-
-
-def operation_text(op: str) -> str:
-    """A Value's operation as one would write it; a number as the exponent is part of it."""
-    if op.startswith("**") and len(op) > 2:
-        return power_text("x", short(float(op[2:])))
-    return OPERATIONS.get(op, op)
-
-
 @cache
 def defaults(op: Op) -> dict[str, Any]:
     """The values of an op's params where they are not given."""
     rule = op.definition or next(rule for rule in op.rules if rule)
     return {p.name: p.default for p in inspect.signature(rule).parameters.values()}
-
-
-def numbers_text(op: Op, texts: Sequence[str | None]) -> str:
-    """The constant numbers among an op's inputs (None for the others), as one would write them."""
-    if not any(texts):
-        return ""
-    if op.name == "where":
-        _, chosen, otherwise = texts
-        said = [f"{chosen} where true" if chosen else "", f"else {otherwise}" if otherwise else ""]
-        return " ".join(filter(None, said))
-    if op.family != "elementwise" or len(texts) != 2:
-        named = zip(op.input_names, texts, strict=False)
-        return " ".join(f"{name}={text}" for name, text in named if text)
-    left, right = texts[0] or "x", texts[1] or "x"
-    if op.name == "power":
-        return power_text(left, right)
-    if op.symbol.isalpha():
-        return f"({left}, {right})"
-    return f"{left} {op.symbol} {right}" if texts[0] else f"{op.symbol} {right}"
-
-
-def power_text(base: str, exponent: str) -> str:
-    """A power, its exponent raised where there are signs for that."""
-    if exponent.lstrip("−").isdigit():
-        return base + exponent.translate(SUPERSCRIPTS)
-    return f"{base}^{exponent}"
-
-
-def index_text(index: Any) -> str:
-    """An index as one writes it; an array in it is only called one."""
-    if isinstance(index, tuple):
-        return ", ".join(map(index_text, index))
-    if isinstance(index, slice):
-        parts = ["" if x is None else str(x) for x in (index.start, index.stop, index.step)]
-        return ":".join(parts if parts[2] else parts[:2])
-    if index is Ellipsis:
-        return "…"
-    return "array" if np.ndim(index) else str(index)
-
-
-def param_text(x: Any) -> str:
-    """A param in few characters."""
-    text = np.dtype(x).name if isinstance(x, type | np.dtype) else str(x)
-    return text if len(text) <= 24 else text[:23] + "…"
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape as "2×5×64"; "scalar" where there are no axes."""
-    return "×".join(map(str, shape)) or "scalar"
-
-
-def counted(n: int, what: str) -> str:
-    """So many of something, large numbers in three digits."""
-    size, unit = next((x for x in ((10**9, " B"), (10**6, " M")) if n >= 0.9995 * x[0]), (1, ""))
-    return f"{n / size:.3g}{unit} {what}s" if unit else f"{n:,} {what}{'s' * (n != 1)}"
-
-
-def short(x: Any) -> str:
-    """A number in four digits."""
-    text = f"{x:,}" if isinstance(x, int) and not isinstance(x, bool) else f"{x:.4g}"
-    return text.replace("-", "−").replace("inf", "∞")
-
-
-def numbers(array: Any) -> Table:
-    """An array's elements where they are few, otherwise what they are like."""
-    if array.size == 0:
-        return (("empty",),)
-    rows = np.atleast_2d(array)
-    height, width = rows.shape[-2:]
-    if array.ndim <= 2 and array.size <= FEW and height <= 8 and width <= 6:
-        return tuple(tuple(map(short, row)) for row in rows.tolist())
-    if array.dtype.kind in "biu":
-        return ((f"min {short(array.min().item())} · max {short(array.max().item())}",),)
-    finite = array[np.isfinite(array)].astype(float)  # of which a sum does not overflow
-    told = []
-    if finite.size:
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, std = finite.mean().item(), finite.std().item()
-        told += [f"mean {short(mean)}", f"std {short(std)}"]
-    if finite.size < array.size:
-        told.append(f"{array.size - finite.size:,} not finite")
-    return ((" · ".join(told),),)

@@ -13,10 +13,10 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from viz.graphs.build import Result, build
-from viz.graphs.cards import counted, shape_text
 from viz.graphs.dot import Picture, digraph
 from viz.graphs.look import Look, show_options
 from viz.graphs.nodes import Graph, Node
+from viz.graphs.words import counted, shape_text
 
 ONLY, MOVED = "only here", "in another place"
 

@@ -23,10 +23,10 @@ import graphviz
 from minitransformer.runs import write_atomically
 from viz.figure.characters import one_line
 from viz.graphs.build import Result, build
-from viz.graphs.cards import shape_text
 from viz.graphs.look import Look, show_options
 from viz.graphs.nodes import Graph, Node, Row
 from viz.graphs.routes import keep_off_titles
+from viz.graphs.words import shape_text
 
 FORMATS = (".svg", ".png", ".pdf", ".dot")
 TIME_LIMIT = 60.0  # seconds

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from minigrad import nn
@@ -15,42 +17,25 @@ Key = Any
 """What a node is known by before it has an id: the path of a folded call, or a tensor's order."""
 
 
+@dataclass(frozen=True)
 class Folding:
-    """The tensors of a trace gathered into nodes: `units` by their keys, oldest first.
+    """The tensors of a trace gathered into nodes, calls nested deeper than `depth` folded.
 
-    depth: calls nested deeper are folded; without one, it is the largest that leaves at most
-    `limit` nodes. What has been opened by its name, and `scalars`, ops by their orders, stay open.
+    The calls that are `open` stay so at any depth. `is_reduced` if there are deeper ones than are
+    shown, although nobody asked for that.
 
-    Where a layer repeats, the nodes of the first stand for those of the others: `first` leads from
-    the key of each of the latter to that of the former.
+    Where a layer repeats, the nodes of the first stand for those of the others.
     """
 
-    def __init__(
-        self, trace: Trace, depth: int | None, limit: int, scalars: Collection[int] = ()
-    ) -> None:
-        self.trace = trace
-        self.paths = {tensor.order: trace.path(tensor) for tensor in trace.drawn}
-        self.calls = {path for whole in self.paths.values() for path in prefixes(whole)}
-        self.opened = self._opened(scalars)
-        deepest = max(map(len, self.paths.values()), default=0)
-        self.depth = deepest if depth is None else depth
-        self._fold()
-        while depth is None and self.depth > 0 and len(self.units) - len(self.first) > limit:
-            self.depth -= 1
-            self._fold()
-        self.is_reduced = depth is None and self.depth < deepest
-
-    def _opened(self, scalars: Collection[int]) -> set[Path]:
-        """The calls that stay open, for something in them is opened."""
-        naming, look = self.trace.naming, self.trace.look
-        named = [path for path in self.calls if look.opens(naming.place(naming.scopes[path]))]
-        named += [self.paths[order] for order in scalars]
-        return {around for path in named for around in prefixes(path)}
+    trace: Trace
+    depth: int
+    open: frozenset[Path] = frozenset()
+    is_reduced: bool = False
 
     def _is_folded(self, path: Path) -> bool:
         """Whether a call is one card."""
         zoom = self.trace.look.zoom
-        if path in self.opened:
+        if path in self.open:
             return False
         if len(path) > self.depth or zoom == "model":
             return True
@@ -60,73 +45,93 @@ class Folding:
         inner = module.children() if isinstance(module, nn.Module) else ()
         return not any(any(child.children()) for _, child in inner)
 
-    def _fold(self) -> None:
-        """Gather the tensors into units at the present depth."""
-        folded = {path for path in self.calls if self._is_folded(path)}
-        self.units: dict[Key, list[Tensor]] = {}
-        self.home: dict[int, Key] = {}
-        for tensor in self.trace.drawn:
-            around = prefixes(self.paths[tensor.order])
-            key = next((path for path in around if path in folded), tensor.order)
-            self.units.setdefault(key, []).append(tensor)
-            self.home[tensor.order] = key
-        self.first: dict[Key, Key] = {}
-        self._runs: list[tuple[list[Path], set[Key]]] = []  # calls that repeat, and their nodes
-        if self.trace.look.zoom in ("model", "module"):
-            self._fold_repeats()
+    @cached_property
+    def home(self) -> dict[int, Key]:
+        """The key of each tensor's node, by the tensor's order."""
+        folded = {path for path in calls_of(self.trace) if self._is_folded(path)}
+        return {
+            order: next((call for call in prefixes(path) if call in folded), order)
+            for order, path in self.trace.paths.items()
+        }
 
-    def _fold_repeats(self) -> None:
-        """Let the first of equal layers, one after the other, stand for all."""
-        inside: dict[Path, list[Key]] = {}  # the nodes of each call
-        for key, unit in self.units.items():
-            for call in prefixes(key if isinstance(key, tuple) else self.paths[unit[0].order]):
-                inside.setdefault(call, []).append(key)
+    @cached_property
+    def units(self) -> dict[Key, list[Tensor]]:
+        """The tensors that share a node, by its key, oldest first."""
+        found: dict[Key, list[Tensor]] = {}
+        for tensor in self.trace.drawn:
+            found.setdefault(self.home[tensor.order], []).append(tensor)
+        return found
+
+    @cached_property
+    def size(self) -> int:
+        """The number of nodes."""
+        return len(self.units) - len(self.first)
+
+    @cached_property
+    def inside(self) -> dict[Path, list[Key]]:
+        """The keys of the nodes inside each call, and of its own if it is folded."""
+        found: dict[Path, list[Key]] = {}
+        for key in self.units:
+            for call in prefixes(self._path(key)):
+                found.setdefault(call, []).append(key)
+        return found
+
+    @cached_property
+    def runs(self) -> list[list[Path]]:
+        """Equal layers, one after the other, of which the first stands for all."""
+        if self.trace.look.zoom not in ("model", "module"):
+            return []
         place = {key: i for i, key in enumerate(filter(self._computes, self.units))}
         runs: list[list[Path]] = []
         latest: dict[tuple[Path, str], list[Path]] = {}
-        for call in sorted(inside, key=len, reverse=True):
-            stem, number = numbered(call[-1])
+        for call in sorted(self.inside, key=len, reverse=True):
+            stem, number = split_number(call[-1])
             run = latest.get((call[:-1], stem), [])
-            if number is None or call in self.opened:
+            if number is None or call in self.open:
                 continue
-            if run and self._repeats(run[-1], call, inside, place):
+            if run and self._repeats(run[-1], call, place):
                 run.append(call)
             else:
                 latest[call[:-1], stem] = [call]
                 runs.append(latest[call[:-1], stem])
-        for run in runs:
-            for call in run[1:]:
-                for one, other in zip(inside[run[0]], inside[call], strict=True):
-                    self.first.setdefault(other, one)
-            if len(run) > 1:
-                self._runs.append((run, {key for call in run for key in inside[call]}))
+        return [run for run in runs if len(run) > 1]
+
+    @cached_property
+    def first(self) -> dict[Key, Key]:
+        """The node that stands for one in a layer that repeats, by both their keys."""
+        found: dict[Key, Key] = {}
+        for first, *others in self.runs:
+            for call in others:
+                for one, other in zip(self.inside[first], self.inside[call], strict=True):
+                    found.setdefault(other, one)
+        return found
+
+    def _path(self, key: Key) -> Path:
+        return key if isinstance(key, tuple) else self.trace.paths[key]
 
     def _computes(self, key: Key) -> bool:
         return any(tensor.op is not None for tensor in self.units[key])
 
-    def _repeats(
-        self, one: Path, other: Path, inside: dict[Path, list[Key]], place: dict[Key, int]
-    ) -> bool:
+    def _repeats(self, one: Path, other: Path, place: Mapping[Key, int]) -> bool:
         """Whether a call does just what another one did before it, with nothing between them."""
-        (_, before), (_, now) = numbered(one[-1]), numbered(other[-1])
+        (_, before), (_, now) = split_number(one[-1]), split_number(other[-1])
         if before is None or now != before + 1:
             return False
-        places = sorted(place[key] for key in inside[one] + inside[other] if key in place)
+        places = sorted(place[key] for key in self.inside[one] + self.inside[other] if key in place)
         if not places or len(places) != places[-1] - places[0] + 1:
             return False
-        return self._structure(one, inside[one]) == self._structure(other, inside[other])
+        return self._structure(one) == self._structure(other)
 
-    def _structure(self, call: Path, keys: Sequence[Key]) -> list[Any]:
+    def _structure(self, call: Path) -> list[Any]:
         """What there is to compare of two calls: classes, ops, shapes and the edges inside."""
         naming = self.trace.naming
+        keys = self.inside[call]
         within = [tensor for key in keys for tensor in self.units[key]]
         number = {tensor.order: i for i, tensor in enumerate(within)}
         found: list[Any] = [naming.kind(naming.scopes[call])]
         for key in keys:
-            unit = self.units[key]
-            path = key if isinstance(key, tuple) else self.paths[unit[0].order]
-            found.append(path[len(call) :])
-            for tensor in unit:
+            found.append(self._path(key)[len(call) :])
+            for tensor in self.units[key]:
                 sources = [number[x.order] for x in self._flowing([tensor]) if x.order in number]
                 found.append((tensor.op and tensor.op.name, tensor.shape, sources))
         return found
@@ -140,8 +145,8 @@ class Folding:
     def labels(self, with_numbers: bool) -> dict[Path, str]:
         """What the first of some layers that repeat is called, by its path."""
         said = {}
-        for run, _ in self._runs:
-            first, last = run[0][-1], numbered(run[-1][-1])[1]
+        for run in self.runs:
+            first, last = run[0][-1], split_number(run[-1][-1])[1]
             own = f", numbers of {first}" if with_numbers else ""
             said[run[0]] = f"{first} … {last} × {len(run)}{own}"
         return said
@@ -169,7 +174,7 @@ class Folding:
         known = {self.drawn(self.home[x.order]) for x in self._flowing(self.units[key])}
         found = []
         for other in keys[1:]:
-            together = set().union(*(run for _, run in self._runs if other in run))
+            together = self._together(other)
             for x in self._flowing(self.units[other]):
                 source = self.home[x.order]
                 if source not in together and self.drawn(source) not in known:
@@ -177,8 +182,38 @@ class Folding:
                     found.append(x.order)
         return found
 
+    def _together(self, key: Key) -> set[Key]:
+        """The keys of all nodes in the layers that repeat with the one that has this node."""
+        runs = [{key for call in run for key in self.inside[call]} for run in self.runs]
+        return set().union(*(run for run in runs if key in run))
 
-def numbered(name: str) -> tuple[str, int | None]:
+
+def fold(trace: Trace, scalars: Collection[int] = ()) -> Folding:
+    """The Folding to the depth that is asked for, or to the largest that leaves few enough nodes.
+
+    What has been opened by its name, and `scalars`, ops by their orders, stay open; so does the
+    call around a part, which would be the whole picture.
+    """
+    naming, look = trace.naming, trace.look
+    named = [path for path in calls_of(trace) if look.opens(naming.place(naming.scopes[path]))]
+    named += [trace.paths[order] for order in scalars]
+    opened = frozenset(around for path in named for around in prefixes(path))
+    if look.depth is not None:
+        return Folding(trace, look.depth, opened)
+    deepest = max(map(len, trace.paths.values()), default=0)
+    least = 0 if naming.roof is None else 1
+    folding = Folding(trace, max(deepest, least), opened)
+    while folding.depth > least and folding.size > look.few:
+        folding = Folding(trace, folding.depth - 1, opened, is_reduced=True)
+    return folding
+
+
+def calls_of(trace: Trace) -> set[Path]:
+    """The paths of all calls around what is drawn."""
+    return {call for path in trace.paths.values() for call in prefixes(path)}
+
+
+def split_number(name: str) -> tuple[str, int | None]:
     """The name of a call up to the number at its end, and that number."""
     found = re.fullmatch(r"(.*?)(\d+)", name)
     return (found[1], int(found[2])) if found else (name, None)

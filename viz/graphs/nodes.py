@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 Path = tuple[str, ...]
@@ -15,17 +15,13 @@ Table = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Row:
-    """A parameter or a constant array in the card of the op, or the module, that uses it.
-
-    `tensor` is the order of the parameter.
-    """
+    """A parameter or a constant array in the card of the op, or the module, that uses it."""
 
     name: str
     shape: tuple[int, ...]
     family: str  # "parameter" or "constant"
     value: Table | None = None
     grad: Table | None = None
-    tensor: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,8 @@ class Graph:
     """Nodes, each after those that it was computed from, and edges.
 
     `note` is what to say below. `depth` is the level below which module calls had to be folded, if
-    any had to. `level` holds ids of nodes that are to stand at one height.
+    any had to. `level` holds ids of nodes that are to stand at one height. `homes` has the ids of
+    the nodes in which each tensor is, by its order.
     """
 
     nodes: tuple[Node, ...]
@@ -82,6 +79,7 @@ class Graph:
     note: str = ""
     depth: int | None = None
     level: tuple[tuple[str, ...], ...] = ()
+    homes: Mapping[int, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     @property
     def clusters(self) -> tuple[Path, ...]:

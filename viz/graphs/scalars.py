@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,10 +21,12 @@ from minigrad.op import Op
 from minigrad.ops.reduce import spread
 from minigrad.scalar import Value
 from minigrad.tensor import TABLE, Array, Tensor
-from viz.graphs.cards import display_name, numbers_text, operation_text, short
+from viz.graphs.ancestry import ancestors, is_freed, values_in
+from viz.graphs.definition import Definition
 from viz.graphs.look import TooManyScalarsError, check_scalars
 from viz.graphs.nodes import Node, Path, Table
-from viz.graphs.trace import Definition, Trace, ancestors, common, is_freed
+from viz.graphs.trace import Trace, common
+from viz.graphs.words import display_name, numbers_text, operation_text, short
 
 Index = tuple[int, ...]
 
@@ -41,103 +44,136 @@ def check_element(element: Index, shape: tuple[int, ...]) -> None:
         raise ValueError(f"graph: a result of shape {shape} has no element {list(element)}")
 
 
-class Scalars:
-    """The scalar graph of those ops of a trace that are to be drawn number by number.
+@dataclass(frozen=True)
+class Elements:
+    """The elements of tensors as Values, in arrays of dtype object, by the order of each tensor.
 
-    element: the index of the one element of their results that the graph is of; without it the
-    graph is of all. ValueError for an element that is not there, and for an op that Values cannot
-    follow; TooManyScalarsError for more than `limit`.
-
-    `arrays` has the elements of each tensor, dtype object, by its order; `shown` the Values that
-    each op computed, and those that it used first, by its order, oldest first.
+    `tensors` are the tensors themselves. `users` has the ops that use one that is not computed
+    here, by its order. `starts` has, for each op followed, the place from which on its Values are.
     """
 
-    def __init__(self, trace: Trace, element: Sequence[int] | None = None, limit: int = 1000):
-        self.trace, self.element = trace, None if element is None else tuple(element)
-        self.steps = [step for step in trace.drawn if trace.is_scalar(step)]
-        check_scalars(self.steps)
-        self.arrays: dict[int, Array] = {}
-        self.users: dict[int, list[Tensor]] = {}  # of the tensors that are not computed here
-        self.leaves: set[int] = set()  # those of them that no op made
-        self._element_of: dict[Value, tuple[Tensor, Index]] = {}
-        self._starts: list[int] = []  # for each step, the place from which on its Values are
-        for step in self.steps:
-            self._starts.append(Value(0.0)._place)
-            self._enter(step, self._computed(step, step))
+    trace: Trace
+    arrays: dict[int, Array] = field(default_factory=dict)
+    tensors: dict[int, Tensor] = field(default_factory=dict)
+    users: dict[int, list[Tensor]] = field(default_factory=dict)
+    starts: list[int] = field(default_factory=list)
 
-        self._inside = self.arrays.keys() - self.users.keys()
-        self._outside = [user for user in trace.steps if user.order not in self._inside]
-        self.shown: dict[int, list[Value]] = {step.order: [] for step in self.steps}
-        self._ends = self._find_ends()
-        self._results = [value for end in self._ends for value in self._wanted(end)]
-        for value in ancestors(self._results, lambda value: [x for x, _ in value.inputs]):
-            if not self._is_word(value):
-                self.shown[self._step_of(value).order].append(value)
-        if (number := sum(map(len, self.shown.values()))) > limit:
-            raise TooManyScalarsError(f"{number:,} scalars are too many (more than {limit:,})")
-        self._paths: dict[int, Path] = {}
+    def follow(self, step: Tensor) -> None:
+        """Let an op run on the elements of its inputs."""
+        self.starts.append(Value(0.0)._place)
+        self._enter(step, self._compute(step, step))
 
     def _enter(self, x: Tensor, array: Array) -> None:
-        self.arrays[x.order] = array
-        for index, value in np.ndenumerate(array):
-            self._element_of.setdefault(value, (x, index))
+        self.arrays[x.order], self.tensors[x.order] = array, x
 
-    def _computed(self, step: Tensor, user: Tensor) -> Array:
+    def _compute(self, step: Tensor, user: Tensor) -> Array:
         """The result of an op on the elements of its inputs."""
         assert step.op is not None
         inputs = self.trace.inputs(step)
         elements = [self._elements(x, user) if isinstance(x, Tensor) else x for x in inputs]
-        return applied(step.op, elements, step.params)
+        return apply_op(step.op, elements, step.params)
 
     def _elements(self, x: Tensor, user: Tensor) -> Any:
         """The elements of a tensor as Values; integers and nameless numbers stay what they are."""
         if x.order in self.trace.numbers or x.dtype.kind != "f":
             return x.data
         if x.order not in self.arrays and x.order in self.trace.turned:
-            self._enter(x, self._computed(x, user))
+            self._enter(x, self._compute(x, user))
         elif x.order not in self.arrays:
             self.users[x.order] = []
-            self.leaves |= {x.order} if x.op is None else set()
             self._enter(x, as_values(x.data))
         if x.order in self.users:
             self.users[x.order].append(user)
         return self.arrays[x.order]
 
-    def _find_ends(self) -> list[Tensor]:
-        """The results that the rest of the computation uses, or the user asked for."""
-        used = {x.order for user in self._outside for x in self.trace.tensors(user)}
-        return [x for x in self.steps if x.order in used | self.trace.roots]
+    @cached_property
+    def origin(self) -> dict[Value, tuple[Tensor, Index]]:
+        """The tensor that each Value is an element of, the first one if of several, and where."""
+        found: dict[Value, tuple[Tensor, Index]] = {}
+        for order, array in self.arrays.items():
+            for index, value in np.ndenumerate(array):
+                found.setdefault(value, (self.tensors[order], index))
+        return found
 
-    def _wanted(self, end: Tensor) -> list[Value]:
-        """The elements of a result that the graph is of."""
-        array = self.arrays[end.order]
-        if self.element is None:
-            return list(array.flat)
-        check_element(self.element, end.shape)
-        return [array[self.element]]
-
-    def _is_word(self, value: Value) -> bool:
+    def is_word(self, value: Value) -> bool:
         """Whether this is a constant that an operation says with itself, as the 2 in "× 2"."""
-        return not value.inputs and value not in self._element_of
+        return not value.inputs and value not in self.origin
 
-    def _step_of(self, value: Value) -> Tensor:
+
+def follow_scalars(trace: Trace, element: Index | None, limit: int) -> Scalars:
+    """The scalar graph of those ops of a trace that are to be drawn number by number.
+
+    element: the index of the one element of their results that the graph is of; without it the
+    graph is of all. ValueError for an element that is not there, and for an op that Values cannot
+    follow; TooManyScalarsError for more than `limit`.
+    """
+    steps = [step for step in trace.drawn if trace.opening.is_scalar(step)]
+    check_scalars(steps)
+    elements = Elements(trace)
+    for step in steps:
+        elements.follow(step)
+
+    inside = elements.arrays.keys() - elements.users.keys()
+    outside = [user for user in trace.steps if user.order not in inside]
+    used = {x.order for user in outside for x in trace.tensors_into(user)}
+    ends = [x for x in steps if x.order in used | trace.roots]
+    results: list[Value] = []
+    for end in ends:
+        array = elements.arrays[end.order]
+        if element is not None:
+            check_element(element, end.shape)
+        results += array.flat if element is None else [array[element]]
+    shown: dict[int, list[Value]] = {step.order: [] for step in steps}
+    for value in ancestors(results, values_in):
+        if not elements.is_word(value):
+            shown[steps[bisect_right(elements.starts, value._place) - 1].order].append(value)
+    if (number := sum(map(len, shown.values()))) > limit:
+        raise TooManyScalarsError(f"{number:,} scalars are too many (more than {limit:,})")
+    return Scalars(trace, element, steps, elements, outside, ends, results, shown)
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """The scalar graph of the ops `steps`, and of `element`, or of all elements of their results.
+
+    `outside` are the other ops. `ends` are those of `steps` that the rest of the computation uses,
+    or the user asked for, and `results` their elements. `shown` has the Values that each op
+    computed, and those that it used first, by its order, oldest first.
+    """
+
+    trace: Trace
+    element: Index | None
+    steps: Sequence[Tensor]
+    elements: Elements
+    outside: Sequence[Tensor]
+    ends: Sequence[Tensor]
+    results: Sequence[Value]
+    shown: Mapping[int, Sequence[Value]]
+    _paths: dict[int, Path] = field(default_factory=dict)  # of the boxes, as they are needed
+
+    @cached_property
+    def leaves(self) -> set[int]:
+        """The tensors, by order, that no op made."""
+        return {order for order in self.elements.users if self.elements.tensors[order].op is None}
+
+    def step_of(self, value: Value) -> Tensor:
         """The op that computed a Value, or used it first."""
-        return self.steps[bisect_right(self._starts, value._place) - 1]
+        return self.steps[bisect_right(self.elements.starts, value._place) - 1]
 
     def backward(self) -> None:
         """Bring each Value its gradient: that of one element, or what the tensors have got.
 
         What the rest of the computation sends here starts it: the ops outside, by their rules.
         """
-        known = self.trace.gradients
+        known = self.trace.gradients.known
         seeds: list[tuple[Value, float]] = []
         if self.element is not None:
-            seeds = [(value, 1.0) for value in self._results]
+            seeds = [(value, 1.0) for value in self.results]
         else:
             for step in self.steps:
                 if step.order in self.trace.roots and step.order in known:
                     seeds += self._seeds(step, known[step.order])
-            for user in self._outside:
+            for user in self.outside:
                 if user.order in known and not is_freed(user):
                     with np.errstate(all="ignore"):
                         sent = contributions(user, known[user.order], create_graph=False)
@@ -147,20 +183,20 @@ class Scalars:
         Value(0.0, "", *seeds).backward()
 
     def _seeds(self, x: Tensor, g: Array) -> list[tuple[Value, float]]:
-        if x.order not in self.arrays:
+        if x.order not in self.elements.arrays:
             return []
-        return list(zip(self.arrays[x.order].flat, g.ravel().tolist(), strict=True))
+        return list(zip(self.elements.arrays[x.order].flat, g.ravel().tolist(), strict=True))
 
     def grad(self, value: Value) -> float | None:
         """The gradient to show; None where the tensors have not got theirs yet.
 
         Leaves may have received some of it from elsewhere: what they have got is shown.
         """
-        tensor, index = self._element_of.get(value, (None, ()))
+        tensor, index = self.elements.origin.get(value, (None, ()))
         is_leaf = tensor is not None and tensor.order in self.leaves
         if self.element is not None or (self.complete and not is_leaf):
             return value.grad
-        g = None if tensor is None else self.trace.gradients.get(tensor.order)
+        g = None if tensor is None else self.trace.gradients.known.get(tensor.order)
         return None if g is None else float(g[index])
 
     @cached_property
@@ -168,16 +204,20 @@ class Scalars:
         """Whether nothing is missing of the gradients that `backward` starts from."""
         near = [
             user
-            for user in self._outside
-            if any(x.order in self.arrays for x in self.trace.tensors(user))
+            for user in self.outside
+            if any(x.order in self.elements.arrays for x in self.trace.tensors_into(user))
         ]
-        return all(step.order in self.trace.gradients for step in [*self.steps, *near])
+        return all(step.order in self.trace.gradients.known for step in [*self.steps, *near])
 
     def standing_for(self, order: int) -> list[Value | int]:
         """The Values drawn in the place of a tensor, or the order itself of any other tensor."""
         if order not in self.shown:
             return [order]
-        return [value for value in dict.fromkeys(self.arrays[order].flat) if value in self._drawn]
+        return [
+            value
+            for value in dict.fromkeys(self.elements.arrays[order].flat)
+            if value in self._drawn
+        ]
 
     @cached_property
     def _drawn(self) -> set[Value]:
@@ -193,20 +233,20 @@ class Scalars:
         return found
 
     def _is_result(self, value: Value, step: Tensor) -> bool:
-        return bool(value.inputs) and self._element_of.get(value, (None, ()))[0] is step
+        return bool(value.inputs) and self.elements.origin.get(value, (None, ()))[0] is step
 
     def notes(self) -> list[str]:
         """What to tell of the graph as a whole: which element it is of, if it is of one."""
         if self.element is None:
             return []
-        wholes = " and ".join(self._whole(end) + bracketed(self.element) for end in self._ends)
+        wholes = " and ".join(self._whole(end) + index_suffix(self.element) for end in self.ends)
         return [f"the scalars and their gradients are those of {wholes}"]
 
     def _whole(self, end: Tensor) -> str:
         """What a result is the result of: the largest of what is opened, or an op by itself."""
         scope, op = end.scope, end.op
         while scope is not None and isinstance(scope.module, Definition):
-            if self.trace.is_inside(scope) or self.trace.look.everywhere:
+            if self.trace.opening.is_inside(scope) or self.trace.look.everywhere:
                 op = scope.module.op
             scope = scope.parent
         assert op is not None
@@ -214,31 +254,31 @@ class Scalars:
 
     def card(self, value: Value, grads: bool) -> tuple[Node, list[Value | int]]:
         """The node of a Value, and what flows into it: Values, or the tensor that it is part of."""
-        tensor, index = self._element_of.get(value, (self._step_of(value), None))
+        tensor, index = self.elements.origin.get(value, (self.step_of(value), None))
         number: Table = ((short(value.data),),)
         grad: Table | None = None
         if grads and tensor.requires_grad:
             told = self.grad(value)
             grad = () if told is None else ((short(told),),)
-        if tensor.order in self.users:
+        if tensor.order in self.elements.users:
             family = "parameter" if tensor.op is None and tensor.requires_grad else "input"
-            name = self._name(tensor) + bracketed(index)
+            name = self._name(tensor) + index_suffix(index)
             path = self._path_of_entry(tensor)
             return Node(name, "card", family, path=path, value=number, grad=grad), [tensor.order]
-        path = self._path(self._step_of(value))
+        path = self._path(self.step_of(value))
         if not value.inputs:
             return Node(short(value.data), "pill", "input", path=path), []
         family = "activation" if value._op in ("relu", "tanh") else "elementwise"
         if tensor.order in self.trace.roots and tensor.shape == () and index is not None:
             family = "loss"
         node = Node(
-            self._words(value), "card", family, bracketed(index), path, value=number, grad=grad
+            self._words(value), "card", family, index_suffix(index), path, value=number, grad=grad
         )
-        return node, [x for x, _ in value.inputs if not self._is_word(x)]
+        return node, [x for x, _ in value.inputs if not self.elements.is_word(x)]
 
     def _words(self, value: Value) -> str:
         """The operation, with the constant that it takes."""
-        texts = [short(x.data) if self._is_word(x) else None for x, _ in value.inputs]
+        texts = [short(x.data) if self.elements.is_word(x) else None for x, _ in value.inputs]
         texts[1:] = [f"({text})" if text and text[0] == "−" else text for text in texts[1:]]
         row = ROWS.get(value._op)
         said = numbers_text(TABLE[row], texts) if row else ""
@@ -246,7 +286,7 @@ class Scalars:
 
     def _name(self, x: Tensor) -> str:
         """What a tensor is called whose elements are used here."""
-        scope, naming = self.users[x.order][0].scope, self.trace.naming
+        scope, naming = self.elements.users[x.order][0].scope, self.trace.naming
         own = naming.given.get(id(x)) or x.name or naming.owned(x, scope)
         made = display_name(x.op) if x.op is not None else "input"
         return own or naming.used(x, scope) or made
@@ -254,7 +294,7 @@ class Scalars:
     def _path_of_entry(self, x: Tensor) -> Path:
         if x.op is None:
             return self.trace.path(x)
-        return common([self.trace.path(user) for user in self.users[x.order]])
+        return common([self.trace.path(user) for user in self.elements.users[x.order]])
 
     def _path(self, step: Tensor) -> Path:
         """The path of the box around the Values of one op."""
@@ -265,7 +305,7 @@ class Scalars:
         return self._paths[step.order]
 
 
-def bracketed(index: Index | None) -> str:
+def index_suffix(index: Index | None) -> str:
     """An index as it stands behind a name; nothing for the only element of a scalar."""
     return f"[{','.join(map(str, index))}]" if index else ""
 
@@ -279,7 +319,7 @@ def as_values(x: Any) -> Array:
     return array
 
 
-def applied(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Array:
+def apply_op(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Array:
     """The result of an op on arrays of Values, an array of Values."""
     ruled = op.family in ("elementwise", "activation", "reduce")
     if op.name not in CHOOSING and op.joint is None:

@@ -7,7 +7,7 @@ view has the steps inside; `walk` lets the engine run and tells what each rule s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -16,12 +16,13 @@ import numpy as np
 from minigrad.backward import propagate, seed
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Array, Scope, Tensor, Watcher, behind, outward, recording, watching
+from minigrad.tensor import Array, Tensor, Watcher, behind, recording, watching
+from viz.graphs.ancestry import ancestors, is_freed, tensors_in, unnoticed, values_in
 from viz.graphs.build import build
-from viz.graphs.cards import display_name, index_text, operation_text, param_text, short
-from viz.graphs.look import READABLE, Look
+from viz.graphs.look import Look
+from viz.graphs.naming import Naming
 from viz.graphs.nodes import Graph, Path
-from viz.graphs.trace import Naming, ancestors, is_freed, is_transposed, tensors_in, unnoticed
+from viz.graphs.words import display_name, index_text, operation_text, param_text, short
 
 
 class Sent(NamedTuple):
@@ -124,7 +125,7 @@ def items_of_tensors(result: Tensor, naming: Naming) -> list[Item]:
     found = []
     for x in tensors:
         scope = x.scope if x.op is not None else scopes.get(x.order)
-        name = naming.given.get(id(x)) or x.name
+        name = naming.own(x)
         if x.op is None:
             name = name or naming.owned(x, scope, outermost=True)
         item = Item(
@@ -161,7 +162,7 @@ def shown(x: Any) -> str:
 def items_of_values(result: Value, given: Mapping[int, str]) -> list[Item]:
     """The Items behind a Value, but for their users."""
     found = []
-    for x in ancestors([result], lambda value: [source for source, _ in value.inputs]):
+    for x in ancestors([result], values_in):
         names = "x" if len(x.inputs) == 1 else "ab"
         pairs = zip(names, x.inputs, strict=False)
         operands = tuple(Operand(name, np.array(a.data), a._place) for name, (a, _) in pairs)
@@ -272,13 +273,12 @@ class Passed(NamedTuple):
 class View:
     """A picture and the units to step through, `forward` and then `backward`.
 
-    `homes` gives for every Item in the picture the ids of its nodes. `parent` is the number of the
-    view that has this one folded in a card, or if `is_definition`, the op that it defines.
+    `parent` is the number of the view that has this one folded in a card, or if `is_definition`,
+    the op that it defines.
     """
 
     title: str
     graph: Graph
-    homes: dict[int, tuple[str, ...]]
     forward: list[Unit]
     backward: list[Unit]
     parent: int | None = None
@@ -307,113 +307,19 @@ def view(
     parent: int | None = None,
 ) -> View:
     """The view of some Items: all of them, or what is behind one card."""
-    graph = picture(items, members, names)
-    homes = homes_in(graph, items, members)
-    units = units_of(graph, items, homes, members)
+    graph = build(items[max(items)].origin, Look(names=names), within=members)
+    # The note speaks of a depth to ask for, but here what is folded has a view of its own; and the
+    # gradient of a Value, which its card would tell, is for the steps to find.
+    graph = replace(graph, nodes=tuple(replace(x, grad=None) for x in graph.nodes), note="")
+    units = units_of(graph, items, members)
     forward = [unit for unit in units if unit.ops]
     backward = [unit for unit in units if items[unit.members[0]].tracked or unit.ops]
     forward.sort(key=lambda unit: unit.ops[-1])
     backward.sort(key=lambda unit: (unit.ops or unit.members)[0], reverse=True)
-    return View(title, graph, homes, forward, backward, parent)
+    return View(title, graph, forward, backward, parent)
 
 
-def picture(items: Items, members: Sequence[int], names: Mapping[str, Any]) -> Graph:
-    """The graph of some Items; what they use from outside is an input, "from" the op that made it.
-
-    It is drawn from copies that end there. Around what a single module call has made, the modules
-    outside that call are left out.
-    """
-    inside = set(members)
-    operands = [x.order for order in members for x in items[order].operands]
-    used = {order for order in operands if order is not None}
-    ops = [order for order in members if items[order].op]
-    results = [x for x in members if x not in used or not inside.issuperset(items[x].users)]
-
-    scopes = rerooted([items[order].origin for order in ops])
-    is_scalar = isinstance(items[members[0]].origin, Value)
-    named = {} if is_scalar else dict(names)
-    copies: dict[int, Any] = {}
-    for order in sorted(inside | used):
-        item = items[order]
-        name = item.name if order in inside or not item.op else f"from {item.label}"
-        copies[order] = cut_off(item, name, order in inside, copies, scopes)
-        if is_scalar and name:
-            named[name if name not in named else f"{name} ({order})"] = copies[order]
-
-    graph = build([copies[x] for x in results], Look(names=named))
-    if len(ops) > 1 and any(set(node.tensors) >= set(ops) for node in graph.nodes):
-        graph = build([copies[x] for x in results], Look(names=named, depth=1, limit=READABLE))
-    # The note speaks of a depth to ask for, but here what is folded has a view of its own; and the
-    # gradient of a Value, which its card would tell, is for the steps to find.
-    return replace(graph, nodes=tuple(replace(x, grad=None) for x in graph.nodes), note="")
-
-
-def cut_off(
-    item: Item, name: str, is_inside: bool, copies: Mapping[int, Any], scopes: Mapping[int, Scope]
-) -> Tensor | Value:
-    """A copy of the Item's Tensor or Value, computed from copies; from nothing, if it is outside.
-
-    Leaves that are Tensors are themselves: modules know their parameters by identity.
-    """
-    x = item.origin
-    if isinstance(x, Value):
-        pairs = [(copies[a._place], slope) for a, slope in x.inputs] if is_inside else []
-        value = Value(x.data, x._op if is_inside else "", *pairs)
-        value._place = x._place
-        return value
-    if not item.op:
-        return x
-    if is_inside:
-        inputs = tuple(copies[a.order] if isinstance(a, Tensor) else a for a in x.inputs)
-        tensor = Tensor.wrap(x.data, x.op, inputs, x.params, x.saved)
-        tensor.scope = scopes.get(id(x.scope))
-    else:
-        tensor = Tensor.wrap(x.data)
-    tensor.order, tensor.name = x.order, name or None
-    return tensor
-
-
-def rerooted(results: Iterable[Tensor | Value]) -> dict[int, Scope]:
-    """The scopes of these results by the identity of the original ones, without the modules that
-    are around all of them but for the innermost."""
-    chains = [[*outward(x.scope)][::-1] for x in results if isinstance(x, Tensor)]
-    shared = 0
-    for together in zip(*chains, strict=False):
-        if any(scope is not together[0] for scope in together):
-            break
-        shared += 1
-    made: dict[int, Scope] = {}
-    for line in chains:
-        parent = None
-        for scope in line[max(shared - 1, 0) :]:
-            parent = made.setdefault(id(scope), Scope(scope.module, parent))
-    return made
-
-
-def homes_in(graph: Graph, items: Items, members: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """The nodes in which each Item is. What has none of its own, such as a transposed matrix, is
-    in those of its consumers, or in the stub for all that was left out: a result too, if newer
-    ones take all the room."""
-    found: dict[int, tuple[str, ...]] = {}
-    for node in graph.nodes:
-        for order in (*node.tensors, *(row.tensor for row in node.rows)):
-            if order is not None:
-                found[order] = (*found.get(order, ()), node.id)
-    stub = next((node.id for node in graph.nodes if node.kind == "stub"), None)
-    inside = set(members)
-    for order in sorted(inside - set(found), reverse=True):  # consumers first
-        users = [user for user in items[order].users if user in inside]
-        around = dict.fromkeys(home for user in users for home in found[user])
-        shown = tuple(home for home in around if home != stub)
-        x = items[order].origin
-        folds = not items[order].op or (isinstance(x, Tensor) and is_transposed(x))
-        found[order] = shown if shown and (folds or stub is None) else (stub,) if stub else ()
-    return found
-
-
-def units_of(
-    graph: Graph, items: Items, homes: Mapping[int, tuple[str, ...]], members: Sequence[int]
-) -> list[Unit]:
+def units_of(graph: Graph, items: Items, members: Sequence[int]) -> list[Unit]:
     """The units of a view: what is in a single card of several ops, or the stub, is one."""
     labels = {
         node.id: ".".join([*node.path[-1:], node.label])
@@ -422,7 +328,7 @@ def units_of(
     }
     together: dict[Any, list[int]] = {}
     for order in sorted(members):
-        home = homes[order]
+        home = graph.homes[order]
         key = home[0] if len(home) == 1 and home[0] in labels else order
         together.setdefault(key, []).append(order)
     units = []
@@ -432,7 +338,8 @@ def units_of(
             units.append(Unit(labels[key], tuple(orders), ops, (key,), folded=True))
         else:
             units += [
-                Unit(items[x].label, (x,), (x,) if items[x].op else (), homes[x]) for x in orders
+                Unit(items[x].label, (x,), (x,) if items[x].op else (), graph.homes[x])
+                for x in orders
             ]
     return units
 

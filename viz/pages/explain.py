@@ -296,7 +296,7 @@ class Gathered:
             "parent": view.parent,
             "definition": view.is_definition,
             "picture": self.sources.place(source, lambda: source),
-            "homes": {self.at[order]: nodes for order, nodes in view.homes.items()},
+            "homes": {self.at[order]: nodes for order, nodes in view.graph.homes.items()},
             "units": [self.unit(unit) for unit in units],
             "forward": [number[id(unit)] for unit in view.forward],
             "backward": [number[id(unit)] for unit in view.backward],

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import Tensor, Value, nn
 from viz.graphs.build import build, retain_grads
-from viz.graphs.cards import counted, numbers, short
 from viz.graphs.look import Look
 from viz.graphs.nodes import Edge, Graph, Node, Row
 from viz.graphs.trace import FREED
+from viz.graphs.words import counted, numbers, short
 
 
 def leaf(name: str, *shape: int, trained: bool = False) -> Tensor:
@@ -741,3 +741,52 @@ def test_an_element_that_there_is_not_is_told_before_anything_is_computed() -> N
 def test_depth_says_nothing_of_a_model_that_is_one_card() -> None:
     with pytest.raises(ValueError, match="zoom model does not"):
         build(Tensor([1.0], requires_grad=True) * 2, Look("model", depth=1))
+
+
+def test_a_part_is_drawn_alone_what_it_uses_from_outside_as_inputs() -> None:
+    x = Tensor(np.ones((2, 3)), requires_grad=True, name="x")
+    h = x.tanh()
+    y = h * h
+    z = y.sum() + h.mean()
+    whole, part = build(z), build(z, within=[y.order])
+    assert [node.label for node in whole.nodes] == ["x", "tanh", "multiply", "sum", "mean", "add"]
+    assert [node.label for node in part.nodes] == ["from tanh", "multiply"]
+    assert part.edges == (Edge("n0", "n1"), Edge("n0", "n1"))
+
+
+def test_only_in_a_part_is_a_tensor_that_an_op_made_called_by_a_name_that_is_given() -> None:
+    x = Tensor(np.ones((2, 3)), requires_grad=True, name="x")
+    h = x.tanh()
+    z = h.sum()
+    look = Look(names={"h": h})
+    assert [node.label for node in build(z, look).nodes] == ["x", "tanh", "sum"]
+    part = build(z, look, within=[x.order, h.order, z.order])
+    assert [node.label for node in part.nodes] == ["x", "h", "sum"]
+
+
+def test_a_part_of_values_is_drawn_alone_too() -> None:
+    a = Value(2.0)
+    b = a * 3
+    c = b.tanh() + a
+    part = build(c, Look(names={"a": a, "b": b}), within=[c._place])
+    assert [node.label for node in part.nodes] == ["a", "from tanh", "+"]
+
+
+def test_a_graph_knows_in_which_nodes_each_tensor_is() -> None:
+    w = Tensor(np.ones((2, 3)), requires_grad=True, name="w")
+    x = Tensor(np.ones((4, 3)), name="x")
+    turned = w.T
+    y = x @ turned
+    picture = build(y)
+    assert [node.label for node in picture.nodes] == ["x", "w", "matmul"]
+    homes = {x.order: "n0", w.order: "n1", turned.order: "n2", y.order: "n2"}
+    assert picture.homes == {order: (home,) for order, home in homes.items()}
+
+
+def test_what_is_left_out_is_in_the_stub() -> None:
+    x = Tensor(np.ones(3), requires_grad=True, name="x")
+    y = x.tanh()
+    z = y.sum()
+    picture = build(z, Look(limit=2))
+    assert [node.label for node in picture.nodes] == ["sum", "1 older op"]
+    assert picture.homes == {z.order: ("n0",), y.order: ("n1",), x.order: ("n1",)}

@@ -12,9 +12,9 @@ from minigrad import Tensor, nn
 from minitransformer import Transformer, TransformerConfig
 from minitransformer.config import Norm
 from viz.graphs.build import build, retain_grads
-from viz.graphs.cards import numbers
 from viz.graphs.look import Look
 from viz.graphs.nodes import Graph, Node
+from viz.graphs.words import numbers
 
 
 def model_loss(layers: int = 6, norm: Norm = "post") -> Tensor:

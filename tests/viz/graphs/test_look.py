@@ -18,11 +18,11 @@ from minigrad import Tensor, nn
 from minigrad.backward import contributions, sum_to
 from minitransformer import MultiHeadAttention, Transformer, TransformerConfig, causal_mask
 from viz.graphs.build import build, retain_grads
-from viz.graphs.cards import numbers
 from viz.graphs.look import ZOOMS, Look
 from viz.graphs.nodes import Graph
-from viz.graphs.scalars import Scalars
-from viz.graphs.trace import Gradients, Trace
+from viz.graphs.scalars import follow_scalars
+from viz.graphs.trace import trace_ops
+from viz.graphs.words import numbers
 
 
 def matrix(name: str, *shape: int) -> Tensor:
@@ -77,12 +77,12 @@ COMPUTATIONS = [expression, softmax, layer_norm, activations, attention, classif
 
 def at_zoom(loss: Tensor, leaves: list[Tensor], rung: str) -> tuple[Any, list[Any]]:
     """The loss and the leaves' gradients by what one rung shows, and the chain rule over it."""
-    trace = Trace([loss], Look(rung, values=True), Gradients([loss]))
+    trace = trace_ops([loss], Look(rung, grads=True))
     end = trace.result(loss)
     if rung == "scalar":
-        scalars = Scalars(trace, limit=10_000)
+        scalars = follow_scalars(trace, None, limit=10_000)
         scalars.backward()
-        arrays = [scalars.arrays[x.order] for x in (end, *leaves)]
+        arrays = [scalars.elements.arrays[x.order] for x in (end, *leaves)]
         found = [np.array([x.grad for x in array.flat]).reshape(array.shape) for array in arrays]
         return arrays[0].item().data, found[1:]
     gradients: dict[int, Any] = {end.order: np.ones_like(end.data)}

@@ -13,10 +13,11 @@ from minigrad.check_rows import flattened, nested
 from minigrad.op import Example, Op
 from minigrad.ops import decompositions
 from viz.graphs.build import build, retain_grads
+from viz.graphs.definition import Definition
 from viz.graphs.look import COMPUTED, Look, TooManyScalarsError
 from viz.graphs.nodes import Graph, Node
-from viz.graphs.scalars import Scalars
-from viz.graphs.trace import Definition, Gradients, Trace
+from viz.graphs.scalars import Elements, Scalars, follow_scalars
+from viz.graphs.trace import trace_ops
 
 CALLS = [
     pytest.param(op, example, id=f"{op.name}-{number}")
@@ -33,20 +34,20 @@ def matrix(name: str, *shape: int, trained: bool = True) -> Tensor:
 
 def scalars_of(result: Tensor, *opened: str, element: tuple[int, ...] | None = None) -> Scalars:
     """The scalar graph behind a result, with its gradients."""
-    trace = Trace([result], Look("scalar", open=opened, values=True), Gradients([result]))
-    scalars = Scalars(trace, element)
+    trace = trace_ops([result], Look("scalar", open=opened, grads=True))
+    scalars = follow_scalars(trace, element, limit=1000)
     scalars.backward()
     return scalars
 
 
 def values(scalars: Scalars, x: Tensor) -> Any:
     """The numbers of a tensor, from its Values."""
-    return scalars.arrays[scalars.trace.result(x).order].astype(float)
+    return scalars.elements.arrays[scalars.trace.result(x).order].astype(float)
 
 
 def grads(scalars: Scalars, x: Tensor) -> Any:
     """The gradient of a tensor, from its Values."""
-    array = scalars.arrays[scalars.trace.result(x).order]
+    array = scalars.elements.arrays[scalars.trace.result(x).order]
     return np.array([value.grad for value in array.flat]).reshape(array.shape)
 
 
@@ -207,7 +208,7 @@ def test_too_many_scalars_are_noticed_before_any_is_computed(
 ) -> None:
     monkeypatch.setattr("viz.graphs.build.few_scalars", lambda *_: None)
     monkeypatch.delattr(Definition, "run")
-    monkeypatch.delattr(Scalars, "__init__")
+    monkeypatch.delattr(Elements, "follow")
     with pytest.raises(ValueError, match="about 320,000 scalars are too many"):
         build(mg.softmax(matrix("x", 400, 400)), Look("scalar", element=(0, 0)))
 
@@ -317,7 +318,7 @@ def test_drawing_in_scalars_changes_no_gradient() -> None:
     before = x.grad
     build(loss, Look("scalar", grads=True))
     assert x.grad is before
-    assert isinstance(scalars_of(loss).arrays[x.order][0], Value)
+    assert isinstance(scalars_of(loss).elements.arrays[x.order][0], Value)
     np.testing.assert_array_equal(x.grad, before)
 
 

@@ -446,7 +446,7 @@ def test_every_definition_on_a_page_has_the_numbers_of_its_op() -> None:
             unit for unit in record.views[view.parent].forward
             if unit.view is not None and record.views[unit.view] is view
         ]  # fmt: skip
-        op, result = record.items[outer.members[0]], record.items[max(view.homes)]
+        op, result = record.items[outer.members[0]], record.items[max(view.graph.homes)]
         np.testing.assert_allclose(result.value, op.value, rtol=1e-4, atol=1e-5)
 
 

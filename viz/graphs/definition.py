@@ -1,0 +1,65 @@
+"""Definitions: the smaller ops that an op is defined by, recorded on the op's own inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from minigrad.backward import propagate
+from minigrad.op import Op
+from minigrad.tensor import Array, Scope, Tensor, mode, outward, recording
+from viz.graphs.ancestry import ancestors, tensors_in, unnoticed
+
+
+class Definition(NamedTuple):
+    """An op's definition, standing where a module would: the scope of the smaller ops it records.
+
+    They are recorded also on inputs that ask for no gradient.
+    """
+
+    step: Tensor
+    op: Op
+
+    def run(self) -> list[Tensor]:
+        """The smaller ops that compute the same, oldest first, on the inputs of the op itself."""
+        assert self.op.definition is not None
+        inputs = tensors_in(self.step)
+        untracked = [x for x in inputs if not x.tracked and x.dtype.kind == "f"]
+        before, mode.scope = mode.scope, Scope(self, self.step.scope)
+        try:
+            for x in untracked:
+                x.tracked = True
+            with recording(True), unnoticed():
+                result = self.op.definition(*self.step.inputs, **self.step.params)
+        finally:
+            mode.scope = before
+            for x in untracked:
+                x.tracked = False
+        result.name = self.step.name
+        return ancestors([result], tensors_in, stop=inputs)
+
+    def gradients(self, parts: list[Tensor], g: Array) -> Mapping[int, Array]:
+        """The gradients of the smaller ops, by their order, given that of the op."""
+        inside = {part.order for part in parts}
+        for part in parts:
+            part.keeps_grad = part.op is not None
+        with unnoticed():
+            sent = propagate(parts[-1], g, stop=tensors_in(self.step))
+        return {part.order: g for part, g in sent if part.order in inside}
+
+    def name_of(self, x: Any) -> str | None:
+        """What the definition calls one of its inputs or params."""
+        inputs = dict(zip(self.op.input_names, self.step.inputs, strict=True))
+        named = inputs | self.step.params
+        return next((name for name, member in named.items() if member is x), None)
+
+
+def maker_of(x: Tensor, scope: Scope | None) -> Op | None:
+    """The op that a tensor is the result of, as seen from a call: that whose definition made it."""
+    op = x.op
+    for inner in outward(x.scope):
+        if inner is scope:
+            break
+        if isinstance(inner.module, Definition):
+            op = inner.module.op
+    return op
