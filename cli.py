@@ -362,9 +362,9 @@ def percent(share: float) -> str:
 
 def finish(trainer: Trainer, run: Run, console: Any) -> None:
     """The pictures of a finished run, and the summary that says it is finished."""
+    from minigrad.files import trying_to
     from minitransformer.answering import Predictor
     from minitransformer.data import UNK
-    from minitransformer.runs import trying_to
     from viz.figure.maps import draw_attention
     from viz.figure.plots import draw_curve
 
@@ -412,8 +412,8 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     Lines are answered as they come, each in its place: one that cannot be answered gives an empty
     line, is named on standard error, and makes the exit code 2. At a terminal Ctrl-D ends.
     """
+    from minigrad.files import trying_to
     from minitransformer.answering import Predictor
-    from minitransformer.runs import trying_to
     from viz.figure.plots import PICTURES
 
     if attention is not None and attention.suffix.lower() not in PICTURES:
@@ -679,8 +679,8 @@ def save(page: Page, out: Path) -> None:
 @click.option("--target", help="what the loss asks for  [default: the model's own answer]")
 def attention(run: Path, text: str, out: Path, target: str | None) -> None:
     """Show what every head does with TEXT: weights, their gradients, the answer without a head."""
+    from minigrad.files import trying_to
     from minitransformer.answering import Predictor
-    from minitransformer.runs import trying_to
     from viz.figure.maps import draw_attention
     from viz.figure.plots import PICTURES
     from viz.pages.attention import attention as explored

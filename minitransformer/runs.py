@@ -16,17 +16,17 @@ import json
 import os
 import tomllib
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from minigrad.files import FileError, StrPath, trying_to, write_atomically
 from minitransformer.config import SettingError, TrainingConfig
 from minitransformer.tokens.text import decode
 
@@ -35,7 +35,6 @@ try:
 except ImportError:  # Windows: there a folder cannot be locked, and is not
     fcntl = None  # type: ignore[assignment]
 
-StrPath = str | os.PathLike[str]
 Arrays = dict[str, npt.NDArray[Any]]
 State = Mapping[str, npt.ArrayLike]
 """Arrays by name, as `state_dict` gives them."""
@@ -47,22 +46,13 @@ FORMAT = "1"
 """The version of what `save_checkpoint` writes; `load_checkpoint` refuses any other."""
 
 
-class RunError(ValueError):
-    """A run folder, or a file, that cannot be written or used; the message is one line."""
-
-
-@contextmanager
-def trying_to(action: str, path: StrPath) -> Iterator[None]:
-    """A block whose OSError becomes a RunError: "cannot write PATH: No space left on device"."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"cannot {action} {path}: {error.strerror or error}") from error
+class RunError(FileError):
+    """A run folder, or a file of one, that cannot be used; the message is one line."""
 
 
 @contextmanager
 def reading(path: StrPath, remedy: str = "restore it, or train the run again") -> Iterator[None]:
-    """A block that reads a file: what the system refuses, or a parser, becomes a RunError."""
+    """A block that reads a file: FileError if the system refuses, RunError if a parser does."""
     with trying_to("read", path):
         try:
             yield
@@ -70,35 +60,8 @@ def reading(path: StrPath, remedy: str = "restore it, or train the run again") -
             raise RunError(f"{path} is malformed ({error}); {remedy}") from error
 
 
-def write_atomically(path: StrPath, content: bytes | Callable[[BinaryIO], object]) -> None:
-    """Write a whole file or leave the old one untouched, even if the power fails in the middle.
-
-    content: the bytes, or a function that writes them into the open file it is given. A symbolic
-    link stays one: the file that it leads to is replaced. Raises RunError when the system refuses.
-    """
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{token_hex(8)}.partial")
-    with trying_to("write", path):
-        if target.exists() and not target.is_file():  # a folder, or worse, /dev/null
-            raise RunError(f"cannot write {path}: it exists and is not an ordinary file")
-        try:
-            with temporary.open("xb") as file:  # new, with the permissions of any new file
-                content(file) if callable(content) else file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    with suppress(OSError):  # the file is in place; not every system can make its name last
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def read_toml(path: StrPath) -> Config:
-    """The settings in a TOML file. Raises RunError when it cannot be read, or is not TOML."""
+    """The settings in a TOML file; FileError when it cannot be read, RunError when not TOML."""
     with reading(path, remedy="mend it"):
         return tomllib.loads(decode(Path(path).read_bytes()))
 
@@ -144,7 +107,7 @@ def save_checkpoint(path: StrPath, tensors: State, metadata: Mapping[str, Any]) 
     """Write arrays, and whatever JSON can say about them, as one safetensors file.
 
     Shapes, dtypes and bits survive, and so do integers of any length, such as a random generator's
-    state. Raises RunError when the system refuses.
+    state. Raises FileError when the system refuses.
     """
     # safetensors takes memory as it lies; np.ascontiguousarray would turn shape () into (1,)
     arrays = {name: np.asarray(x, order="C") for name, x in tensors.items()}
@@ -196,7 +159,7 @@ class Run:
     def create(cls, path: StrPath, config: Config) -> Run:
         """A new run, its folder made if need be.
 
-        Raises RunError when the folder holds a run already, or cannot be written.
+        RunError when the folder holds a run already, FileError when it cannot be written.
         """
         run = cls(path, config)
         settings = run.path / "config.toml"

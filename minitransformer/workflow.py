@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from minigrad.files import trying_to
 from minitransformer.config import (
     MODEL,
     TrainingConfig,
@@ -16,7 +17,7 @@ from minitransformer.config import (
 )
 from minitransformer.data import UNK
 from minitransformer.inside.film import Camera
-from minitransformer.runs import Run, trying_to
+from minitransformer.runs import Run
 from minitransformer.training import Record, Trainer, require_same
 
 

@@ -13,17 +13,11 @@ from math import isqrt
 from pathlib import Path
 from typing import Any
 
+from minigrad.files import StrPath, trying_to
 from minigrad.tensor import Array
 from minitransformer.data import BOS, SPECIAL_TOKENS, UNK, Pair, make_batch
 from minitransformer.decoding import greedy
-from minitransformer.runs import (
-    Run,
-    RunError,
-    StrPath,
-    load_checkpoint,
-    save_checkpoint,
-    trying_to,
-)
+from minitransformer.runs import Run, RunError, load_checkpoint, save_checkpoint
 from minitransformer.training import Record, Trainer
 
 FRAMES = 56
@@ -73,7 +67,7 @@ class Camera:
 
     A new film begins with the untrained model; one of a run that goes on first loses what came
     after the trainer's step. Filming draws no random number and leaves the model as it was, so a
-    run ends with the same bits, filmed or not. RunError where a frame cannot be written.
+    run ends with the same bits, filmed or not. FileError where a frame cannot be written.
     """
 
     def __init__(self, run: Run, trainer: Trainer) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minigrad.files import FileError
 from minitransformer.answering import Predictor
 from minitransformer.config import TrainingConfig
 from minitransformer.data import UNK, make_batch
@@ -224,7 +225,7 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
 
 def test_a_run_without_a_model_is_named(tmp_path: Path) -> None:
     Run.create(tmp_path, asdict(TrainingConfig()))
-    with one_line_error(RunError, "cannot read", tmp_path / "model.safetensors", "No such file"):
+    with one_line_error(FileError, "cannot read", tmp_path / "model.safetensors", "No such file"):
         Predictor(tmp_path)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
-import stat
 import subprocess
 import sys
 import time
@@ -14,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,14 +20,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from minigrad import nn, optim
+from minigrad.files import FileError
 from minitransformer.runs import (
     Run,
-    RunError,
     differences,
     load_checkpoint,
     save_checkpoint,
     to_toml,
-    write_atomically,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -40,8 +36,8 @@ CONFIG = {"task": "reverse", "d_model": 64, "learning_rate": 1e-3, "tied": True}
 
 @contextmanager
 def one_line_error(*parts: object) -> Iterator[None]:
-    """A block that must raise a RunError of one line in which all the parts stand, in order."""
-    with pytest.raises(RunError) as error:
+    """A block that must raise an error of one line in which all the parts stand, in order."""
+    with pytest.raises(FileError) as error:
         yield
     message = str(error.value)
     assert "\n" not in message
@@ -50,62 +46,6 @@ def one_line_error(*parts: object) -> Iterator[None]:
 
 def file_names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def test_a_file_is_written_from_bytes_or_by_a_function(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    write_atomically(path, b"one")
-    assert path.read_bytes() == b"one"
-    write_atomically(str(path), lambda file: file.write(b"two"))
-    assert path.read_bytes() == b"two"
-    assert file_names(tmp_path) == {"a.txt"}
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
-def test_a_file_gets_the_permissions_that_the_umask_allows(
-    tmp_path: Path, umask: int, mode: int
-) -> None:
-    before = os.umask(umask)
-    try:
-        write_atomically(tmp_path / "a", b"")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
-
-
-@pytest.mark.parametrize(
-    ("failure", "expected"),
-    [
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RunError),
-        (ZeroDivisionError(), ZeroDivisionError),
-        (KeyboardInterrupt(), KeyboardInterrupt),
-    ],
-)
-def test_a_failure_in_the_middle_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, failure: BaseException, expected: type[BaseException]
-) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"old")
-
-    def write_half(file: BinaryIO) -> None:
-        file.write(b"ne")
-        raise failure
-
-    with pytest.raises(expected):
-        write_atomically(path, write_half)
-    assert path.read_bytes() == b"old"
-    assert file_names(tmp_path) == {"a"}
-
-
-def test_a_full_disk_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_space(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", no_space)
-    with one_line_error(f"cannot write {tmp_path / 'a'}: No space left on device"):
-        write_atomically(tmp_path / "a", b"x")
-    assert file_names(tmp_path) == set()
 
 
 def test_a_limit_on_the_size_of_files_is_named_in_one_line(tmp_path: Path) -> None:
@@ -118,39 +58,6 @@ def test_a_limit_on_the_size_of_files_is_named_in_one_line(tmp_path: Path) -> No
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert file_names(tmp_path) == set()
-
-
-def test_a_path_that_cannot_be_written_is_named_in_one_line(tmp_path: Path) -> None:
-    with one_line_error("cannot write", tmp_path, "not an ordinary file"):
-        write_atomically(tmp_path, b"x")
-    with one_line_error("cannot write", "missing", "No such file or directory"):
-        write_atomically(tmp_path / "missing" / "a", b"x")
-    (tmp_path / "file").touch()
-    with one_line_error("cannot write", "Not a directory"):
-        write_atomically(tmp_path / "file" / "a", b"x")
-    assert file_names(tmp_path) == {"file"}
-
-
-@pytest.mark.skipif(not Path("/dev/null").exists(), reason="there is no /dev/null here")
-def test_a_device_is_not_replaced_by_a_file() -> None:
-    with one_line_error("cannot write /dev/null", "not an ordinary file"):
-        write_atomically("/dev/null", b"x")
-    assert not Path("/dev/null").is_file()
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_named_in_one_line(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with one_line_error("cannot write", "Permission denied"):
-        write_atomically(tmp_path / "a", b"x")
-
-
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "file")
-    write_atomically(link, b"x")
-    assert link.is_symlink()
-    assert (tmp_path / "file").read_bytes() == b"x"
 
 
 SAVE_FOREVER = """

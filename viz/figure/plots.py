@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minitransformer.runs import write_atomically
+from minigrad.files import write_atomically
 from viz.figure.characters import fonts_for, one_line
 
 if TYPE_CHECKING:

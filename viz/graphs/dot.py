@@ -20,7 +20,7 @@ from typing import Any
 
 import graphviz
 
-from minitransformer.runs import write_atomically
+from minigrad.files import write_atomically
 from viz.figure.characters import one_line
 from viz.graphs.build import Result, build
 from viz.graphs.look import Look, show_options
@@ -344,7 +344,7 @@ def render(
     """Write a Digraph, or DOT source, as .svg, .png, .pdf or .dot: the whole file or nothing.
 
     ValueError for another suffix. RenderError where no Graphviz is found, or it fails, or it takes
-    longer than `time_limit` seconds; the DOT source is then left beside `path`. RunError where the
+    longer than `time_limit` seconds; the DOT source is then left beside `path`. FileError where the
     file cannot be written.
     """
     path = Path(path)

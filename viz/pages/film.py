@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.files import StrPath
 from minigrad.tensor import Array
 from minitransformer.data import EOS, SPECIAL_TOKENS
 from minitransformer.inside.film import Film, Frame, read_film
-from minitransformer.runs import StrPath
 from minitransformer.training import Record
 from viz.figure.plots import percent
 from viz.pages.attention import titled

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minitransformer.runs import write_atomically
+from minigrad.files import write_atomically
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 """What a browser lets the page do: run what is in it, and load nothing."""
@@ -38,7 +38,7 @@ class Page:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page: the whole file or nothing.
 
-        ValueError for another suffix than .html or .htm. RunError where it cannot be written.
+        ValueError for another suffix than .html or .htm. FileError where it cannot be written.
         """
         if Path(path).suffix.lower() not in SUFFIXES:
             raise ValueError(f"{path}: a page is written as .html")

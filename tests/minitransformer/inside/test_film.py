@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minigrad.files import FileError
 from minitransformer.config import TrainingConfig
 from minitransformer.data import UNK, Batch, make_batch
 from minitransformer.decoding import greedy
@@ -307,7 +308,7 @@ def test_a_film_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     trainer = a_trainer()
     run = a_run(tmp_path / "run", trainer)
     (run.path / "film").write_text("in the way")
-    with pytest.raises(RunError, match=r"cannot write .*film: File exists"):
+    with pytest.raises(FileError, match=r"cannot write .*film: File exists"):
         Camera(run, trainer)
 
 

@@ -20,7 +20,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from minitransformer.runs import RunError
+from minigrad.files import FileError
 from viz.figure.plots import draw_curve, save_figure, shifts_apart
 
 Record = dict[str, float]
@@ -226,14 +226,14 @@ def test_a_failing_save_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "curve.png"
     path.write_bytes(b"old")
     monkeypatch.setattr(owner, name, failure)
-    with pytest.raises(RunError, match=r"cannot write .*curve.png: (No space left|not yours)"):
+    with pytest.raises(FileError, match=r"cannot write .*curve.png: (No space left|not yours)"):
         draw_curve(a_run(), path)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["curve.png"]
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"missing/curve\.png: No such file"):
+    with pytest.raises(FileError, match=r"missing/curve\.png: No such file"):
         save_figure(Figure(), tmp_path / "missing" / "curve.png")
 
 

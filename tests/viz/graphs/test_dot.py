@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 import viz
 from minigrad import Tensor, Value, nn
+from minigrad.files import FileError
 from minigrad.op import Op
-from minitransformer.runs import RunError
 from viz.graphs import dot
 from viz.graphs.dot import COLOURS, RenderError, digraph, graph, render
 from viz.graphs.nodes import Edge, Graph, Node, Row
@@ -325,9 +325,9 @@ def test_a_layout_that_takes_too_long_is_given_up(
 def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path: Path) -> None:
     path = tmp_path / "graph.dot"
     path.mkdir()
-    with pytest.raises(RunError, match=rf"cannot write {path}"):
+    with pytest.raises(FileError, match=rf"cannot write {path}"):
         render(graph(result()), path)
-    with pytest.raises(RunError, match=rf"cannot write {tmp_path}/no/graph.dot: No such file"):
+    with pytest.raises(FileError, match=rf"cannot write {tmp_path}/no/graph.dot: No such file"):
         render(graph(result()), tmp_path / "no" / "graph.dot")
     assert list(tmp_path.iterdir()) == [path]
 
@@ -355,5 +355,5 @@ def test_a_picture_saves_itself_as_what_its_name_says(tmp_path: Path) -> None:
     assert (tmp_path / "a.gv").read_text() == picture.source
     with pytest.raises(ValueError, match=r"cannot draw \.jpg"):
         picture.save(tmp_path / "a.jpg")
-    with pytest.raises(RunError, match="no/a"):
+    with pytest.raises(FileError, match="no/a"):
         picture.save(tmp_path / "no" / "a.svg")
