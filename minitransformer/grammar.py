@@ -1,4 +1,4 @@
-"""A small grammar of English and Spanish: some 3,800 sentences, each with its one translation.
+"""A small grammar of English and Spanish: some 3,900 sentences, each with its one translation.
 
 Every rule makes both sides at once. A Spanish noun is listed with its article, which shows its
 gender; what depends on the noun follows from that. There are three families:
@@ -48,12 +48,6 @@ PHRASES = {
     "let's eat !": "¡ comamos !",
     "let's sing !": "¡ cantemos !",
     "let's run !": "¡ corramos !",
-    "look !": "¡ mira !",
-    "wait !": "¡ espera !",
-    "come here !": "¡ ven aquí !",
-    "help !": "¡ socorro !",
-    "good morning !": "¡ buenos días !",
-    "good night !": "¡ buenas noches !",
 }
 
 # In a frame, {the}, {a}, {el} and {un} stand for a noun and its adjective with that article.
@@ -78,6 +72,9 @@ ABOUT_LIVING = {
 }
 ABOUT_PLACES = {
     "let's go to {the} !": "¡ vamos a {el} !",
+    "let's run to {the} !": "¡ corramos a {el} !",
+    "let's sing in {the} !": "¡ cantemos en {el} !",
+    "let's eat in {the} !": "¡ comamos en {el} !",
     "we do not go to {the} .": "no vamos a {el} .",
     "we come from {the} .": "venimos de {el} .",
 }
@@ -110,6 +107,7 @@ MONEY = {"money": "el dinero", "gold": "el oro", "silver": "la plata", "fortune"
 FOOD = {"soup": "la sopa", "bread": "el pan", "salad": "la ensalada", "dessert": "el postre"}
 WRITING = {"letter": "la carta", "contract": "el contrato", "list": "la lista",
            "report": "el informe"}  # fmt: skip
+OBJECTS = {**WATERS, **MONEY, **FOOD, **WRITING}
 SENSES = (
     (
         Sense("bank", "shore", "la orilla", WATERS,
@@ -131,17 +129,19 @@ SENSES = (
     ),
 )  # fmt: skip
 SAYINGS = (
-    ("shore", "swam river", "{I} swam across the river to get to the other bank .",
-     "{crucé} el río a nado para llegar a la otra orilla ."),
-    ("lender", "took money", "{I} took the money to the other bank .",
-     "{llevé} el dinero a el otro banco ."),
-    ("waiter", "check", "server , can {I} have the check ?", "camarero , ¿ {me} trae la cuenta ?"),
-    ("waiter", "paid", "looks like {I} just paid the server .",
-     "parece que {acabo} de pagar a el camarero ."),
-    ("computer", "crashed", "looks like {I} just crashed the server .",
-     "parece que {acabo} de tumbar el servidor ."),
+    ("shore", ("swam",), WATERS, "{I} swam across the {word} to get to the other bank .",
+     "{crucé} {palabra} a nado para llegar a la otra orilla ."),
+    ("lender", ("took",), MONEY, "{I} took the {word} to the other bank .",
+     "{llevé} {palabra} a el otro banco ."),
+    ("waiter", ("have",), {"check": "la cuenta", **FOOD}, "server , can {I} have the {word} ?",
+     "camarero , ¿ {me} trae {palabra} ?"),
+    ("waiter", (), {"paid": "pagar", "greeted": "saludar"},
+     "looks like {I} just {word} the server .", "parece que {acabo} de {palabra} a el camarero ."),
+    ("computer", (), {"crashed": "tumbar", "updated": "actualizar"},
+     "looks like {I} just {word} the server .", "parece que {acabo} de {palabra} el servidor ."),
 )  # fmt: skip
-"""Other sentences of the senses: the meaning, the words that tell it, English and Spanish."""
+"""Other sentences of the senses, all of them trained: the meaning, and what tells it with each of
+the words that can stand in the sentence."""
 FORMS = {"I": SUBJECTS, "crucé": ("crucé", "cruzamos"), "llevé": ("llevé", "llevamos"),
          "acabo": ("acabo", "acabamos"), "me": ("me", "nos")}  # fmt: skip
 """What stands in a saying for each of the SUBJECTS."""
@@ -241,10 +241,16 @@ def plain_sentences() -> Iterator[Example]:
         yield Example(*phrase, "plain")
     for place, frame in product(PLACES.items(), ABOUT_PLACES.items()):
         yield Example(*fill(frame, noun_phrases(place)), "plain")
-    for sought, found in permutations({**WATERS, **MONEY, **FOOD, **WRITING}.items(), 2):
+    for sought, found in permutations(OBJECTS.items(), 2):
         yield Example(
             f"I looked for the {sought[0]} and found the {found[0]} .",
             f"busqué {sought[1]} y encontré {found[1]} .",
+            "plain",
+        )
+    for thing, who in product(OBJECTS.items(), range(2)):
+        yield Example(
+            f"looks like {SUBJECTS[who]} just found the {thing[0]} .",
+            f"parece que {FORMS['acabo'][who]} de encontrar {thing[1]} .",
             "plain",
         )
     for nouns, adjectives, frames in (
@@ -282,10 +288,11 @@ def sense_sentences(sense: Sense, other: Sense) -> Iterator[Example]:
                 combination=(act[0], thing[0]),
                 cues=(act[0].split()[0], thing[0]),
             )
-    for meaning, cues, *saying in SAYINGS:
-        for who in range(2) if meaning == sense.meaning else ():
+    for meaning, cues, choices, *saying in SAYINGS:
+        for word, who in product(choices, range(2)) if meaning == sense.meaning else ():
             forms = {name: form[who] for name, form in FORMS.items()}
-            yield example(*fill(saying, forms), cues=tuple(cues.split()))
+            forms |= {"word": word, "palabra": choices[word]}
+            yield example(*fill(saying, forms), cues=(*cues, word))
 
 
 def reference_sentences() -> Iterator[Example]:
