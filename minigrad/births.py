@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad.formula import text
 from minigrad.nn import parameter_path
-from minigrad.rules import printed_derivatives
+from minigrad.rules import derivative_by, derivative_formulas
 from minigrad.tensor import Array, Tensor, Watcher, unwrap, watching
 from minigrad.wording import (
     argument,
@@ -158,14 +159,14 @@ def printed_rule(node: Tensor, i: int) -> str:
     assert node.op is not None
     try:
         with watching(Watcher()):
-            found = printed_derivatives(node.op, node)
+            found = derivative_formulas(node.op, node)
     except Exception:  # a user's rule, and there is nothing that it may not do
         return ""
     name = argument(node, i)
     if name not in found:
         return ""
-    lines, text = found[name]
-    return ", where ".join([f"∂/∂{name} = {text}", *[", ".join(lines)][: len(lines)]])
+    *before, last = map(text, found[name].of(derivative_by(name)))
+    return f"{last}, where {', '.join(before)}" if before else last
 
 
 def suspicion(node: Tensor, made: Array) -> str:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import ast
 import linecache
 import textwrap
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from types import CodeType
 from typing import NamedTuple
 
+from minigrad.formula import Expr, Name, Part, equation, text
 from minigrad.op import Op, Rule
-from minigrad.rules import definition, place, printed_derivatives
+from minigrad.rules import NONE, definition_formula, derivative_by, derivative_formulas, place
 from minigrad.tensor import Tensor
 from viz.formula.mathml import mathml
 from viz.graphs.ancestry import unnoticed
@@ -55,7 +57,7 @@ def rules_of(op: Op) -> tuple[RuleText, ...]:
     Whatever a user's rule does, this does
     not fail: a rule that cannot be printed is named instead, "spin(g, y, x)".
     """
-    return found_rules(op, None)
+    return find_rules(op, None)
 
 
 def rules_at(node: Tensor) -> tuple[RuleText, ...]:
@@ -66,58 +68,64 @@ def rules_at(node: Tensor) -> tuple[RuleText, ...]:
     """
     if node.op is None:
         return ()
-    return found_rules(node.op, node) if node.inputs else rules_of(node.op)
+    return find_rules(node.op, node) if node.inputs else rules_of(node.op)
 
 
-def found_rules(op: Op, node: Tensor | None) -> tuple[RuleText, ...]:
+def find_rules(op: Op, node: Tensor | None) -> tuple[RuleText, ...]:
     """The rules as run on the first example, or on the inputs of `node`."""
+    formulas: dict[str, Sequence[Part]]
     if op.composite:
-        text = printed_definition(op, node)
-        texts, rules = dict.fromkeys(op.input_names, text), [op.definition] * op.arity
+        formulas = dict.fromkeys(op.input_names, definition_lines(op, node))
+        rules, note = [op.definition] * op.arity, COMPOSITE
     else:
-        texts = printed_rules(op, node)
-        rules = [op.joint or op.rules[i % len(op.rules)] for i in range(len(texts))]
-    note = COMPOSITE if op.composite else FUSED if op.joint else ""
+        formulas = derivative_lines(op, node)
+        rules = [op.joint or op.rules[i % len(op.rules)] for i in range(len(formulas))]
+        note = FUSED if op.joint else ""
     return tuple(
-        RuleText(name, text, mathml(text), *written_at(rule if text != "none" else None), note)
-        for (name, text), rule in zip(texts.items(), rules, strict=True)
+        RuleText(
+            name,
+            "\n".join(map(text, lines)),
+            mathml(*lines),
+            *written_at(None if lines == [NONE] else rule),
+            note,
+        )
+        for (name, lines), rule in zip(formulas.items(), rules, strict=True)
     )
 
 
-def printed_rules(op: Op, node: Tensor | None) -> dict[str, str]:
-    """The formula of each rule by its input's name."""
+def derivative_lines(op: Op, node: Tensor | None) -> dict[str, Sequence[Part]]:
+    """The derivative by each input: a formula, or equations if it refers to others."""
     try:
         with unnoticed():
-            found = printed_derivatives(op, node)
-            return {name: in_lines(name, *printed) for name, printed in found.items()}
+            found = derivative_formulas(op, node)
     except Exception:  # a user's rule, and there is nothing that it may not do
-        arguments = ", ".join(["g", "y", *op.input_names])
+        arguments = tuple(map(Name, ("g", "y", *op.input_names)))
         rules = dict(zip(op.input_names, (op.rules or (op.joint,)) * op.arity, strict=False))
         return {
-            name: "none" if rule is None else f"{name_of(rule)}({arguments})"
+            name: [NONE if rule is None else Expr(name_of(rule), arguments)]
             for name, rule in rules.items()
         }
+    return {
+        name: formula.of(derivative_by(name)) if formula.before else [formula.result]
+        for name, formula in found.items()
+    }
 
 
-def in_lines(name: str, lines: list[str], text: str) -> str:
-    """A formula after the lines that it refers to; with none, it needs no left side."""
-    return "\n".join([*lines, f"∂/∂{name} = {text}"]) if lines else text
-
-
-def printed_definition(op: Op, node: Tensor | None = None) -> str:
-    """The lines of the definition."""
+def definition_lines(op: Op, node: Tensor | None = None) -> Sequence[Part]:
+    """The equations of the definition."""
     try:
         with unnoticed():
-            return "\n".join(definition(op, node))
+            return definition_formula(op, node)
     except Exception:
-        return f"{op.name}({', '.join(op.input_names)})"
+        return [Expr(op.name, tuple(map(Name, op.input_names)))]
 
 
-def value_at(node: Tensor) -> str:
-    """How the fused op that gave `node` is defined: lines, of which the last is "y = …"."""
+def value_at(node: Tensor) -> Sequence[Part]:
+    """How the fused op that gave `node` is defined: equations, the last of which is "y = …"."""
     assert node.op is not None
-    *lines, last = printed_definition(node.op, node).splitlines()
-    return "\n".join([*lines, f"y = {last.split(' = ', 1)[-1]}"])
+    *before, last = definition_lines(node.op, node)
+    result = last.args[-1] if isinstance(last, Expr) and last.head == "=" else last
+    return [*before, equation(Name("y"), result)]
 
 
 def name_of(rule: Rule) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import contributions, sum_to
+from minigrad.formula import BY_SIGN
 from minigrad.op import Op
 from minigrad.ops.reduce import spread
 from minigrad.scalar import Value
@@ -32,9 +33,6 @@ Index = tuple[int, ...]
 
 CHOOSING = {"clip", "leaky_relu", "max", "maximum", "min", "minimum", "relu"}
 """Ops that compare numbers: only their rules say what holds for equal ones, and at a kink."""
-
-ROWS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "**": "power"}
-"""The op that a Value's operation is called by elsewhere."""
 
 
 def check_element(element: Index, shape: tuple[int, ...]) -> None:
@@ -280,8 +278,8 @@ class Scalars:
         """The operation, with the constant that it takes."""
         texts = [short(x.data) if self.elements.is_word(x) else None for x, _ in value.inputs]
         texts[1:] = [f"({text})" if text and text[0] == "−" else text for text in texts[1:]]
-        row = ROWS.get(value._op)
-        said = numbers_text(TABLE[row], texts) if row else ""
+        row = BY_SIGN.get(value._op)
+        said = numbers_text(TABLE[row], texts) if row and len(texts) == 2 else ""
         return said or operation_text(value._op)
 
     def _name(self, x: Tensor) -> str:

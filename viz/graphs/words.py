@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.formula import BY_SIGN
 from minigrad.op import Op
+from minigrad.tensor import TABLE
 from viz.graphs.nodes import Table
 
 FEW = 16  # numbers, which are all shown
 SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-OPERATIONS = {"-": "−", "*": "×", "/": "÷", "**": "xʸ", "neg": "−x"}
 
 
 def unnumbered(name: str) -> str:
@@ -35,7 +36,9 @@ def operation_text(op: str) -> str:
     """A Value's operation as one would write it; a number as the exponent is part of it."""
     if op.startswith("**") and len(op) > 2:
         return power_text("x", short(float(op[2:])))
-    return OPERATIONS.get(op, op)
+    if op == "neg":
+        return "−x"
+    return TABLE[BY_SIGN[op]].symbol if op in BY_SIGN else op
 
 
 def numbers_text(op: Op, texts: Sequence[str | None]) -> str:

@@ -18,7 +18,7 @@ from weakref import ref
 
 import numpy as np
 
-from minigrad.rules import INFIX
+from minigrad.formula import BY_SIGN, Expr, Name, equation
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Tensor
 from viz.formula.mathml import mathml
@@ -330,37 +330,26 @@ def formulas(item: Item) -> dict[str, Any]:
     """How an item is computed, as MathML, and its rules, one for each input."""
     names = [x.name for x in item.operands]
     if isinstance(item.origin, Value):
-        computed = mathml(f"y = {scalar_text(item.origin)}")
+        computed = mathml(equation(Name("y"), operation_formula(item.origin)))
         return {"computed": computed, "rules": [scalar_rule()] * len(names)}
     op = item.origin.op
+    lines = value_at(item.origin) if op.joint else [equation(Name("y"), apply(op.name, names))]
     rules = [rule._asdict() for rule in rules_at(item.origin)]
-    if op.joint:
-        computed = mathml(value_at(item.origin))
-    else:
-        computed = mathml(f"y = {call_text(op.name, names)}")
-    return {"computed": computed, "rules": rules}
+    return {"computed": mathml(*lines), "rules": rules}
 
 
-def call_text(op: str, names: list[str]) -> str:
-    """An op applied to inputs of these names, as Python."""
-    if op in INFIX and len(names) == 2:
-        return f"{names[0]} {INFIX[op][0]} {names[1]}"
-    if op == "getitem":
-        return f"{names[0]}[index]"
-    return f"-{names[0]}" if op == "negative" else f"{op}({', '.join(names)})"
+def apply(op: str, names: Sequence[str]) -> Expr:
+    """An op applied to inputs of these names."""
+    inputs = [*names, "index"] if op == "getitem" else names
+    return Expr(op, tuple(map(Name, inputs)))
 
 
-SCALAR_OPS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "**": "power",
-              "neg": "negative"}  # fmt: skip
-"""The names that the ops of Tensors have for those of Values."""
-
-
-def scalar_text(value: Value) -> str:
-    """How a Value was computed, as Python; a plain number as its exponent is part of the op."""
+def operation_formula(value: Value) -> Expr:
+    """How a Value was computed; a plain number as its exponent is part of the operation."""
     op: str = value._op
     if op.startswith("**") and len(op) > 2:
-        return f"x ** {float(op[2:]):g}"
-    return call_text(SCALAR_OPS.get(op, op), ["a", "b"] if len(value.inputs) == 2 else ["x"])
+        return Expr("power", (Name("x"), float(op[2:])))
+    return apply(BY_SIGN.get(op, op), ["a", "b"] if len(value.inputs) == 2 else ["x"])
 
 
 def scalar_rule() -> dict[str, Any]:
@@ -368,7 +357,7 @@ def scalar_rule() -> dict[str, Any]:
     lines, first = inspect.getsourcelines(Value.backward)
     at = next(i for i, line in enumerate(lines) if "* slope" in line)
     return {
-        "mathml": mathml("g · slope"),
+        "mathml": mathml(Expr("multiply", (Name("g"), Name("slope")))),
         "file": "minigrad/scalar.py",
         "line": first + at,
         "source": lines[at].strip(),

@@ -15,9 +15,9 @@ import pytest
 
 from minigrad import TABLE, Tensor
 from minigrad.op import Op, on
-from minigrad.rules import derivatives, formula
+from minigrad.rules import formula, trace_rules
 from minigrad.tensor import Watcher, watching
-from viz.formula.rules import COMPOSITE, FUSED, mathml, rules_at, rules_of
+from viz.formula.rules import COMPOSITE, FUSED, rules_at, rules_of
 
 ROOT = Path(__file__).parents[3]
 ROWS = [pytest.param(row, id=row.name) for row in TABLE.values() if not row.in_words]
@@ -46,7 +46,6 @@ def test_every_row_of_the_table_has_a_formula_for_each_input(op: Op) -> None:
     assert tuple(rule.name for rule in rules) == names
     for rule in rules:
         assert rule.text
-        assert rule.mathml == mathml(rule.text)
         assert ElementTree.fromstring(rule.mathml).tag == "math"
         words = {x.text for x in ElementTree.fromstring(rule.mathml).iter("mtext")}
         assert words <= {"if", "otherwise"} or op.name in ("einsum", "full_convolution")
@@ -251,7 +250,7 @@ def test_whatever_a_rule_does_there_is_something_to_show(
     op = trial(rule, examples=examples)
     (shown,) = rules_of(op)
     assert shown.text == text
-    assert shown.mathml == mathml(text)
+    assert "".join(ElementTree.fromstring(shown.mathml).itertext()) == text.replace(" ", "")
 
 
 def test_an_op_without_example_is_printed_as_it_was_called() -> None:
@@ -259,7 +258,7 @@ def test_an_op_without_example_is_printed_as_it_was_called() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     assert rules_at(op(x))[0].text == "g · cos(x)"
     with pytest.raises(ValueError, match="no example"):
-        derivatives(op)
+        trace_rules(op)
 
 
 def test_the_whole_table_is_set_without_a_gap_or_an_overlap(browser: Any, tmp_path: Path) -> None:
