@@ -10,9 +10,22 @@ const PAUSE = 1200; // milliseconds from one step to the next, while it plays
 
 async function start() {
   record = JSON.parse(new TextDecoder().decode(await inflated(DATA)));
+  for (const name of ["items", "arrays"]) record[name] = rowsOf(record[name]);
   listen();
   openFragment();
   document.body.dataset.ready = "yes";
+}
+
+/** The rows of a table that comes as its columns, in which null stands for nothing. */
+function rowsOf(columns) {
+  const rows = [];
+  for (const [name, column] of Object.entries(columns)) {
+    column.forEach((value, i) => {
+      rows[i] ??= {};
+      if (value !== null) rows[i][name] = value;
+    });
+  }
+  return rows;
 }
 
 /* Views and their steps. */

@@ -141,4 +141,6 @@ def packed(array: NDArray[Any]) -> dict[str, Any]:
 
 def deflated(data: bytes) -> str:
     """Bytes for `inflated` in `page.js`: deflated, as base64."""
-    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+    # Of numbers, repeats of few bytes are chance: they take more room than they save.
+    making = zlib.compressobj(9, strategy=zlib.Z_FILTERED)
+    return base64.b64encode(making.compress(data) + making.flush()).decode("ascii")

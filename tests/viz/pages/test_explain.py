@@ -366,6 +366,19 @@ def test_large_arrays_are_summarised() -> None:
     assert "bins" not in described(np.ones(100))
 
 
+def test_a_summary_has_no_more_digits_than_its_dtype() -> None:
+    array = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    entry = described(array)
+    for name, x in {
+        "min": array.min(),
+        "mean": array.astype(float).mean(),
+        "max": array.max(),
+    }.items():
+        assert np.float32(entry[name]) == np.float32(x)
+        assert len(str(abs(entry[name])).replace(".", "").lstrip("0")) <= 9
+    assert described(np.arange(100))["mean"] == 49.5
+
+
 def test_a_parameter_that_is_used_often_takes_no_more_room_than_a_few_of_its_gradients() -> None:
     w = Tensor(np.ones((200, 200)), requires_grad=True)
     y: Any = np.ones((1, 200))
