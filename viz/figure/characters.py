@@ -74,7 +74,7 @@ def fonts_for(texts: Iterable[str], preferred: list[str]) -> list[str]:
             if not lacking:
                 break
     if lacking:
-        warnings.warn(missing(sorted(lacking)), stacklevel=5)
+        warnings.warn(describe_missing(sorted(lacking)), stacklevel=5)
     return families
 
 
@@ -102,7 +102,7 @@ def add_new_fonts() -> None:
             continue  # no font that it can draw
 
 
-def missing(characters: list[str]) -> str:
+def describe_missing(characters: list[str]) -> str:
     """What is said of characters that no font has."""
     named = ", ".join(f"{c} (U+{ord(c):04X})" for c in characters[:MOST_NAMED])
     more = len(characters) - MOST_NAMED

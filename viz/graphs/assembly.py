@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from viz.graphs.nodes import Edge, Graph, Node, Path, prefixes
-from viz.graphs.words import bare, counted, unnumbered
+from viz.graphs.words import comparable, count_of, without_number
 
 
 class Draft(NamedTuple):
@@ -26,9 +26,9 @@ def newest(last_use: Mapping[Any, int], limit: int) -> set[Any]:
     return set(sorted(last_use, key=last_use.__getitem__)[len(last_use) - limit + 1 :])
 
 
-def older_ops(number: int) -> str:
-    """What the stub says, given the number of ops that are not shown."""
-    return counted(number, "older op") if number else "older inputs"
+def stub_label(number: int) -> str:
+    """The label of the stub for so many ops that are not shown."""
+    return count_of(number, "older op") if number else "older inputs"
 
 
 def assemble(
@@ -91,7 +91,7 @@ def find_homes(
 
 
 def unbox(node: Node, sizes: Mapping[Path, int], boxes: Collection[str]) -> Node:
-    """The node without boxes around it that hold nothing but itself, or are filled by another.
+    """The node without the boxes around it that hold nothing else, or only another box.
 
     The names of the former pass to the node: the only op of a call of the module `query`, a
     linear, becomes the card `query` with the detail "linear".
@@ -101,7 +101,7 @@ def unbox(node: Node, sizes: Mapping[Path, int], boxes: Collection[str]) -> Node
     size_around = 0
     for name, inside in zip(node.path, prefixes(node.path), strict=True):
         if sizes[inside] == 1:
-            own.append(unnumbered(name))
+            own.append(without_number(name))
         elif sizes[inside] != size_around or name in boxes:
             path.append(name)
         size_around = sizes[inside]
@@ -109,6 +109,6 @@ def unbox(node: Node, sizes: Mapping[Path, int], boxes: Collection[str]) -> Node
         return replace(node, path=tuple(path))
     if node.size:
         return replace(node, path=tuple(path), label=" · ".join([*own, node.label]))
-    told = [] if bare(own[-1]) == bare(node.label) else [node.label]
+    told = [] if comparable(own[-1]) == comparable(node.label) else [node.label]
     detail = " ".join(filter(None, [*told, node.detail]))
     return replace(node, path=tuple(path), label=" · ".join(own), detail=detail)

@@ -17,7 +17,7 @@ from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Tensor, behind, outward
 from viz.graphs.ancestry import ancestors, ends_within, values_in
-from viz.graphs.assembly import Draft, assemble, find_homes, newest, older_ops
+from viz.graphs.assembly import Draft, assemble, find_homes, newest, stub_label
 from viz.graphs.cards import Cards
 from viz.graphs.cost import flops, with_costs
 from viz.graphs.definition import Definition
@@ -26,7 +26,7 @@ from viz.graphs.look import COMPUTED, USUAL, Element, Look, Place, TooManyScalar
 from viz.graphs.nodes import Graph, Node, Path, prefixes
 from viz.graphs.scalars import Scalars, check_element, follow_scalars
 from viz.graphs.trace import Trace, trace_ops
-from viz.graphs.words import operation_text, short
+from viz.graphs.words import number_text, operation_text
 
 Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
 
@@ -36,7 +36,7 @@ def build(result: Result, look: Look = USUAL, within: Collection[int] | None = N
 
     within: the orders (of Values, the places) of the part of it that is drawn; what this uses from
     outside is an input, named "from" what made it, and of the module calls around all of it only
-    the innermost is told of.
+    the innermost is named.
 
     TypeError for a result that is no Tensor or Value; ValueError for a name to open or an element
     that there is not, for too many scalars, for parameters where no module is folded, and for what
@@ -85,8 +85,10 @@ def build(result: Result, look: Look = USUAL, within: Collection[int] | None = N
 
 
 def few_scalars(roots: Sequence[Tensor], look: Look) -> tuple[str, Element] | None:
-    """A name to open, and an element, that show few enough scalars, as a trial has shown; "" is the
-    whole result. None where nothing is small enough."""
+    """A name to open, and an element, that are few enough scalars: each is tried.
+
+    The name "" is the whole result. None where nothing is small enough.
+    """
     ways = [("", zeros(roots[0]))] if len(roots) == 1 else []
     ways += telling_parts(trace_ops(roots, Look("definition", names=look.names)))
     for name, element in ways:
@@ -100,8 +102,10 @@ def few_scalars(roots: Sequence[Tensor], look: Look) -> tuple[str, Element] | No
 
 
 def telling_parts(trace: Trace) -> list[tuple[str, Element]]:
-    """Ops and definitions, the most telling and then the smallest first, each with the first
-    element of its result: what is computed at a place that no other has."""
+    """Ops and definitions by their names, each with the first element of its result.
+
+    The most telling come first, and of these the smallest.
+    """
     work: Counter[Place] = Counter()
     made: dict[Place, tuple[Op, Tensor]] = {}  # what stands at each place, and its result
     for step in trace.steps:
@@ -129,8 +133,11 @@ def zeros(x: Tensor) -> Element:
 
 
 def retain_grads(result: Tensor) -> None:
-    """Ask `backward()` to fill `grad` of every tensor behind `result`, to be drawn in the place of
-    what `result` alone sends: what several backward passes have added up, say."""
+    """Ask `backward()` to fill `grad` of every tensor behind `result`.
+
+    Then these are drawn, which several backward passes may have added up, and not what `result`
+    alone sends.
+    """
     for tensor in behind(result):
         if tensor.op is not None:
             tensor.retain_grad()
@@ -180,7 +187,7 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards) -> Graph:
             f"showing {len(kept):,} nodes at depth {folding.depth}; {folded:,} ops are folded into "
             "their modules, and a larger depth opens more"
         )
-    missing = older_ops(older) if len(kept) < len(last_use) else ""
+    missing = stub_label(older) if len(kept) < len(last_use) else ""
     depth = folding.depth if folding.is_reduced else None
     graph = assemble(drafts, home, missing, notes, labels.values(), scalars.rows())
     users = {order: [user.order for user in users] for order, users in trace.users.items()}
@@ -190,7 +197,7 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards) -> Graph:
 
 
 def relabel(node: Node, key: Any, labels: Mapping[Path, str]) -> Node:
-    """The node with the layers named that it, or a box around it, stands for."""
+    """The node, naming the layers that it, or a box around it, stands for."""
     if key in labels and node.size:
         node = replace(node, label=labels[key], size=f"{node.size} each")
     return replace(node, path=tuple(labels.get(path, path[-1]) for path in prefixes(node.path)))
@@ -238,14 +245,14 @@ def graph_of_values(
             "card",
             family,
             op if name else "",
-            value=((short(value.data),),),
-            grad=((short(gradients[value._place]),),) if has_grads or look.grads else (),
+            value=((number_text(value.data),),),
+            grad=((number_text(gradients[value._place]),),) if has_grads or look.grads else (),
             tensors=(value._place,),
         )
         drafts.append(Draft(value._place, node, [x._place for x in inputs.get(value._place, ())]))
     older = [value for value in values if value._place not in kept]
     number = sum(bool(value._op) and value._place in inputs for value in older)
-    missing = older_ops(number) if older else ""
+    missing = stub_label(number) if older else ""
     graph = assemble(drafts, {place: place for place in last_use}, missing, [])
     return replace(graph, homes=find_homes(graph, [value._place for value in values], users))
 

@@ -18,14 +18,14 @@ from viz.graphs.definition import Definition, maker_of
 from viz.graphs.nodes import Node, Path, Row, Table
 from viz.graphs.trace import Trace
 from viz.graphs.words import (
-    bare,
-    counted,
+    comparable,
+    count_of,
     display_name,
     index_text,
-    numbers,
-    numbers_text,
+    number_text,
+    operands_text,
     param_text,
-    short,
+    table_of,
 )
 
 MOST_ROWS = 8  # parameters that a module's card lists
@@ -61,25 +61,26 @@ class Cards:
             for row in self._rows(step, op):
                 if row.family == "constant" and row.name != UNKNOWN:
                     constants[row.name, row.shape] = replace(row, value=None)
-            for x in map(self.trace.unturned, self.trace.inputs(step)):
-                if isinstance(x, Tensor) and x.op is None and self.naming.owned(x, step.scope):
+            for x in map(self.trace.untransposed, self.trace.inputs(step)):
+                is_leaf = isinstance(x, Tensor) and x.op is None
+                if is_leaf and self.naming.member_name(x, step.scope):
                     parameters[x.order] = self._parameter(x, path)
 
-        size = counted(self.trace.count_ops(unit), "op")
+        size = count_of(self.trace.count_ops(unit), "op")
         if parameters:
-            size += " · " + counted(sum(prod(x.shape) for x in parameters.values()), "param")
+            size += " · " + count_of(sum(prod(x.shape) for x in parameters.values()), "param")
         listed = list(parameters.values()) if self.look.parameters else []
         more = len(listed) - MOST_ROWS
-        kind = self.naming.kind(self.naming.scopes[path])
+        kind = self.naming.kind_of(self.naming.scopes[path])
         node = Node(
             path[-1],
             "card",
             family_of_call({op.family for _, op in steps}),
-            "" if bare(kind) == bare(path[-1]) else kind,
+            "" if comparable(kind) == comparable(path[-1]) else kind,
             path[:-1],
             (*listed[:MOST_ROWS], *constants.values()),
             size,
-            notice=f"… {counted(more, 'more parameter')}" if more > 0 else "",
+            notice=f"… {count_of(more, 'more parameter')}" if more > 0 else "",
         )
         inside = {tensor.order for tensor in unit}
         flowing = [x.order for step, _ in steps for x in self.trace.sources(step)]
@@ -87,11 +88,11 @@ class Cards:
 
     def _parameter(self, x: Tensor, path: Path) -> Row:
         """The row of a parameter in the card of the call at `path`, named as that module does."""
-        name = self.naming.owned(x, self.naming.scopes[path]) or "parameter"
+        name = self.naming.member_name(x, self.naming.scopes[path]) or "parameter"
         return Row(name, x.shape, "parameter", self._value(x.data), self._grad(x))
 
     def _with_result(self, node: Node, result: Tensor) -> Node:
-        """The node with the shape, and where asked the numbers, of what comes out of it."""
+        """The node with the shape of its result and, if asked for, the numbers."""
         return replace(
             node,
             shape=result.shape,
@@ -101,18 +102,18 @@ class Cards:
         )
 
     def _value(self, array: Any) -> Table | None:
-        return numbers(np.asarray(array)) if self.look.values else None
+        return table_of(np.asarray(array)) if self.look.values else None
 
     def _grad(self, x: Tensor) -> Table | None:
         if not self.look.grads or not x.requires_grad:
             return None
         g = self.trace.gradients.known.get(x.order)
-        return () if g is None else numbers(g)
+        return () if g is None else table_of(g)
 
     def _op_node(self, step: Tensor, op: Op) -> Node:
         asked = self.look.values or self.look.grads
-        if op.name == "dropout_mask":  # which elements it dropped this time is no one's concern
-            dropped = short(1 - 1 / step.params.get("scale", 1.0))
+        if op.name == "dropout_mask":  # which elements it dropped this time does not matter
+            dropped = number_text(1 - 1 / step.params.get("scale", 1.0))
             return Node("dropout", "card" if asked else "pill", op.family, f"p={dropped}")
         rows = self._rows(step, op)
         kind, family = "card", op.family
@@ -127,7 +128,7 @@ class Cards:
             family = "parameter"  # a selection from a table of parameters
         detail = "" if op.name in PILLS else self._detail(step, op)
         notice = "freed by backward()" if is_freed(step) else ""
-        name = self.naming.own(step) if self.trace.is_part else step.name
+        name = self.naming.own_name(step) if self.trace.is_part else step.name
         return Node(name or display_name(op), kind, family, detail, rows=rows, notice=notice)
 
     def _rows(self, step: Tensor, op: Op) -> tuple[Row, ...]:
@@ -140,28 +141,28 @@ class Cards:
         arrays = [(name, x) for name, x in step.params.items() if isinstance(x, np.ndarray)]
         for name, x in zip(said, inputs, strict=False):  # a freed op has no inputs
             if isinstance(x, Tensor):
-                leaf = self.trace.unturned(x)
+                leaf = self.trace.untransposed(x)
                 if leaf.order in self.trace.parameters:
-                    name = self.naming.used(leaf, step.scope) or "parameter"
+                    name = self.naming.used_name(leaf, step.scope) or "parameter"
                     name += "ᵀ" if leaf is not x else ""
                     value, grad = self._value(leaf.data), self._grad(leaf)
                     rows.append(Row(name, x.shape, "parameter", value, grad))
             elif np.size(x) != 1:  # a name of one letter is a formula's, and says nothing
                 arrays.append((name if len(name) > 1 else UNKNOWN, x))
         for name, x in arrays:
-            name = self.naming.used(x, step.scope) or name
+            name = self.naming.used_name(x, step.scope) or name
             rows.append(Row(name, np.shape(x), "constant", self._value(x)))
         return tuple(rows)
 
     def _detail(self, step: Tensor, op: Op) -> str:
-        """What else there is to say of an op: constant operands, params that are not the usual."""
+        """What else to say of an op: constant operands, and params unlike the usual ones."""
         if op.name == "getitem":
             return f"[{index_text(step.params['index'])}]"
         words = [
             self._product(step) if op.name == "matmul" else "",
-            numbers_text(op, [self._number(x) for x in self.trace.inputs(step)]),
+            operands_text(op, [self._number(x) for x in self.trace.inputs(step)]),
         ]
-        usual = defaults(op)
+        usual = defaults_of(op)
         for name, x in step.params.items():
             if name not in UNSAID and not isinstance(x, np.ndarray) and x != usual.get(name):
                 words.append(f"{name}={param_text(x)}")
@@ -170,19 +171,19 @@ class Cards:
     def _number(self, x: Any) -> str | None:
         """A constant input of one element as text."""
         if isinstance(x, Tensor):
-            return short(x.item()) if x.order in self.trace.numbers else None
-        return short(np.asarray(x).item()) if np.size(x) == 1 else None
+            return number_text(x.item()) if x.order in self.trace.numbers else None
+        return number_text(np.asarray(x).item()) if np.size(x) == 1 else None
 
     def _product(self, step: Tensor) -> str:
         """The factors of a matrix product, in a definition or where one has been transposed."""
         expanded = step.scope is not None and isinstance(step.scope.module, Definition)
         factors, told = [], expanded
         for name, x in zip("ab", self.trace.inputs(step), strict=False):
-            factor = self.trace.unturned(x)
+            factor = self.trace.untransposed(x)
             if expanded:
                 op = maker_of(factor, step.scope) if isinstance(factor, Tensor) else None
                 made = display_name(op) if op is not None else name
-                name = self.naming.used(factor, step.scope) or made
+                name = self.naming.used_name(factor, step.scope) or made
             if factor is not x:
                 name += "ᵀ"
                 told = told or factor.order not in self.trace.parameters
@@ -199,7 +200,7 @@ def family_of_call(families: set[str]) -> str:
 
 
 @cache
-def defaults(op: Op) -> dict[str, Any]:
-    """The values of an op's params where they are not given."""
+def defaults_of(op: Op) -> dict[str, Any]:
+    """The default values of an op's params."""
     rule = op.definition or next(rule for rule in op.rules if rule)
     return {p.name: p.default for p in inspect.signature(rule).parameters.values()}

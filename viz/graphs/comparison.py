@@ -16,7 +16,7 @@ from viz.graphs.build import Result, build
 from viz.graphs.dot import Picture, digraph
 from viz.graphs.look import Look, show_options
 from viz.graphs.nodes import Graph, Node
-from viz.graphs.words import counted, shape_text
+from viz.graphs.words import count_of, shape_text
 
 ONLY, MOVED = "only here", "in another place"
 
@@ -39,29 +39,29 @@ def compare(a: Result, b: Result, titles: tuple[str, str] = ("a", "b"), **option
     if depths:  # what one had to be folded to, so that it fits, both are
         look = replace(look, depth=min(depths))
         left, right = build(a, look), build(b, look)
-    return digraph(compared(left, right, titles))
+    return digraph(join(left, right, titles))
 
 
-def compared(a: Graph, b: Graph, titles: tuple[str, str] = ("a", "b")) -> Graph:
+def join(a: Graph, b: Graph, titles: tuple[str, str] = ("a", "b")) -> Graph:
     """Both graphs, marked, as one: each in a cluster under its title, corresponding nodes level."""
     if len(set(titles)) != 2:
         raise ValueError(f"compare: two different titles are needed, not {', '.join(titles)}")
-    sides = marked(a, b)
-    left, right = (inside(*each) for each in zip(titles, "ab", sides, strict=True))
-    level = [(left.nodes[i].id, right.nodes[j].id) for i, j in aligned(a, b).items()]
+    sides = mark_both(a, b)
+    left, right = (put_in_cluster(*each) for each in zip(titles, "ab", sides, strict=True))
+    level = [(left.nodes[i].id, right.nodes[j].id) for i, j in align(a, b).items()]
     notes = [summary(sides, titles)]
     notes += [f"{title}: {x.note}" for title, x in zip(titles, sides, strict=True) if x.note]
     nodes, edges = left.nodes + right.nodes, left.edges + right.edges
     return Graph(nodes, edges, "; ".join(notes), level=tuple(level))
 
 
-def marked(a: Graph, b: Graph) -> tuple[Graph, Graph]:
+def mark_both(a: Graph, b: Graph) -> tuple[Graph, Graph]:
     """Both graphs, each node with what sets it apart, and each edge marked that the other lacks."""
-    pairs = aligned(a, b)
-    return one_marked(a, b, pairs), one_marked(b, a, {j: i for i, j in pairs.items()})
+    pairs = align(a, b)
+    return mark(a, b, pairs), mark(b, a, {j: i for i, j in pairs.items()})
 
 
-def aligned(a: Graph, b: Graph) -> dict[int, int]:
+def align(a: Graph, b: Graph) -> dict[int, int]:
     """The position in `b` of the node that corresponds to each of `a`, where one does.
 
     Equal ones first; where they leave a gap on both sides, similar ones in it. The order is the
@@ -91,7 +91,7 @@ def signature(node: Node) -> tuple[Hashable, ...]:
     return *role(node), node.detail, node.shape, node.dtype, node.size, rows
 
 
-def one_marked(here: Graph, there: Graph, pairs: Mapping[int, int]) -> Graph:
+def mark(here: Graph, there: Graph, pairs: Mapping[int, int]) -> Graph:
     """The graph `here` with its differences; `pairs` are positions here and there."""
     found = set(pairs.values())
     left = Counter(signature(node) for j, node in enumerate(there.nodes) if j not in found)
@@ -134,23 +134,23 @@ def difference(node: Node, other: Node) -> str:
 
 
 def summary(sides: Sequence[Graph], titles: Sequence[str]) -> str:
-    """In one line what differs: nodes, or if none does, edges."""
+    """What differs, in one line: nodes, or if none do, edges."""
     said = [[node.difference for node in side.nodes] for side in sides]
     moved = said[0].count(MOVED)
     changed = sum(text not in ("", ONLY, MOVED) for text in said[0])
-    told = [f"{counted(moved, 'node')} in another place"] if moved else []
-    told += [f"{counted(changed, 'node')} unlike"] if changed else []
+    told = [f"{count_of(moved, 'node')} in another place"] if moved else []
+    told += [f"{count_of(changed, 'node')} unlike"] if changed else []
     for title, one in zip(titles, said, strict=True):
-        told += [f"{counted(one.count(ONLY), 'node')} only in {title}"] if ONLY in one else []
+        told += [f"{count_of(one.count(ONLY), 'node')} only in {title}"] if ONLY in one else []
     if not told:
         edges = max(sum(edge.marked for edge in side.edges) for side in sides)
         folded = any(node.size for side in sides for node in side.nodes)
         same = "no difference at this zoom" if folded else "no difference"
-        told = [f"the same nodes, {counted(edges, 'edge')} unlike" if edges else same]
+        told = [f"the same nodes, {count_of(edges, 'edge')} unlike" if edges else same]
     return ", ".join(told)
 
 
-def inside(title: str, prefix: str, graph: Graph) -> Graph:
+def put_in_cluster(title: str, prefix: str, graph: Graph) -> Graph:
     """The graph in a cluster of its own, its ids told apart from those of another."""
     nodes = [replace(x, id=prefix + x.id, path=(title, *x.path)) for x in graph.nodes]
     edges = [replace(x, source=prefix + x.source, target=prefix + x.target) for x in graph.edges]

@@ -18,8 +18,8 @@ The convention, in the order in which it is asked:
   gradient, its inputs and what it saved, and writes a gradient for each input that needs one.
 
 What carries no gradient is not counted: comparisons, and a row's maximum taken out of a softmax.
-Nor are the additions where the contributions of several consumers meet. What cannot be recorded,
-such as a user's rule that leaves the graph, costs nobody knows what, and that is said.
+Nor are the additions where the contributions of several consumers meet. The cost of what cannot be
+recorded, such as a user's rule that leaves the graph, is unknown, and the picture says so.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Costs:
 
     @property
     def is_known(self) -> bool:
-        """Whether nothing is missing of either."""
+        """Whether both directions are known in full."""
         return self.forward.is_known and self.backward.is_known
 
 
@@ -102,7 +102,7 @@ class Meter:
         return self._once("backward", self._backward, step)
 
     def _once(self, way: str, cost: Callable[[Tensor], Cost], step: Tensor) -> Cost:
-        key = (way, *signature(step))
+        key = (way, *cost_key(step))
         if key not in self._known:
             try:
                 self._known[key] = cost(step)
@@ -118,18 +118,18 @@ class Meter:
             is_view = any(np.may_share_memory(step.data, x) for x in arrays)
             return Cost(0, 0 if is_view else min(read, written) + written)
         if step.op.definition is not None:
-            parts = parts_of(step)
+            parts = record_definition(step)
             return Cost(sum(self.forward(part).flops for part in parts), read + written)
         return Cost(flops(step), read + written)
 
     def _backward(self, step: Tensor) -> Cost:
         assert step.op is not None
         if step.op.joint is None:
-            return sum(map(self.forward, ruled(step)), Cost())
+            return sum(map(self.forward, record_rules(step)), Cost())
         read = size_in_bytes([step.data, *arrays_in(step), *step.saved])  # g is as large as y
         tensors = (x for x in step.inputs if isinstance(x, Tensor))
         written = size_in_bytes(x.data for x in tensors if x.tracked)
-        parts = parts_of(step)
+        parts = record_definition(step)
         return Cost(sum(self.backward(part).flops for part in parts), read + written)
 
 
@@ -160,14 +160,14 @@ def size_in_bytes(arrays: Iterable[Array]) -> int:
     return sum(x.nbytes for x in arrays)
 
 
-def parts_of(step: Tensor) -> list[Tensor]:
+def record_definition(step: Tensor) -> list[Tensor]:
     """The smaller ops by which a fused op is defined."""
     assert step.op is not None and step.op.definition is not None
     definition, inputs, params = step.op.definition, step.inputs, step.params
-    return recorded(lambda: definition(*inputs, **params))
+    return record(lambda: definition(*inputs, **params))
 
 
-def ruled(step: Tensor) -> list[Tensor]:
+def record_rules(step: Tensor) -> list[Tensor]:
     """The ops that an op's derivative rules record, and those that then undo broadcasting.
 
     TypeError for a rule that has left the graph.
@@ -182,11 +182,11 @@ def ruled(step: Tensor) -> list[Tensor]:
             if gx.shape != shape:
                 sum_to(gx, shape)
 
-    return recorded(send)
+    return record(send)
 
 
 class Listener(Watcher):
-    """Notes what is recorded."""
+    """Collects what is recorded."""
 
     def __init__(self) -> None:
         self.steps: list[Tensor] = []
@@ -195,7 +195,7 @@ class Listener(Watcher):
         self.steps.append(result)
 
 
-def recorded(compute: Callable[[], Any]) -> list[Tensor]:
+def record(compute: Callable[[], Any]) -> list[Tensor]:
     """The ops that a computation records, whatever numbers come out of it."""
     listener = Listener()
     with recording(True), watching(listener), np.errstate(all="ignore"):
@@ -203,17 +203,17 @@ def recorded(compute: Callable[[], Any]) -> list[Tensor]:
     return listener.steps
 
 
-def signature(step: Tensor) -> tuple[Hashable, ...]:
+def cost_key(step: Tensor) -> tuple[Hashable, ...]:
     """What the cost of an op depends on."""
     assert step.op is not None
-    params = [(name, described(x)) for name, x in step.params.items()]
-    return (step.op.name, step.shape, *map(described, step.inputs), *params)
+    params = [(name, identify(x)) for name, x in step.params.items()]
+    return (step.op.name, step.shape, *map(identify, step.inputs), *params)
 
 
-def described(x: Any) -> Hashable:
-    """What there is to know of an array without looking at its numbers; of anything else, all."""
+def identify(x: Any) -> Hashable:
+    """An array but for its numbers; anything else as a whole."""
     if isinstance(x, Tensor):
-        return x.tracked, described(x.data)
+        return x.tracked, identify(x.data)
     return (x.shape, x.strides, x.dtype.str) if isinstance(x, np.ndarray) else repr(x)
 
 
@@ -222,8 +222,8 @@ def with_costs(graph: Graph, steps: Iterable[Tensor]) -> Graph:
 
     `steps` are the tensors that the nodes stand for, and those of nodes left out. The heat is 1 for
     the node with the most FLOPs in both directions, and for another the square root of its share of
-    that: so small ones can be told apart too. A node of which not all is known has none, and what
-    an op that has been freed costs nobody knows.
+    that: so small ones can be told apart too. A node whose cost is not known in full has none; that
+    of an op that has been freed is unknown.
     """
     meter = Meter()
     known = {x.order: meter.costs(x) for x in steps if x.op is not None and x.inputs}
@@ -237,19 +237,19 @@ def with_costs(graph: Graph, steps: Iterable[Tensor]) -> Graph:
     nodes = [
         replace(
             node,
-            cost=words(sums[node.id], f" for all {node.times}" if node.times > 1 else ""),
+            cost=cost_words(sums[node.id], f" for all {node.times}" if node.times > 1 else ""),
             heat=sqrt(sums[node.id].flops / most) if sums[node.id].is_known else None,
         )
         if node.id in sums
         else node
         for node in graph.nodes
     ]
-    total = ", ".join(words(sum(known.values(), Costs())))
+    total = ", ".join(cost_words(sum(known.values(), Costs())))
     told = f"in all: {total}; the darker a head, the more FLOPs"
     return replace(graph, nodes=tuple(nodes), note="; ".join(filter(None, [graph.note, told])))
 
 
-def words(costs: Costs, of: str = "") -> tuple[str, str]:
+def cost_words(costs: Costs, of: str = "") -> tuple[str, str]:
     """Costs as a card says them."""
     return f"forward {costs.forward}{of}", f"backward {costs.backward}{of}"
 

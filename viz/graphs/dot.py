@@ -159,7 +159,7 @@ def add_cluster(
                     style="rounded,filled",
                     color=CLUSTER_EDGE,
                     fillcolor=CLUSTERS[min(len(inner), len(CLUSTERS)) - 1],
-                    tooltip=plain(" / ".join(inner)),
+                    tooltip=escape(" / ".join(inner)),
                     id=f"c{number}",
                     **{"class": "module"},
                 )
@@ -167,7 +167,7 @@ def add_cluster(
 
 
 def add_edges(picture: graphviz.Digraph, graph: Graph) -> None:
-    """Write the edges: the main path straight, and around it what skips a part of it."""
+    """Write the edges: the main path straight, and those that skip a part of it around it."""
     nodes = {node.id: node for node in graph.nodes}
     arriving: dict[str, list[str]] = {}
     for edge in graph.edges:
@@ -198,7 +198,7 @@ def add_edges(picture: graphviz.Digraph, graph: Graph) -> None:
 
 
 def weight(source: Node, target: Node) -> str:
-    """How much an edge is to be short and straight: most inside one module call."""
+    """How short and straight an edge should be: most so inside one module call."""
     if source.path == target.path:
         return "8"
     shorter, longer = sorted([source.path, target.path], key=len)
@@ -218,7 +218,7 @@ def side_by_side(graph: Graph, arriving: Mapping[str, Sequence[str]]) -> list[li
 def attributes(node: Node) -> dict[str, str]:
     """The DOT attributes of a node."""
     common = {"id": node.id, "class": f"{node.kind} {node.family}", "tooltip": describe(node)}
-    border, tint = colours(node)
+    border, tint = colours_of(node)
     if node.kind == "card":
         return {"label": card(node), **common}
     if node.kind == "sum" and not node.difference:
@@ -239,7 +239,7 @@ def attributes(node: Node) -> dict[str, str]:
     }  # fmt: skip
 
 
-def colours(node: Node) -> tuple[str, str]:
+def colours_of(node: Node) -> tuple[str, str]:
     """The border and the tint of a node: its family's, if no cost or difference says else."""
     # A user's op may be of a family of its own.
     usual = COLOURS.get(node.family, COLOURS["module"])
@@ -252,7 +252,7 @@ def colours(node: Node) -> tuple[str, str]:
 
 def card(node: Node) -> str:
     """An HTML-like label: the op on a tint, what folds into it, its numbers, its shape."""
-    border, tint = colours(node)
+    border, tint = colours_of(node)
     # Graphviz reckons with regular letters; bold ones need about a tenth more.
     room = "\N{NO-BREAK SPACE}" * math.ceil(len(node.label) / (6 if node.detail else 12))
     head = f"<B>{font(node.label, 'black', LARGE_TEXT)}</B>{room}"
@@ -313,17 +313,17 @@ def font(words: str, colour: str, size: str = SMALL_TEXT) -> str:
     """A text in one colour and size, as it stands in an HTML-like label."""
     if not words:
         return ""
-    return f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{html.escape(printable(words))}</FONT>'
+    return f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{html.escape(clean(words))}</FONT>'
 
 
-def plain(words: str) -> str:
+def escape(words: str) -> str:
     """A text as it stands in any other attribute, never taken for an HTML-like label."""
-    quoted: str = graphviz.escape(printable(words))
+    quoted: str = graphviz.escape(clean(words))
     return quoted
 
 
-def printable(words: str) -> str:
-    """A text that Graphviz leaves as it is: one line, no control characters, no backslashes.
+def clean(words: str) -> str:
+    """A text that Graphviz does not change: one line, no control characters, no backslashes.
 
     It takes a backslash for the beginning of an escape, in some places even an escaped one.
     """
@@ -332,10 +332,10 @@ def printable(words: str) -> str:
 
 
 def describe(node: Node) -> str:
-    """What is shown when one points at a node, or at an edge that leaves it."""
+    """The tooltip of a node, and of the edges that leave it."""
     shape = "" if node.shape is None else f"{shape_text(node.shape)} {node.dtype}"
     words = [node.label, node.detail, shape, *node.cost, node.difference or ""]
-    return plain(" · ".join(filter(None, words)))
+    return escape(" · ".join(filter(None, words)))
 
 
 def render(
@@ -374,12 +374,12 @@ def lay_out(source: str, format: str, time_limit: float = TIME_LIMIT) -> bytes:
     """
     layout = "dot"
     if MODULE in source:
-        places = json.loads(run(source, "json0", layout, time_limit))
+        places = json.loads(run_engine(source, "json0", layout, time_limit))
         source, layout = keep_off_titles(source, places), "nop2"
-    return run(source, format, layout, time_limit)
+    return run_engine(source, format, layout, time_limit)
 
 
-def run(source: str, format: str, layout: str, time_limit: float) -> bytes:
+def run_engine(source: str, format: str, layout: str, time_limit: float) -> bytes:
     """What the first engine that does not fail gives for DOT source; RenderError if all fail."""
     failure = "no Graphviz found: pip install pygraphviz, or install Graphviz for its dot command"
     for engine in engines(format, layout):

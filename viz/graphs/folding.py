@@ -48,7 +48,7 @@ class Folding:
     @cached_property
     def home(self) -> dict[int, Key]:
         """The key of each tensor's node, by the tensor's order."""
-        folded = {path for path in calls_of(self.trace) if self._is_folded(path)}
+        folded = {path for path in self.trace.calls if self._is_folded(path)}
         return {
             order: next((call for call in prefixes(path) if call in folded), order)
             for order, path in self.trace.paths.items()
@@ -97,6 +97,11 @@ class Folding:
         return [run for run in runs if len(run) > 1]
 
     @cached_property
+    def alike(self) -> list[set[Key]]:
+        """The keys of all nodes in each of these runs of layers."""
+        return [{key for call in run for key in self.inside[call]} for run in self.runs]
+
+    @cached_property
     def first(self) -> dict[Key, Key]:
         """The node that stands for one in a layer that repeats, by both their keys."""
         found: dict[Key, Key] = {}
@@ -113,7 +118,7 @@ class Folding:
         return any(tensor.op is not None for tensor in self.units[key])
 
     def _repeats(self, one: Path, other: Path, place: Mapping[Key, int]) -> bool:
-        """Whether a call does just what another one did before it, with nothing between them."""
+        """Whether a call does exactly what the one before it did, with nothing in between."""
         (_, before), (_, now) = split_number(one[-1]), split_number(other[-1])
         if before is None or now != before + 1:
             return False
@@ -123,12 +128,12 @@ class Folding:
         return self._structure(one) == self._structure(other)
 
     def _structure(self, call: Path) -> list[Any]:
-        """What there is to compare of two calls: classes, ops, shapes and the edges inside."""
+        """What two equal calls have in common: classes, ops, shapes and the edges inside."""
         naming = self.trace.naming
         keys = self.inside[call]
         within = [tensor for key in keys for tensor in self.units[key]]
         number = {tensor.order: i for i, tensor in enumerate(within)}
-        found: list[Any] = [naming.kind(naming.scopes[call])]
+        found: list[Any] = [naming.kind_of(naming.scopes[call])]
         for key in keys:
             found.append(self._path(key)[len(call) :])
             for tensor in self.units[key]:
@@ -143,7 +148,7 @@ class Folding:
         return key
 
     def labels(self, with_numbers: bool) -> dict[Path, str]:
-        """What the first of some layers that repeat is called, by its path."""
+        """The label of the first of each run of layers, by its path."""
         said = {}
         for run in self.runs:
             first, last = run[0][-1], split_number(run[-1][-1])[1]
@@ -170,22 +175,17 @@ class Folding:
         return (x for tensor in unit for x in self.trace.sources(tensor))
 
     def joining(self, key: Key, keys: Sequence[Key]) -> list[int]:
-        """What flows from elsewhere into repeats that a node stands for, and not into itself."""
+        """What flows from elsewhere into the repeats that a node stands for, but not into it."""
         known = {self.drawn(self.home[x.order]) for x in self._flowing(self.units[key])}
         found = []
         for other in keys[1:]:
-            together = self._together(other)
+            together = set().union(*(keys for keys in self.alike if other in keys))
             for x in self._flowing(self.units[other]):
                 source = self.home[x.order]
                 if source not in together and self.drawn(source) not in known:
                     known.add(self.drawn(source))
                     found.append(x.order)
         return found
-
-    def _together(self, key: Key) -> set[Key]:
-        """The keys of all nodes in the layers that repeat with the one that has this node."""
-        runs = [{key for call in run for key in self.inside[call]} for run in self.runs]
-        return set().union(*(run for run in runs if key in run))
 
 
 def fold(trace: Trace, scalars: Collection[int] = ()) -> Folding:
@@ -195,7 +195,7 @@ def fold(trace: Trace, scalars: Collection[int] = ()) -> Folding:
     call around a part, which would be the whole picture.
     """
     naming, look = trace.naming, trace.look
-    named = [path for path in calls_of(trace) if look.opens(naming.place(naming.scopes[path]))]
+    named = [path for path in trace.calls if look.opens(naming.place(naming.scopes[path]))]
     named += [trace.paths[order] for order in scalars]
     opened = frozenset(around for path in named for around in prefixes(path))
     if look.depth is not None:
@@ -206,11 +206,6 @@ def fold(trace: Trace, scalars: Collection[int] = ()) -> Folding:
     while folding.depth > least and folding.size > look.few:
         folding = Folding(trace, folding.depth - 1, opened, is_reduced=True)
     return folding
-
-
-def calls_of(trace: Trace) -> set[Path]:
-    """The paths of all calls around what is drawn."""
-    return {call for path in trace.paths.values() for call in prefixes(path)}
 
 
 def split_number(name: str) -> tuple[str, int | None]:

@@ -16,10 +16,10 @@ ZOOMS = ("model", "module", "op", "definition", "scalar")
 """The rungs of the ladder:
 
 model: a card for each outermost module call;
-module: a card for each module that is about one thing, such as attention or a layer norm, in boxes
-for the modules around them, and layers that repeat drawn once;
+module: a card for each module with a single job, such as attention or a layer norm, inside boxes
+for the modules around it; layers that repeat are drawn once;
 op: a card for each op;
-definition: ops by the smaller ones that define them, and those by theirs;
+definition: each op as the smaller ops that define it, and these as theirs;
 scalar: every multiplication and addition of single numbers.
 """
 
@@ -29,8 +29,8 @@ Element = tuple[int, ...]
 """The index of one element of an array."""
 
 Place = tuple[str, ...]
-"""The names of the module calls, and of the ops drawn by their definitions, around something, and
-its own."""
+"""The name of something, after those of the calls around it: of modules, and of ops that are drawn
+by their definitions."""
 
 
 READABLE = 150  # nodes; of more than this, modules are folded
@@ -134,7 +134,7 @@ class Look:
 
     @property
     def everywhere(self) -> bool:
-        """Whether ops are drawn by what is inside them wherever they are, named to open or not."""
+        """Whether every op is drawn by what is inside it, not only those named in `open`."""
         return self.zoom == "definition" or (self.zoom == "scalar" and not self.opened)
 
     def opens(self, place: Place) -> bool:
@@ -160,7 +160,7 @@ def show_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def leads_to(name: str, place: Place) -> bool:
-    """Whether a dotted name is that of a place; it may leave out anything but the end.
+    """Whether a dotted name means this place; it may leave out anything but the end.
 
     >>> place = ("Transformer", "encoder", "layers.0", "self_attention")
     >>> [leads_to(name, place) for name in ("encoder.self_attention", "encoder.layers.0")]
@@ -172,7 +172,7 @@ def leads_to(name: str, place: Place) -> bool:
 
 
 def shortest(place: Place, places: Collection[Place]) -> str:
-    """The shortest name that leads to this one of the places, and if it can be to no other."""
+    """The shortest name that leads to this place, and if possible to no other."""
     for start in range(len(place) - 1, -1, -1):
         name = ".".join(place[start:])
         if sum(leads_to(name, other) for other in places) == 1:
@@ -181,7 +181,7 @@ def shortest(place: Place, places: Collection[Place]) -> str:
 
 
 def unknown(name: str, places: Collection[Place]) -> ValueError:
-    """The error for a name to open that is nowhere, with those that it may have meant."""
+    """The error for a name that nothing has, with those that may have been meant."""
     possible = {".".join(place[i:]) for place in places for i in range(len(place))}
     shortest = sorted({place[-1] for place in places})
     close = difflib.get_close_matches(name, sorted(possible))
@@ -198,7 +198,7 @@ def unknown(name: str, places: Collection[Place]) -> ValueError:
 class TooManyScalarsError(ValueError):
     """A graph of more scalars than can be drawn.
 
-    `said` tells how many; `way_out` is what draws fewer: a name to open, or "", and an element.
+    `said` says how many; `way_out` is what draws fewer: a name to open, or "", and an element.
     """
 
     def __init__(self, said: str, way_out: tuple[str, Element] | None = None) -> None:
@@ -212,7 +212,7 @@ class TooManyScalarsError(ValueError):
 
 
 def check_scalars(steps: Collection[Tensor]) -> None:
-    """TooManyScalarsError if these ops take more than one would wait for, by their sizes alone."""
+    """TooManyScalarsError if these ops, by their sizes, would take too long."""
     computed = {step.order: flops(step) for step in steps}
     used = {x.order: x.size for step in steps for x in step.inputs if isinstance(x, Tensor)}
     number = sum((used | computed).values())

@@ -15,8 +15,8 @@ from viz.graphs.nodes import Path
 class Naming:
     """What is called how.
 
-    `given` are names by the identity of what has them. `roof` is the outermost call that is told
-    of; without one, all are.
+    `given` are names by the identity of what has them. `roof` is the outermost call that is named;
+    without one, all are.
     """
 
     def __init__(self, given: Mapping[int, str], roof: Scope | None = None) -> None:
@@ -43,36 +43,36 @@ class Naming:
             return ()
         if id(scope) not in self._paths:
             around = self.around(scope)
-            name = self.owned(scope.module, around) or self.kind(scope).replace("_", " ")
-            path = self.numbered(self.path(around), name)
+            name = self.member_name(scope.module, around) or self.kind_of(scope).replace("_", " ")
+            path = self.next_path(self.path(around), name)
             self._paths[id(scope)] = path
             self.scopes[path] = scope
         return self._paths[id(scope)]
 
-    def numbered(self, path: Path, name: str) -> Path:
+    def next_path(self, path: Path, name: str) -> Path:
         """The path of one more call of this name inside the call at `path`."""
         self._calls[(*path, name)] += 1
         number = self._calls[(*path, name)]
         return (*path, f"{name} ({number})" if number > 1 else name)
 
     def place(self, scope: Scope | None) -> Place:
-        """Where a call stands, as one who wants to open it says; all calls of a module share it."""
+        """The place of a call, by which it can be opened; all calls of a module share it."""
         if scope is None:
             return ()
         if id(scope) not in self._places:
             around = self.around(scope)
-            name = self.owned(scope.module, around) or self.kind(scope)
+            name = self.member_name(scope.module, around) or self.kind_of(scope)
             # With the scope itself: of one that is gone, another may have the id.
             self._places[id(scope)] = scope, (*self.place(around), name)
         return self._places[id(scope)][1]
 
-    def kind(self, scope: Scope) -> str:
-        """The class of the module, or the op, that a call is of."""
+    def kind_of(self, scope: Scope) -> str:
+        """The class of the module that is called, or the op."""
         module = scope.module
         return module.op.name if isinstance(module, Definition) else type(module).__name__
 
-    def owned(self, x: Any, scope: Scope | None, outermost: bool = False) -> str | None:
-        """What the nearest module around (or the outermost) calls a part of it, if one has it."""
+    def member_name(self, x: Any, scope: Scope | None, outermost: bool = False) -> str | None:
+        """What the nearest module around (or the outermost) calls a part of its own."""
         found = None
         for call in self.outward(scope):
             if not isinstance(call.module, Definition):
@@ -90,13 +90,13 @@ class Naming:
             self._members[id(module)] = {id(member): name for name, member in reversed(named)}
         return self._members[id(module)]
 
-    def own(self, x: Any) -> str | None:
+    def own_name(self, x: Any) -> str | None:
         """The name that was given to a tensor or an array, or that a tensor has itself."""
         return self.given.get(id(x)) or (x.name if isinstance(x, Tensor) else None)
 
-    def used(self, x: Any, scope: Scope | None) -> str | None:
+    def used_name(self, x: Any, scope: Scope | None) -> str | None:
         """The name of a tensor or an array where an op uses it, if it has one."""
-        own = self.own(x)
+        own = self.own_name(x)
         if scope is not None and isinstance(scope.module, Definition):
-            return scope.module.name_of(x) or own or self.owned(x, scope)
-        return own or self.owned(x, scope)
+            return scope.module.name_of(x) or own or self.member_name(x, scope)
+        return own or self.member_name(x, scope)

@@ -16,8 +16,10 @@ from viz.graphs.naming import Naming
 
 
 class Opened(NamedTuple):
-    """The tensors to draw, oldest first, and what is in the place of each op that was opened: the
-    result of its definition, by the order of its own. `gradients` are those of all, by order."""
+    """The tensors to draw, oldest first, and their `gradients`, by order.
+
+    `replaced` has the result of the definition of each op that was opened, by the op's order.
+    """
 
     tensors: list[Tensor]
     replaced: dict[int, Tensor]
@@ -31,7 +33,7 @@ class Opening(NamedTuple):
     naming: Naming
 
     def place(self, step: Tensor, op: Op) -> Place:
-        """Where an op stands, as one who wants to open it says."""
+        """The place of an op, by which it can be opened."""
         return (*self.naming.place(step.scope), op.name)
 
     def is_scalar(self, step: Tensor) -> bool:
@@ -66,10 +68,10 @@ class Opening(NamedTuple):
         return opened
 
     def parts(self, step: Tensor, seeks: bool, opened: Opened) -> list[Tensor]:
-        """The step itself, or those of its definition, by theirs in turn, if it is to be opened, or
-        if one `seeks` and finds something to open in there.
+        """The step itself or, if it is to be opened, the parts that its definition consists of.
 
-        What is defined by a single op, and what overflows in its definition alone, stays as it is.
+        So too if one `seeks` and finds something to open inside. What is defined by a single op,
+        and what overflows in its definition alone, stays as it is.
         """
         op = step.op
         if op is None or op.definition is None or is_freed(step):

@@ -1,9 +1,8 @@
 """Scalars: ops on tensors as ops on the single numbers that the tensors consist of.
 
-An op's own forward runs over an array of Values as it runs over one of floats, and thereby writes
-down its scalar graph, every multiplication and addition. Where NumPy has no such function for
-Values, or the op chooses by comparing, each element of its result is one Value, and the slopes are
-what the op's own derivative rules say.
+Run on an array of Values in place of floats, an op's own forward records its scalar graph: every
+multiplication and addition. Where NumPy has no such function for Values, or the op compares
+numbers, each element of its result is one Value, whose slopes come from the op's derivative rules.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from viz.graphs.ancestry import ancestors, is_freed, values_in
 from viz.graphs.definition import Definition
 from viz.graphs.look import TooManyScalarsError, check_scalars
 from viz.graphs.nodes import Node, Path, Table
-from viz.graphs.trace import Trace, common
-from viz.graphs.words import display_name, numbers_text, operation_text, short
+from viz.graphs.trace import Trace, common_path
+from viz.graphs.words import display_name, number_text, operands_text, operation_text
 
 Index = tuple[int, ...]
 
 CHOOSING = {"clip", "leaky_relu", "max", "maximum", "min", "minimum", "relu"}
-"""Ops that compare numbers: only their rules say what holds for equal ones, and at a kink."""
+"""Ops that compare numbers: only their rules say what happens at a kink, or where two are equal."""
 
 
 def check_element(element: Index, shape: tuple[int, ...]) -> None:
@@ -75,7 +74,7 @@ class Elements:
         """The elements of a tensor as Values; integers and nameless numbers stay what they are."""
         if x.order in self.trace.numbers or x.dtype.kind != "f":
             return x.data
-        if x.order not in self.arrays and x.order in self.trace.turned:
+        if x.order not in self.arrays and x.order in self.trace.transposes:
             self._enter(x, self._compute(x, user))
         elif x.order not in self.arrays:
             self.users[x.order] = []
@@ -159,9 +158,9 @@ class Scalars:
         return self.steps[bisect_right(self.elements.starts, value._place) - 1]
 
     def backward(self) -> None:
-        """Bring each Value its gradient: that of one element, or what the tensors have got.
+        """Give each Value its gradient: that of one element, or the one that its tensor has.
 
-        What the rest of the computation sends here starts it: the ops outside, by their rules.
+        It starts from what the ops outside send here by their rules.
         """
         known = self.trace.gradients.known
         seeds: list[tuple[Value, float]] = []
@@ -186,9 +185,9 @@ class Scalars:
         return list(zip(self.elements.arrays[x.order].flat, g.ravel().tolist(), strict=True))
 
     def grad(self, value: Value) -> float | None:
-        """The gradient to show; None where the tensors have not got theirs yet.
+        """The gradient to show; None where the tensors have none yet.
 
-        Leaves may have received some of it from elsewhere: what they have got is shown.
+        A leaf shows all that it has received, from elsewhere too.
         """
         tensor, index = self.elements.origin.get(value, (None, ()))
         is_leaf = tensor is not None and tensor.order in self.leaves
@@ -199,7 +198,7 @@ class Scalars:
 
     @cached_property
     def complete(self) -> bool:
-        """Whether nothing is missing of the gradients that `backward` starts from."""
+        """Whether all the gradients that `backward` starts from are known."""
         near = [
             user
             for user in self.outside
@@ -208,7 +207,7 @@ class Scalars:
         return all(step.order in self.trace.gradients.known for step in [*self.steps, *near])
 
     def standing_for(self, order: int) -> list[Value | int]:
-        """The Values drawn in the place of a tensor, or the order itself of any other tensor."""
+        """The Values drawn in place of a tensor, or the order itself of any other tensor."""
         if order not in self.shown:
             return [order]
         return [
@@ -234,7 +233,7 @@ class Scalars:
         return bool(value.inputs) and self.elements.origin.get(value, (None, ()))[0] is step
 
     def notes(self) -> list[str]:
-        """What to tell of the graph as a whole: which element it is of, if it is of one."""
+        """What to say of the graph as a whole: which element it is of, if it is of one."""
         if self.element is None:
             return []
         wholes = " and ".join(self._whole(end) + index_suffix(self.element) for end in self.ends)
@@ -253,11 +252,11 @@ class Scalars:
     def card(self, value: Value, grads: bool) -> tuple[Node, list[Value | int]]:
         """The node of a Value, and what flows into it: Values, or the tensor that it is part of."""
         tensor, index = self.elements.origin.get(value, (self.step_of(value), None))
-        number: Table = ((short(value.data),),)
+        number: Table = ((number_text(value.data),),)
         grad: Table | None = None
         if grads and tensor.requires_grad:
             told = self.grad(value)
-            grad = () if told is None else ((short(told),),)
+            grad = () if told is None else ((number_text(told),),)
         if tensor.order in self.elements.users:
             family = "parameter" if tensor.op is None and tensor.requires_grad else "input"
             name = self._name(tensor) + index_suffix(index)
@@ -265,7 +264,7 @@ class Scalars:
             return Node(name, "card", family, path=path, value=number, grad=grad), [tensor.order]
         path = self._path(self.step_of(value))
         if not value.inputs:
-            return Node(short(value.data), "pill", "input", path=path), []
+            return Node(number_text(value.data), "pill", "input", path=path), []
         family = "activation" if value._op in ("relu", "tanh") else "elementwise"
         if tensor.order in self.trace.roots and tensor.shape == () and index is not None:
             family = "loss"
@@ -276,30 +275,30 @@ class Scalars:
 
     def _words(self, value: Value) -> str:
         """The operation, with the constant that it takes."""
-        texts = [short(x.data) if self.elements.is_word(x) else None for x, _ in value.inputs]
+        texts = [number_text(x.data) if self.elements.is_word(x) else None for x, _ in value.inputs]
         texts[1:] = [f"({text})" if text and text[0] == "−" else text for text in texts[1:]]
         row = BY_SIGN.get(value._op)
-        said = numbers_text(TABLE[row], texts) if row and len(texts) == 2 else ""
+        said = operands_text(TABLE[row], texts) if row and len(texts) == 2 else ""
         return said or operation_text(value._op)
 
     def _name(self, x: Tensor) -> str:
         """What a tensor is called whose elements are used here."""
         scope, naming = self.elements.users[x.order][0].scope, self.trace.naming
-        own = naming.given.get(id(x)) or x.name or naming.owned(x, scope)
+        own = naming.given.get(id(x)) or x.name or naming.member_name(x, scope)
         made = display_name(x.op) if x.op is not None else "input"
-        return own or naming.used(x, scope) or made
+        return own or naming.used_name(x, scope) or made
 
     def _path_of_entry(self, x: Tensor) -> Path:
         if x.op is None:
             return self.trace.path(x)
-        return common([self.trace.path(user) for user in self.elements.users[x.order]])
+        return common_path([self.trace.path(user) for user in self.elements.users[x.order]])
 
     def _path(self, step: Tensor) -> Path:
         """The path of the box around the Values of one op."""
         assert step.op is not None
         if step.order not in self._paths:
             name = step.name or display_name(step.op)
-            self._paths[step.order] = self.trace.naming.numbered(self.trace.path(step), name)
+            self._paths[step.order] = self.trace.naming.next_path(self.trace.path(step), name)
         return self._paths[step.order]
 
 
@@ -360,7 +359,7 @@ def by_rules(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Array:
 
 
 def all_plain(array: Array) -> bool:
-    """Whether a function has made plain numbers of all Values, and so forgotten the graph."""
+    """Whether a function has turned all Values into plain numbers, and so lost the graph."""
     return not any(isinstance(x, Value) for x in array.flat)
 
 

@@ -22,7 +22,7 @@ from viz.graphs.build import build
 from viz.graphs.look import Look
 from viz.graphs.naming import Naming
 from viz.graphs.nodes import Graph, Path
-from viz.graphs.words import display_name, index_text, operation_text, param_text, short
+from viz.graphs.words import display_name, index_text, number_text, operation_text, param_text
 
 
 class Sent(NamedTuple):
@@ -125,16 +125,16 @@ def items_of_tensors(result: Tensor, naming: Naming) -> list[Item]:
     found = []
     for x in tensors:
         scope = x.scope if x.op is not None else scopes.get(x.order)
-        name = naming.own(x)
+        name = naming.own_name(x)
         if x.op is None:
-            name = name or naming.owned(x, scope, outermost=True)
+            name = name or naming.member_name(x, scope, outermost=True)
         item = Item(
             x,
             x.order,
             name or "",
             display_name(x.op) if x.op is not None else "",
             naming.path(scope),
-            ", ".join(f"{key}={shown(value)}" for key, value in x.params.items()),
+            ", ".join(f"{key}={param_words(value)}" for key, value in x.params.items()),
             x.data,
             x.tracked,
             tuple(operands_of(x, x.op)) if x.op is not None else (),
@@ -152,10 +152,10 @@ def operands_of(step: Tensor, op: Op) -> Iterator[Operand]:
             yield Operand(name, np.asarray(x), None)
 
 
-def shown(x: Any) -> str:
+def param_words(x: Any) -> str:
     """A param in few characters."""
     if isinstance(x, float):
-        return short(x)
+        return number_text(x)
     return index_text(x) if isinstance(x, slice | np.ndarray | tuple) else param_text(x)
 
 
@@ -172,8 +172,10 @@ def items_of_values(result: Value, given: Mapping[int, str]) -> list[Item]:
 
 
 def definition_behind(item: Item) -> Items | None:
-    """The Items behind a fused op's result if its definition computes it, on copies of its inputs
-    that are called as there; None where that is a single op, or overflows where the op does not."""
+    """The Items behind a fused op's result by its definition, on inputs named as they are there.
+
+    None where that is a single op, or overflows where the op does not.
+    """
     step = item.origin
     if isinstance(step, Value) or not item.op or not step.op.definition:
         return None
@@ -193,7 +195,7 @@ def definition_behind(item: Item) -> Items | None:
 
 
 def walk(items: Items, notice: Callable[[Sent], None], gradient: Array | None = None) -> None:
-    """Take the backward pass from the newest Item, and tell `notice` of each contribution.
+    """Take the backward pass from the newest Item, and call `notice` with each contribution.
 
     It leaves every `.grad` as it is, and keeps no array for longer than the engine itself does.
     Without a `gradient` to start from, a result gets one of ones, as if the sum were taken.
@@ -213,7 +215,7 @@ def walk(items: Items, notice: Callable[[Sent], None], gradient: Array | None = 
 
 
 class Walking(Watcher):
-    """Adds up the contributions to each gradient until it is complete, and tells of each."""
+    """Adds up the contributions to each gradient until it is complete, and reports each."""
 
     def __init__(self, notice: Callable[[Sent], None]) -> None:
         self.notice = notice

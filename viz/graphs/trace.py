@@ -19,7 +19,7 @@ from viz.graphs.ancestry import (
 from viz.graphs.gradients import Gradients, find_gradients
 from viz.graphs.look import USUAL, Look
 from viz.graphs.naming import Naming
-from viz.graphs.nodes import Path
+from viz.graphs.nodes import Path, prefixes
 from viz.graphs.opening import Opening
 from viz.graphs.words import display_name
 
@@ -44,7 +44,7 @@ class Trace:
     replaced: Mapping[int, Tensor]
     is_part: bool = False
 
-    @property
+    @cached_property
     def opening(self) -> Opening:
         """What is opened."""
         return Opening(self.look, self.naming)
@@ -65,9 +65,9 @@ class Trace:
         return found
 
     @cached_property
-    def turned(self) -> set[int]:
+    def transposes(self) -> set[int]:
         """The matrices, by order, that a product takes as transposed."""
-        return {x.order for x in self.steps if self._turns(x)}
+        return {x.order for x in self.steps if self._is_operand(x)}
 
     @cached_property
     def numbers(self) -> set[int]:
@@ -88,7 +88,7 @@ class Trace:
         found: dict[int, int] = {}
         for now, tensor in enumerate(self.tensors):
             is_result = tensor.op is not None or tensor.order in self.roots
-            if is_result and tensor.order not in self.turned:
+            if is_result and tensor.order not in self.transposes:
                 leaves = [x for x in self.sources(tensor) if x.op is None]
                 found |= dict.fromkeys((x.order for x in [*leaves, tensor]), now)
         return found
@@ -104,12 +104,17 @@ class Trace:
         """Where the node of each tensor stands, by its order."""
         return {x.order: self.path(x) for x in self.drawn}
 
+    @cached_property
+    def calls(self) -> set[Path]:
+        """The path of every call around what is drawn."""
+        return {call for path in self.paths.values() for call in prefixes(path)}
+
     @property
     def _inner_leaves(self) -> list[Tensor]:
         leaves = [x for x in self.tensors if x.op is None]
         return [x for x in leaves if x.order in self.users and x.order not in self.roots]
 
-    def _turns(self, x: Tensor) -> bool:
+    def _is_operand(self, x: Tensor) -> bool:
         """Whether this is a matrix transposed for a single product, in the same call."""
         users = self.users.get(x.order, []) if is_transposed(x) else []
         if len(users) != 1 or x.order in self.roots or users[0].scope is not x.scope:
@@ -118,7 +123,7 @@ class Trace:
 
     def _is_number(self, x: Tensor) -> bool:
         """Whether this leaf is a nameless constant of one element."""
-        return x.size == 1 and not x.requires_grad and not self.naming.own(x)
+        return x.size == 1 and not x.requires_grad and not self.naming.own_name(x)
 
     def _is_row(self, x: Tensor) -> bool:
         """Whether this leaf is a parameter that stands in the cards of its users."""
@@ -128,7 +133,7 @@ class Trace:
             return len(modules) == 1
         if self.look.values or self.look.grads or len(users) > 1:
             return False
-        if not self.naming.own(x) or not x.requires_grad:
+        if not self.naming.own_name(x) or not x.requires_grad:
             return False
         # Outside of modules it stays a node where all inputs are such leaves: `a * b` has two.
         others = [other for other in self.inputs(users[0]) if other is not x]
@@ -149,13 +154,13 @@ class Trace:
         """Those of an op's inputs that are Tensors."""
         return [x for x in self.inputs(step) if isinstance(x, Tensor)]
 
-    def unturned(self, x: Any) -> Any:
+    def untransposed(self, x: Any) -> Any:
         """The input itself, or the matrix of which it is the folded transpose."""
-        return self.inputs(x)[0] if isinstance(x, Tensor) and x.order in self.turned else x
+        return self.inputs(x)[0] if isinstance(x, Tensor) and x.order in self.transposes else x
 
     def sources(self, step: Tensor) -> list[Tensor]:
         """The inputs of an op that have a node."""
-        found = [self.unturned(x) for x in self.tensors_into(step)]
+        found = [self.untransposed(x) for x in self.tensors_into(step)]
         return [x for x in found if x.order not in self.parameters and x.order not in self.numbers]
 
     def path(self, tensor: Tensor) -> Path:
@@ -165,25 +170,26 @@ class Trace:
         if tensor.op is not None or not users:
             return made
         around = [self.naming.path(user.scope) for user in users]
-        return common(around if self._owned(tensor) else [*around, made])
+        return common_path(around if self._owned(tensor) else [*around, made])
 
     def leaf_name(self, leaf: Tensor) -> str | None:
         """The name of a leaf with a node of its own: its own, or what the outermost module says."""
-        return self.naming.own(leaf) or self._owned(leaf, outermost=True)
+        return self.naming.own_name(leaf) or self._owned(leaf, outermost=True)
 
     def _owned(self, leaf: Tensor, outermost: bool = False) -> str | None:
         """What modules call a leaf that is theirs."""
         scopes = {id(user.scope): user.scope for user in self.users.get(leaf.order, [])}
-        names = (self.naming.owned(leaf, scope, outermost) for scope in scopes.values())
+        names = (self.naming.member_name(leaf, scope, outermost) for scope in scopes.values())
         return next(filter(None, names), None)
 
     def count_ops(self, unit: Iterable[Tensor]) -> int:
         """The number of ops among these tensors, folded ones included."""
         steps = [tensor for tensor in unit if tensor.op is not None]
-        return len(steps) + sum(x.order in self.turned for step in steps for x in tensors_in(step))
+        sources = [x for step in steps for x in tensors_in(step)]
+        return len(steps) + sum(x.order in self.transposes for x in sources)
 
     def notes(self) -> list[str]:
-        """What to tell about the graph as a whole."""
+        """What to say of the graph as a whole."""
         if all(tensor.op is None for tensor in self.drawn):
             if all(tensor.requires_grad for tensor in self.drawn):
                 return ["nothing is computed: this is what a computation starts from"]
@@ -209,7 +215,7 @@ def trace_ops(
     """The Trace behind some results, or of those tensors alone whose orders are `within`.
 
     What these use from outside is a leaf, named "from" the op that made it, and of the module calls
-    around all of them only the innermost is told of. ValueError for a name to open that is nowhere;
+    around all of them only the innermost is named. ValueError for a name to open that is nowhere;
     TooManyScalarsError for more scalars than can be computed.
     """
     tensors = ancestors(results, tensors_in)
@@ -240,11 +246,11 @@ def stand_in(x: Tensor, naming: Naming) -> Tensor:
     """A leaf that stands for a tensor whose op is not drawn."""
     assert x.op is not None
     leaf = Tensor.wrap(x.data)
-    leaf.order, leaf.name = x.order, f"from {naming.own(x) or display_name(x.op)}"
+    leaf.order, leaf.name = x.order, f"from {naming.own_name(x) or display_name(x.op)}"
     return leaf
 
 
-def common(paths: Sequence[Path]) -> Path:
+def common_path(paths: Sequence[Path]) -> Path:
     """The longest path that all of them begin with."""
     first, last = min(paths), max(paths)
     same = [a == b for a, b in zip(first, last, strict=False)]

@@ -16,18 +16,18 @@ FEW = 16  # numbers, which are all shown
 SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
-def unnumbered(name: str) -> str:
-    """The name of a call without which of several calls it is."""
+def without_number(name: str) -> str:
+    """A call's name without its number."""
     return name.partition(" (")[0]
 
 
-def bare(name: str) -> str:
-    """A name without what does not matter when a module's is compared with its class or an op."""
-    return unnumbered(name).replace("_", "").replace(" ", "").casefold()
+def comparable(name: str) -> str:
+    """A name reduced to what counts when a module's is compared with its class or an op."""
+    return without_number(name).replace("_", "").replace(" ", "").casefold()
 
 
 def display_name(op: Op) -> str:
-    """An op's symbol where it is made of words, otherwise its name."""
+    """An op's symbol if it consists of words, otherwise its name."""
     words = op.symbol.replace(" ", "")
     return op.symbol if words.isascii() and words.isalnum() else op.name.replace("_", " ")
 
@@ -35,13 +35,13 @@ def display_name(op: Op) -> str:
 def operation_text(op: str) -> str:
     """A Value's operation as one would write it; a number as the exponent is part of it."""
     if op.startswith("**") and len(op) > 2:
-        return power_text("x", short(float(op[2:])))
+        return power_text("x", number_text(float(op[2:])))
     if op == "neg":
         return "−x"
     return TABLE[BY_SIGN[op]].symbol if op in BY_SIGN else op
 
 
-def numbers_text(op: Op, texts: Sequence[str | None]) -> str:
+def operands_text(op: Op, texts: Sequence[str | None]) -> str:
     """The constant numbers among an op's inputs (None for the others), as one would write them."""
     if not any(texts):
         return ""
@@ -90,34 +90,35 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "scalar"
 
 
-def counted(n: int, what: str) -> str:
-    """So many of something, large numbers in three digits."""
+def count_of(n: int, what: str) -> str:
+    """A number of things, as in "3 ops"; large numbers in three digits."""
     size, unit = next((x for x in ((10**9, " B"), (10**6, " M")) if n >= 0.9995 * x[0]), (1, ""))
     return f"{n / size:.3g}{unit} {what}s" if unit else f"{n:,} {what}{'s' * (n != 1)}"
 
 
-def short(x: Any) -> str:
+def number_text(x: Any) -> str:
     """A number in four digits."""
     text = f"{x:,}" if isinstance(x, int) and not isinstance(x, bool) else f"{x:.4g}"
     return text.replace("-", "−").replace("inf", "∞")
 
 
-def numbers(array: Any) -> Table:
-    """An array's elements where they are few, otherwise what they are like."""
+def table_of(array: Any) -> Table:
+    """An array's elements if they are few, otherwise a summary."""
     if array.size == 0:
         return (("empty",),)
     rows = np.atleast_2d(array)
     height, width = rows.shape[-2:]
     if array.ndim <= 2 and array.size <= FEW and height <= 8 and width <= 6:
-        return tuple(tuple(map(short, row)) for row in rows.tolist())
+        return tuple(tuple(map(number_text, row)) for row in rows.tolist())
     if array.dtype.kind in "biu":
-        return ((f"min {short(array.min().item())} · max {short(array.max().item())}",),)
+        low, high = (number_text(x.item()) for x in (array.min(), array.max()))
+        return ((f"min {low} · max {high}",),)
     finite = array[np.isfinite(array)].astype(float)  # of which a sum does not overflow
     told = []
     if finite.size:
         with np.errstate(over="ignore", invalid="ignore"):
             mean, std = finite.mean().item(), finite.std().item()
-        told += [f"mean {short(mean)}", f"std {short(std)}"]
+        told += [f"mean {number_text(mean)}", f"std {number_text(std)}"]
     if finite.size < array.size:
         told.append(f"{array.size - finite.size:,} not finite")
     return ((" · ".join(told),),)

@@ -46,7 +46,7 @@ def computation(
         return Computation(*of_run(what, " ".join(inputs) or None, target))
     given = {"inputs": " ".join(inputs)} if inputs else {}
     if is_function(what):
-        return Computation(of_function(what, read_inputs(inputs, seed)), {}, {"of": what} | given)
+        return Computation(call_function(what, read_inputs(inputs, seed)), {}, {"of": what} | given)
     if what not in EXAMPLES and (inputs or not PATH.fullmatch(what)):
         result = evaluate(what, read_inputs(inputs, seed))
         return Computation(result, {}, {"of": what} | given)
@@ -73,11 +73,11 @@ def is_function(what: str) -> bool:
     return what.rpartition(":")[0].endswith(".py")
 
 
-def of_function(what: str, inputs: dict[str, Any]) -> Tensor | Value:
+def call_function(what: str, inputs: dict[str, Any]) -> Tensor | Value:
     """The result of a function in a file, given these inputs by its parameters' names."""
     file, _, name = what.rpartition(":")
-    function = function_of(Path(file), name)
-    result = by_name(what, function, list(inputs))(*inputs.values())
+    function = load_function(Path(file), name)
+    result = bind_inputs(what, function, list(inputs))(*inputs.values())
     if not isinstance(result, Tensor | Value):
         code = getattr(inspect.unwrap(function), "__code__", None)
         where = f"{file}:{code.co_firstlineno}" if code else file
@@ -86,7 +86,7 @@ def of_function(what: str, inputs: dict[str, Any]) -> Tensor | Value:
     return result
 
 
-def function_of(file: Path, name: str) -> Callable[..., Any]:
+def load_function(file: Path, name: str) -> Callable[..., Any]:
     """A function in a file; what goes wrong there becomes one line with its place."""
     if not file.is_file():
         raise ValueError(f"{file}: no such file")
@@ -96,7 +96,7 @@ def function_of(file: Path, name: str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[unique] = module  # where dataclasses look for the names in annotations
     try:
-        with of_user(file):
+        with running(file):
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[unique]
@@ -107,14 +107,14 @@ def function_of(file: Path, name: str) -> Callable[..., Any]:
 
     @wraps(function)
     def called(*args: Any, **named: Any) -> Any:
-        with of_user(file):
+        with running(file):
             return function(*args, **named)
 
     return called
 
 
 @contextmanager
-def of_user(file: Path) -> Iterator[None]:
+def running(file: Path) -> Iterator[None]:
     """A block that runs a file of a user: it may import its neighbours; errors become one line."""
     folder = str(file.resolve().parent)
     sys.path.insert(0, folder)
@@ -122,7 +122,7 @@ def of_user(file: Path) -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
-        told = ": ".join(filter(None, [place(error, file), type(error).__name__, text]))
+        told = ": ".join(filter(None, [last_line(error, file), type(error).__name__, text]))
         raise ValueError(told) from error
     finally:
         sys.path.remove(folder)
@@ -141,12 +141,13 @@ def function(
         raise ValueError(f"give the inputs of {what!r}, as in x=4x3")
     if in_file:
         file, _, name = what.rpartition(":")
-        return by_name(what, function_of(Path(file), name), list(inputs)), list(inputs.values())
+        f = bind_inputs(what, load_function(Path(file), name), list(inputs))
+        return f, list(inputs.values())
     evaluate(what, inputs)  # what is wrong with it is best said at once
     return lambda *args: evaluate(what, dict(zip(inputs, args, strict=True))), list(inputs.values())
 
 
-def by_name(what: str, f: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+def bind_inputs(what: str, f: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
     """`f` of inputs in the order of these names, each for the parameter that has its name.
 
     ValueError for a name that no parameter has, and for a parameter left without an input.
@@ -179,7 +180,7 @@ def by_name(what: str, f: Callable[..., Any], names: Sequence[str]) -> Callable[
     return called
 
 
-def place(error: BaseException, file: Path) -> str:
+def last_line(error: BaseException, file: Path) -> str:
     """The last line of the file that led to the error, as "FILE.py:12"."""
 
     def is_here(filename: str | None) -> bool:  # Python makes the name of a file absolute

@@ -15,7 +15,7 @@ from viz.graphs.build import build, retain_grads
 from viz.graphs.look import Look
 from viz.graphs.nodes import Edge, Graph, Node, Row
 from viz.graphs.trace import FREED
-from viz.graphs.words import counted, numbers, short
+from viz.graphs.words import count_of, number_text, table_of
 
 
 def leaf(name: str, *shape: int, trained: bool = False) -> Tensor:
@@ -420,22 +420,22 @@ def test_leaving_out_inputs_alone_is_said_as_well() -> None:
 
 
 def test_numbers_are_written_out_where_they_are_few() -> None:
-    assert numbers(np.array(0.25)) == (("0.25",),)
-    assert numbers(np.arange(6)) == (("0", "1", "2", "3", "4", "5"),)
-    assert numbers(np.eye(2)) == (("1", "0"), ("0", "1"))
-    assert numbers(np.array([-1.23456, np.inf, -np.inf])) == (("−1.235", "∞", "−∞"),)
-    assert numbers(np.array([True, False])) == (("1", "0"),)
-    assert numbers(np.array([[12345]])) == (("12,345",),)
+    assert table_of(np.array(0.25)) == (("0.25",),)
+    assert table_of(np.arange(6)) == (("0", "1", "2", "3", "4", "5"),)
+    assert table_of(np.eye(2)) == (("1", "0"), ("0", "1"))
+    assert table_of(np.array([-1.23456, np.inf, -np.inf])) == (("−1.235", "∞", "−∞"),)
+    assert table_of(np.array([True, False])) == (("1", "0"),)
+    assert table_of(np.array([[12345]])) == (("12,345",),)
 
 
 def test_many_numbers_are_summed_up() -> None:
-    assert numbers(np.arange(7)) == (("min 0 · max 6",),)
-    assert len(numbers(np.ones((8, 2)))) == len(numbers(np.ones((4, 1)))) * 2 == 8
-    assert numbers(np.ones((9, 1))) == numbers(np.ones((4, 5))) == (("mean 1 · std 0",),)
-    assert numbers(np.zeros((2, 2, 2))) == (("mean 0 · std 0",),)
-    assert numbers(np.array([[np.nan] * 9, [2.0] * 9])) == (("mean 2 · std 0 · 9 not finite",),)
-    assert numbers(np.full(9, np.nan)) == (("9 not finite",),)
-    assert numbers(np.ones((0, 3))) == (("empty",),)
+    assert table_of(np.arange(7)) == (("min 0 · max 6",),)
+    assert len(table_of(np.ones((8, 2)))) == len(table_of(np.ones((4, 1)))) * 2 == 8
+    assert table_of(np.ones((9, 1))) == table_of(np.ones((4, 5))) == (("mean 1 · std 0",),)
+    assert table_of(np.zeros((2, 2, 2))) == (("mean 0 · std 0",),)
+    assert table_of(np.array([[np.nan] * 9, [2.0] * 9])) == (("mean 2 · std 0 · 9 not finite",),)
+    assert table_of(np.full(9, np.nan)) == (("9 not finite",),)
+    assert table_of(np.ones((0, 3))) == (("empty",),)
 
 
 def test_values_are_shown_on_request() -> None:
@@ -483,7 +483,7 @@ def test_gradients_of_values_are_found_without_backward() -> None:
     assert a.grad == 0.0
     loss.backward()
     assert before == build(loss) == build(loss, Look(grads=True))
-    assert before.nodes[0].grad == ((short(a.grad),),)
+    assert before.nodes[0].grad == ((number_text(a.grad),),)
 
 
 def test_a_picture_after_backward_says_exactly_what_to_call_instead() -> None:
@@ -557,7 +557,7 @@ def test_a_definition_that_overflows_is_left_closed() -> None:
     x = Tensor([[1000.0, 999.0]], requires_grad=True, name="x")
     picture = build(mg.softplus(x) * 2, Look("definition", values=True))
     assert labels(picture) == ["x", "softplus", "multiply"]
-    assert picture.nodes[-1].value == numbers(mg.softplus(x).data * 2)
+    assert picture.nodes[-1].value == table_of(mg.softplus(x).data * 2)
 
 
 def test_opening_leaves_the_graph_as_it_was() -> None:
@@ -578,8 +578,8 @@ def test_an_opened_op_has_the_values_and_gradients_of_its_steps() -> None:
     retain_grads(loss)
     loss.backward(retain_graph=True)
     picture = build(loss, Look("definition", values=True, grads=True))
-    assert one(picture, "divide").value == numbers(result.data)
-    assert one(picture, "subtract").grad == one(picture, "x").grad == numbers(x.grad)
+    assert one(picture, "divide").value == table_of(result.data)
+    assert one(picture, "subtract").grad == one(picture, "x").grad == table_of(x.grad)
 
 
 def test_every_definition_of_several_ops_can_be_opened() -> None:
@@ -656,9 +656,9 @@ def test_the_name_of_a_result_is_that_of_its_definition_too() -> None:
 
 
 def test_large_numbers_are_told_in_three_digits_and_means_do_not_overflow() -> None:
-    assert counted(999_999_999, "param") == "1 B params"
-    assert counted(1_049_600, "param") == "1.05 M params"
-    assert numbers(np.full((4, 5), 3e38, np.float32)) == (("mean 3e+38 · std 0",),)
+    assert count_of(999_999_999, "param") == "1 B params"
+    assert count_of(1_049_600, "param") == "1.05 M params"
+    assert table_of(np.full((4, 5), 3e38, np.float32)) == (("mean 3e+38 · std 0",),)
 
 
 def test_what_was_not_recorded_is_a_lone_card_and_a_note() -> None:

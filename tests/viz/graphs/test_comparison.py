@@ -18,7 +18,7 @@ import viz
 from minigrad import Tensor, Value, nn
 from viz.graphs import dot
 from viz.graphs.build import build
-from viz.graphs.comparison import MOVED, ONLY, aligned, compared, marked
+from viz.graphs.comparison import MOVED, ONLY, align, join, mark_both
 from viz.graphs.dot import CALM, COLOURS, MARK, digraph
 from viz.graphs.look import Look
 from viz.graphs.nodes import Edge, Graph, Node, Row
@@ -52,7 +52,7 @@ def marks(graph: Graph) -> list[tuple[str, str]]:
 
 def note(a: Graph, b: Graph) -> str:
     """The summary of a comparison."""
-    return compared(a, b, ("left", "right")).note
+    return join(a, b, ("left", "right")).note
 
 
 def example(what: str) -> Graph:
@@ -62,7 +62,7 @@ def example(what: str) -> Graph:
 
 
 def test_equal_graphs_have_no_difference() -> None:
-    a, b = marked(example("attention"), example("attention"))
+    a, b = mark_both(example("attention"), example("attention"))
     for side in (a, b):
         assert {node.difference for node in side.nodes} == {""}
         assert not marks(side)
@@ -74,20 +74,20 @@ def test_graphs_that_are_not_compared_have_no_difference_at_all() -> None:
 
 
 def test_what_one_graph_alone_has_is_only_there_with_its_edges() -> None:
-    a, b = marked(chain("x", "exp", "sum"), chain("x", "exp", "tanh", "sum"))
+    a, b = mark_both(chain("x", "exp", "sum"), chain("x", "exp", "tanh", "sum"))
     assert (said(a), said(b)) == ({}, {"tanh": ONLY})
     assert (marks(a), marks(b)) == ([("exp", "sum")], [("exp", "tanh"), ("tanh", "sum")])
     assert note(a, b) == "1 node only in right"
 
 
 def test_what_both_have_at_different_places_is_said_to_be_in_another_place() -> None:
-    a, b = marked(chain("norm", "x", "y", "z"), chain("x", "y", "z", "norm"))
+    a, b = mark_both(chain("norm", "x", "y", "z"), chain("x", "y", "z", "norm"))
     assert said(a) == said(b) == {"norm": MOVED}
     assert note(a, b) == "1 node in another place"
 
 
 def test_of_several_equal_nodes_as_many_are_in_another_place_as_the_other_side_has() -> None:
-    a, b = marked(chain("n", "n", "x", "y", "z"), chain("x", "y", "z", "n"))
+    a, b = mark_both(chain("n", "n", "x", "y", "z"), chain("x", "y", "z", "n"))
     assert sorted(node.difference or "" for node in a.nodes) == ["", "", "", MOVED, ONLY]
     assert note(a, b) == "1 node in another place, 1 node only in left"
 
@@ -117,7 +117,7 @@ def test_of_several_equal_nodes_as_many_are_in_another_place_as_the_other_side_h
 def test_a_corresponding_node_says_what_is_otherwise_there(
     left: dict[str, Any], right: dict[str, Any], words: str, back: str
 ) -> None:
-    a, b = marked(one(**left), one(**right))
+    a, b = mark_both(one(**left), one(**right))
     assert (said(a), said(b)) == ({"op": words}, {"op": back})
     assert note(a, b) == "1 node unlike"
 
@@ -127,7 +127,7 @@ def test_the_numbers_in_a_node_are_no_difference() -> None:
 
 
 def test_nodes_alike_in_different_modules_do_not_correspond() -> None:
-    a, b = marked(one(path=("encoder",)), one(path=("decoder",)))
+    a, b = mark_both(one(path=("encoder",)), one(path=("decoder",)))
     assert said(a) == said(b) == {"op": ONLY}
 
 
@@ -136,14 +136,14 @@ def test_the_same_nodes_may_be_connected_otherwise() -> None:
         pair = [Tensor([1.0], requires_grad=True, name=name) for name in "ab"]
         return build((pair[0] + pair[1]) * pair[which])
 
-    a, b = marked(product(0), product(1))
+    a, b = mark_both(product(0), product(1))
     assert (marks(a), marks(b)) == ([("a", "multiply")], [("b", "multiply")])
     assert note(a, b) == "the same nodes, 1 edge unlike"
 
 
 def test_of_two_edges_between_the_same_nodes_one_may_be_more() -> None:
     twice = Graph(chain("x", "y").nodes, (Edge("n0", "n1"), Edge("n0", "n1")))
-    a, b = marked(twice, chain("x", "y"))
+    a, b = mark_both(twice, chain("x", "y"))
     assert (len(marks(a)), len(marks(b))) == (1, 0)
 
 
@@ -152,20 +152,20 @@ def test_corresponding_nodes_stand_in_the_same_order_and_all_others_are_marked(
     left: str, right: str
 ) -> None:
     a, b = chain(*left), chain(*right)
-    pairs = aligned(a, b)
+    pairs = align(a, b)
     assert list(pairs.values()) == sorted(set(pairs.values()))
     assert list(pairs) == sorted(pairs)
     assert all(left[i] == right[j] for i, j in pairs.items())
-    for side, kept in zip(marked(a, b), (set(pairs), set(pairs.values())), strict=True):
+    for side, kept in zip(mark_both(a, b), (set(pairs), set(pairs.values())), strict=True):
         assert {i for i, node in enumerate(side.nodes) if not node.difference} == kept
-    counts = [Counter(node.difference for node in side.nodes) for side in marked(a, b)]
+    counts = [Counter(node.difference for node in side.nodes) for side in mark_both(a, b)]
     assert counts[0][MOVED] == counts[1][MOVED]
     only = Counter(left) - Counter(right), Counter(right) - Counter(left)
     assert [count[ONLY] for count in counts] == [sum(one.values()) for one in only]
 
 
 def test_together_each_graph_is_a_cluster_and_corresponding_nodes_are_level() -> None:
-    both = compared(chain("x", "exp"), chain("x", "tanh", "exp"), ("left", "right"))
+    both = join(chain("x", "exp"), chain("x", "tanh", "exp"), ("left", "right"))
     assert [node.path for node in both.nodes] == [("left",)] * 2 + [("right",)] * 3
     assert [node.id for node in both.nodes] == ["an0", "an1", "bn0", "bn1", "bn2"]
     assert both.level == (("an0", "bn0"), ("an1", "bn2"))
@@ -184,11 +184,11 @@ def test_what_is_folded_may_hide_a_difference() -> None:
 
 def test_two_titles_are_needed() -> None:
     with pytest.raises(ValueError, match="two different titles are needed, not a, a"):
-        compared(chain("x"), chain("x"), ("a", "a"))
+        join(chain("x"), chain("x"), ("a", "a"))
 
 
 def test_differences_are_dashed_in_vermilion_and_the_rest_is_calm() -> None:
-    source = digraph(compared(chain("x", "exp"), chain("x", "tanh"))).source
+    source = digraph(join(chain("x", "exp"), chain("x", "tanh"))).source
     cards = {words: card for card, words in re.findall(r"(<TABLE.*?>([a-z]+)</FONT>)", source)}
     assert 'BORDER="2" STYLE="DASHED"' in cards["tanh"] and f'COLOR="{MARK}"' in cards["tanh"]
     assert COLOURS["elementwise"][1] in cards["tanh"]
@@ -200,7 +200,7 @@ def test_differences_are_dashed_in_vermilion_and_the_rest_is_calm() -> None:
 
 def test_marked_pills_and_sums_say_how_they_differ() -> None:
     nodes = (Node("add", "sum", "elementwise", id="n0"), Node("reshape", "pill", "shape", id="n1"))
-    source = digraph(compared(Graph(nodes, ()), Graph((), ()))).source
+    source = digraph(join(Graph(nodes, ()), Graph((), ()))).source
     lines = [line for line in source.splitlines() if "shape=box" in line]
     assert all(f'color="{MARK}"' in line and "dashed" in line for line in lines)
     assert [re.findall(r">([^<>]+)</FONT>", line) for line in lines] == [
@@ -209,7 +209,7 @@ def test_marked_pills_and_sums_say_how_they_differ() -> None:
 
 
 def test_norms_before_or_after_the_sublayers_are_in_another_place() -> None:
-    post, pre = marked(example("encoder-layer"), example("encoder-layer-pre"))
+    post, pre = mark_both(example("encoder-layer"), example("encoder-layer-pre"))
     norms = dict.fromkeys(["self_attention_norm", "feed_forward_norm"], MOVED)
     assert said(post) == said(pre) == norms
     assert ("x", "self_attention_norm") in marks(pre)
@@ -218,11 +218,11 @@ def test_norms_before_or_after_the_sublayers_are_in_another_place() -> None:
 
 
 def test_a_mask_is_one_op_of_the_definition_or_a_row_of_the_fused_op() -> None:
-    with_mask, without = marked(example("attention"), example("attention-unmasked"))
+    with_mask, without = mark_both(example("attention"), example("attention-unmasked"))
     assert (said(with_mask), said(without)) == ({"where": ONLY}, {})
     assert marks(without) == [("divide", "subtract")]  # of the softmax
     sides = [build(EXAMPLES[what][0]()) for what in ("attention", "attention-unmasked")]
-    with_mask, without = marked(*sides)
+    with_mask, without = mark_both(*sides)
     assert said(with_mask) == {"attention": "there: without mask"}
     assert said(without) == {"attention": "there: mask 5×5"}
 
@@ -272,5 +272,5 @@ def test_a_comparison_is_drawn_whatever_the_titles() -> None:
     picture = viz.compare(mg.softmax(x) * 2.0, x * 3.0, titles)
     svg = ElementTree.fromstring(picture._repr_image_svg_xml())
     texts = ["".join(text.itertext()) for text in svg.iter("{http://www.w3.org/2000/svg}text")]
-    assert {dot.printable(title) for title in titles} < set(texts)
+    assert {dot.clean(title) for title in titles} < set(texts)
     assert {ONLY, "there: × 3", "there: × 2"} < set(texts)

@@ -14,7 +14,7 @@ from minitransformer.config import Norm
 from viz.graphs.build import build, retain_grads
 from viz.graphs.look import Look
 from viz.graphs.nodes import Graph, Node
-from viz.graphs.words import numbers
+from viz.graphs.words import table_of
 
 
 def model_loss(layers: int = 6, norm: Norm = "post") -> Tensor:
@@ -245,8 +245,8 @@ def test_the_parameters_of_a_module_card_have_their_numbers() -> None:
     card = build(result, Look("model", values=True, grads=True, parameters=True)).nodes[1]
     result.backward()
     assert [row.name for row in card.rows] == ["0.weight", "0.bias"]
-    assert [row.value for row in card.rows] == [numbers(x.data) for x in layer.parameters()]
-    assert [row.grad for row in card.rows] == [numbers(x.grad) for x in layer.parameters()]
+    assert [row.value for row in card.rows] == [table_of(x.data) for x in layer.parameters()]
+    assert [row.grad for row in card.rows] == [table_of(x.grad) for x in layer.parameters()]
 
 
 @pytest.mark.parametrize("rung", ["op", "module"])

@@ -22,7 +22,7 @@ from viz.graphs.look import ZOOMS, Look
 from viz.graphs.nodes import Graph
 from viz.graphs.scalars import follow_scalars
 from viz.graphs.trace import trace_ops
-from viz.graphs.words import numbers
+from viz.graphs.words import table_of
 
 
 def matrix(name: str, *shape: int) -> Tensor:
@@ -131,16 +131,16 @@ def test_the_nodes_of_every_rung_say_those_numbers(
     retain_grads(loss)
     loss.backward(retain_graph=True)
     picture = build(loss, Look(rung, values=True, grads=True, limit=2_000))
-    assert picture.nodes[-1].value == numbers(loss.data)
+    assert picture.nodes[-1].value == table_of(loss.data)
     assert picture.nodes[-1].grad == (("1",),)
     said = {node.label: node.grad for node in picture.nodes}
     x = leaves[0]
     if rung == "scalar" and x.name:
         first = (0,) * x.ndim
         assert x.grad is not None
-        assert said[f"x[{','.join(map(str, first))}]"] == numbers(x.grad[first])
+        assert said[f"x[{','.join(map(str, first))}]"] == table_of(x.grad[first])
     elif x.name:
-        assert said["x"] == numbers(x.grad)
+        assert said["x"] == table_of(x.grad)
 
 
 STEPS: dict[str, Callable[[Any, Any], Any]] = {

@@ -42,7 +42,7 @@ def source(example: str, zoom: str) -> str:
 def groups(example: str, zoom: str, final: bool = True) -> dict[str, dict[str, Any]]:
     """The clusters, nodes and edges of an example's picture by id, or of its first layout."""
     text = source(example, zoom)
-    made = dot.lay_out(text, "svg") if final else dot.run(text, "svg", "dot", dot.TIME_LIMIT)
+    made = dot.lay_out(text, "svg") if final else dot.run_engine(text, "svg", "dot", dot.TIME_LIMIT)
     found: dict[str, dict[str, Any]] = {"cluster": {}, "node": {}, "edge": {}}
     for group in ElementTree.fromstring(made).iter(f"{SVG}g"):
         kind = group.get("class", "").split(" ")[0]
@@ -137,4 +137,4 @@ def test_a_title_makes_way_for_an_edge_around_what_is_in_its_box() -> None:
 
 def test_a_graph_of_somebody_else_is_drawn_as_it_is() -> None:
     source = "digraph { subgraph cluster_a { label=title b -> c } a -> b [style=dashed] }"
-    assert dot.lay_out(source, "svg") == dot.run(source, "svg", "dot", dot.TIME_LIMIT)
+    assert dot.lay_out(source, "svg") == dot.run_engine(source, "svg", "dot", dot.TIME_LIMIT)
