@@ -118,36 +118,36 @@ def write_function(head: str, args: tuple[Part, ...], keywords: Keywords) -> tup
         case _, (left, right) if head in SIGNS and not keywords:
             sign, level, *_ = SIGNS[head]
             strict = level in (COMPARISON, POWER)  # a < b < c and a**b**c mean something else
-            sides = bracketed(left, level + strict), bracketed(right, level + 1)
+            sides = bracket(left, level + strict), bracket(right, level + 1)
             return f" {'·' if sign == '*' else sign} ".join(sides), level
         case "=", _:
             return " = ".join(map(text, args)), EITHER
         case "∂/∂", (name,):
             return f"∂/∂{text(name)}", ATOM
         case "negative", (operand,):
-            return f"-{bracketed(operand, POWER)}", MINUS
+            return f"-{bracket(operand, POWER)}", MINUS
         case "T", (matrix,):
-            return f"{bracketed(matrix, ATOM)}.T", ATOM
+            return f"{bracket(matrix, ATOM)}.T", ATOM
         case "getitem", (array, *indices):
-            return f"{bracketed(array, ATOM)}[{listed(indices)}]", ATOM
+            return f"{bracket(array, ATOM)}[{join(indices)}]", ATOM
         case "slice", (start, stop, step):
             ends = start, stop, *(() if step is None else (step,))
             return ":".join("" if end is None else text(end) for end in ends), ATOM
         case "list", _:
-            return f"[{listed(args)}]", ATOM
+            return f"[{join(args)}]", ATOM
         case "tuple", _:
-            return f"({listed(args)}{',' * (len(args) == 1)})", ATOM
+            return f"({join(args)}{',' * (len(args) == 1)})", ATOM
     words = [text(arg) for arg in args] + [f"{key}={text(arg)}" for key, arg in keywords]
     return f"{head}({', '.join(words)})", ATOM
 
 
-def bracketed(x: Part, level: int) -> str:
+def bracket(x: Part, level: int) -> str:
     """The text of a part, in brackets if it binds less closely than `level`."""
     written, own = write(x)
     return written if own >= level else f"({written})"
 
 
-def listed(parts: Iterable[Part]) -> str:
+def join(parts: Iterable[Part]) -> str:
     """Texts between commas."""
     return ", ".join(map(text, parts))
 

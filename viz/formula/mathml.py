@@ -92,7 +92,7 @@ def part(x: Part, level: int = EITHER, *, follows: bool = False, goes_on: bool =
     """
     found = set_part(x)
     if found.level < level or (follows and found.sign) or (goes_on and found.greedy):
-        return Element(fenced("(", found.xml, ")"))
+        return Element(fence("(", found.xml, ")"))
     return found
 
 
@@ -115,7 +115,7 @@ def set_part(x: Part) -> Element:
             return Element(fraction(part(above).xml, part(below).xml), MATRIX)
         case Expr("floor_divide", (a, b), ()):
             sides = part(a, PRODUCT, goes_on=True).xml, part(b, MATRIX, follows=True).xml
-            return Element(row(sign("⌊"), *separated(sides, sign("/")), sign("⌋")))
+            return Element(row(sign("⌊"), *intersperse(sides, sign("/")), sign("⌋")))
         case Expr("power", (base, exponent), ()):
             return power(base, part(exponent).xml)
         case Expr(head, (a, b), ()) if head in SIGNS:
@@ -125,9 +125,9 @@ def set_part(x: Part) -> Element:
         case Expr("getitem", (array, *indices)):
             return Element(element("msub", part(array, ATOM, goes_on=True).xml, index(*indices)))
         case Expr("tuple", items):
-            return Element(fenced("(", listed(items), ")"))
+            return Element(fence("(", join(items), ")"))
         case Expr("list", items):
-            return Element(fenced("[", listed(items), "]"))
+            return Element(fence("[", join(items), "]"))
         case Expr(head, args, keywords):
             return call(head, args, {key: x for key, x in keywords if key != "keepdims"})
     return Element(token("mi", "…"))
@@ -157,14 +157,14 @@ def power(base: Part, exponent: str) -> Element:
 def root(xml: str) -> Element:
     """A square root, in brackets where no font would give it its height."""
     if is_tall(xml):
-        return Element(row(sign("√"), fenced("(", xml, ")")), POWER)
+        return Element(row(sign("√"), fence("(", xml, ")")), POWER)
     return Element(element("msqrt", xml), POWER)
 
 
 def cases(condition: Part, a: Part, b: Part) -> Element:
     """A brace before the values that are chosen from."""
     lines = table(choices(condition, a, b))
-    return Element(f'<mrow style="{BRACE}">{hidden("{")}{lines}</mrow>', greedy=True)
+    return Element(f'<mrow style="{BRACE}">{hide("{")}{lines}</mrow>', greedy=True)
 
 
 def choices(condition: Part, a: Part, b: Part) -> list[list[str]]:
@@ -184,7 +184,7 @@ def call(name: str, args: Sequence[Part], keywords: Mapping[str, Part]) -> Eleme
         case "sqrt", [x]:
             return root(part(x).xml)
         case "abs" | "absolute", [x]:
-            return Element(fenced("|", part(x).xml, "|"))
+            return Element(fence("|", part(x).xml, "|"))
         case "square", [x]:
             return power(x, token("mn", "2"))
         case "reciprocal", [x]:
@@ -192,7 +192,7 @@ def call(name: str, args: Sequence[Part], keywords: Mapping[str, Part]) -> Eleme
         case "where", [condition, a, b]:
             return cases(condition, a, b)
         case "swapaxes", [x, i, j]:
-            return power(x, swapped(i, j))
+            return power(x, exchange(i, j))
     below, arguments, others = index_of(name, args, keywords)
     if name in SUMS and len(arguments) == 1 and not others:
         big = sign(SUMS[name])
@@ -201,7 +201,7 @@ def call(name: str, args: Sequence[Part], keywords: Mapping[str, Part]) -> Eleme
         return Element(row(big, inner.xml), MATRIX, greedy=True)
     function = element("msub", word(name), below) if below else word(name)
     named = [row(upright(key), sign("="), part(x).xml) for key, x in others.items()]
-    return Element(row(function, fenced("(", listed(arguments, named), ")")))
+    return Element(row(function, fence("(", join(arguments, named), ")")))
 
 
 def index_of(
@@ -217,7 +217,7 @@ def index_of(
     return "", args, keywords
 
 
-def swapped(i: Part, j: Part) -> str:
+def exchange(i: Part, j: Part) -> str:
     """What stands above a matrix that is transposed, or an array with two axes exchanged."""
     if {i, j} == {-1, -2}:
         return upright("T")
@@ -227,14 +227,14 @@ def swapped(i: Part, j: Part) -> str:
 def index(*items: Part) -> str:
     """An index: a tuple without brackets; of a slice, where it begins and ends."""
     if len(items) != 1:
-        return row(*separated(map(index, items)))
+        return row(*intersperse(map(index, items)))
     match items[0]:
         case Expr("tuple", axes):
-            return row(*separated(map(index, axes)))
+            return row(*intersperse(map(index, axes)))
         case Expr("slice", (start, stop, step)):
             ends = [part(end).xml if end is not None else "" for end in (start, stop)]
             ends += [part(step).xml] if step is not None else []
-            return row(*separated(ends, '<mo lspace="0" rspace="0">:</mo>'))
+            return row(*intersperse(ends, '<mo lspace="0" rspace="0">:</mo>'))
         case str(letters) if not isinstance(letters, Name):
             return token("mtext", letters.replace("->", " → "))
     return part(items[0]).xml
@@ -268,12 +268,12 @@ def constant(x: float) -> Element:
     return Element(row(token("mn", mantissa), sign("·"), ten), PRODUCT)
 
 
-def listed(items: Iterable[Part], more: Iterable[str] = ()) -> str:
+def join(items: Iterable[Part], more: Iterable[str] = ()) -> str:
     """Formulas, and what is set already, between commas."""
-    return row(*separated([*(part(x).xml for x in items), *more]))
+    return row(*intersperse([*(part(x).xml for x in items), *more]))
 
 
-def separated(items: Iterable[str], comma: str = "<mo>,</mo>") -> list[str]:
+def intersperse(items: Iterable[str], comma: str = "<mo>,</mo>") -> list[str]:
     """Elements with another between each two."""
     pieces = [piece for item in items for piece in (comma, item)]
     return pieces[1:]
@@ -286,11 +286,11 @@ def fraction(above: str, below: str) -> str:
     return element("mfrac", row(above), row(below))
 
 
-def fenced(left: str, xml: str, right: str) -> str:
+def fence(left: str, xml: str, right: str) -> str:
     """An element between brackets, drawn as lines around what letters would be too low for."""
     if is_tall(xml) and left != "[":
         style = ROUND if left == "(" else STRAIGHT
-        return f'<mrow style="{style}">{hidden(left)}{xml}{hidden(right)}</mrow>'
+        return f'<mrow style="{style}">{hide(left)}{xml}{hide(right)}</mrow>'
     return row(sign(left), xml, sign(right))
 
 
@@ -299,7 +299,7 @@ def is_tall(xml: str) -> bool:
     return "<mfrac" in xml or "<mtable" in xml
 
 
-def hidden(symbol: str) -> str:
+def hide(symbol: str) -> str:
     """An operator that is read out, not seen."""
     return f'<mo style="font-size: 0">{symbol}</mo>'
 

@@ -1,4 +1,4 @@
-"""Formulas: the derivative rules of an op as a page shows them, with the place they come from.
+"""The derivative rules of an op as a page shows them, with the place they are written at.
 
 >>> from minigrad import TABLE
 >>> by_a, by_b = rules_of(TABLE["multiply"])
@@ -10,12 +10,8 @@
 
 from __future__ import annotations
 
-import ast
-import linecache
-import textwrap
 from collections.abc import Sequence
-from functools import cache, lru_cache
-from types import CodeType
+from functools import cache
 from typing import NamedTuple
 
 from minigrad.formula import Expr, Name, Part, equation, text
@@ -23,17 +19,18 @@ from minigrad.op import Op, Rule
 from minigrad.rules import NONE, definition_formula, derivative_by, derivative_formulas, place
 from minigrad.tensor import Tensor
 from viz.formula.mathml import mathml
+from viz.formula.source import source_of
 from viz.graphs.ancestry import unnoticed
 
 
 class RuleText(NamedTuple):
     """The derivative of an op by its input `name`: as text, as MathML, and where it is written.
 
-    `text` is Python with "·" for products, such as "g @ b.T", or "none"; where it refers to values
-    of the rule's own, in lines, of which the last is "∂/∂name = …". A composite has its definition
-    there, in lines, and `note` says so. `file` is relative to the project if it belongs to it;
-    `source` is what stands in that line and after, a lambda alone without the row around it. It is
-    "" where there is none to read, as at a prompt.
+    `text` is Python with "·" for products, such as "g @ b.T", or "none". If it refers to values of
+    the rule's own, it has several lines, the last of which is "∂/∂name = …". For a composite it is
+    the definition, and `note` says so. `file` is relative to the project if it belongs to it;
+    `source` is the text of the function, a lambda without the row around it, and "" where there is
+    none to read, as at a prompt.
     """
 
     name: str
@@ -54,8 +51,8 @@ def rules_of(op: Op) -> tuple[RuleText, ...]:
     """What an op does to gradients: a RuleText for each input, in their order.
 
     The number of inputs, where an op takes any, is that of its first example; see `rules_at`.
-    Whatever a user's rule does, this does
-    not fail: a rule that cannot be printed is named instead, "spin(g, y, x)".
+    This never fails, whatever a user's rule does: one that cannot be printed is named instead, as
+    "spin(g, y, x)".
     """
     return find_rules(op, None)
 
@@ -86,7 +83,7 @@ def find_rules(op: Op, node: Tensor | None) -> tuple[RuleText, ...]:
             name,
             "\n".join(map(text, lines)),
             mathml(*lines),
-            *written_at(None if lines == [NONE] else rule),
+            *find_source(None if lines == [NONE] else rule),
             note,
         )
         for (name, lines), rule in zip(formulas.items(), rules, strict=True)
@@ -102,7 +99,7 @@ def derivative_lines(op: Op, node: Tensor | None) -> dict[str, Sequence[Part]]:
         arguments = tuple(map(Name, ("g", "y", *op.input_names)))
         rules = dict(zip(op.input_names, (op.rules or (op.joint,)) * op.arity, strict=False))
         return {
-            name: [NONE if rule is None else Expr(name_of(rule), arguments)]
+            name: [NONE if rule is None else Expr(rule_name(rule), arguments)]
             for name, rule in rules.items()
         }
     return {
@@ -128,56 +125,15 @@ def value_at(node: Tensor) -> Sequence[Part]:
     return [*before, equation(Name("y"), result)]
 
 
-def name_of(rule: Rule) -> str:
-    """What a function is called, "rule" if it has no name."""
+def rule_name(rule: Rule) -> str:
+    """A function's name, or "rule" if it has none."""
     name = getattr(rule, "__name__", "")
     return name if name.isidentifier() else "rule"
 
 
-def written_at(rule: Rule | None) -> tuple[str, int, str]:
+def find_source(rule: Rule | None) -> tuple[str, int, str]:
     """The file, the line and the source text of a rule; ("", 0, "") if it has none."""
     code = getattr(rule, "__code__", None)
     if code is None:
         return "", 0, ""
     return *place(code), source_of(code)
-
-
-def source_of(code: CodeType) -> str:
-    """The text of a function; of a docstring of several lines, the first. "" if not found."""
-    text = "".join(linecache.getlines(code.co_filename))
-    start = code.co_firstlineno
-    for node in reversed(functions_in(text)):  # the innermost, where one lambda is inside another
-        if isinstance(node, ast.Lambda):
-            if node.lineno == start and code.co_name == "<lambda>" and holds(node.body, code):
-                return ast.get_source_segment(text, node) or ""
-        elif node.name == code.co_name and start == min(
-            [node.lineno, *(decorator.lineno for decorator in node.decorator_list)]
-        ):
-            lines = text.splitlines()[start - 1 : node.end_lineno]
-            if ast.get_docstring(node) and (about := node.body[0]).end_lineno != about.lineno:
-                first, last = about.lineno - start, (about.end_lineno or 0) - start
-                lines[first : last + 1] = [f'{lines[first]} …"""']
-            return textwrap.dedent("\n".join(lines))
-    return ""
-
-
-@lru_cache(maxsize=32)
-def functions_in(text: str) -> list[ast.Lambda | ast.FunctionDef]:
-    """The functions in the text of a file, outer ones before those inside them."""
-    try:
-        nodes = ast.walk(ast.parse(text))
-    except (SyntaxError, ValueError):
-        return []
-    return [node for node in nodes if isinstance(node, ast.Lambda | ast.FunctionDef)]
-
-
-def holds(body: ast.expr, code: CodeType) -> bool:
-    """Whether all that `code` does is written inside `body`: two lambdas may share a line."""
-    low, high = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
-    for line, end_line, column, end_column in code.co_positions():
-        if line is None or end_line is None or column is None or end_column is None:
-            continue
-        first, last = (line, column), (end_line, end_column)
-        if first < last and not (low <= first and last <= high):
-            return False
-    return True
