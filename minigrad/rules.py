@@ -44,7 +44,6 @@ CONSTANTS: dict[float, Part] = {
 }
 """Numbers that are known by how they are computed."""
 
-
 NONE = Name("none")
 """What stands for a derivative where there is no rule."""
 
@@ -169,12 +168,15 @@ class Writer:
 
     def indices(self, x: Any) -> tuple[Part, ...]:
         """What stands between the brackets of an index."""
-        if isinstance(x, tuple) and origin_of(x) is None:
-            return tuple(part for item in x for part in self.indices(item))
-        if isinstance(x, slice):
-            ends = (None if end is None else self.part(end) for end in (x.start, x.stop, x.step))
-            return (Expr("slice", tuple(ends)),)
-        return (self.part(x),)
+        items = x if isinstance(x, tuple) and origin_of(x) is None else (x,)
+        return tuple(self.index(item) for item in items)
+
+    def index(self, x: Any) -> Part:
+        """One of the parts of an index."""
+        if not isinstance(x, slice):
+            return self.part(x)
+        ends = (None if end is None else self.part(end) for end in (x.start, x.stop, x.step))
+        return Expr("slice", tuple(ends))
 
     def constant(self, x: Any) -> Part:
         """What the rule itself wrote.

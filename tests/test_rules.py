@@ -443,6 +443,7 @@ def test_a_new_row_prints_without_further_work() -> None:
         (lambda g, y, x: g * ~(x > 0), "g · invert(x > 0)"),
         (lambda g, y, x: (g + x)[:, ::-1], "(g + x)[:, ::-1]"),
         (lambda g, y, x: g[..., None, 1], "g[..., None, 1]"),
+        (lambda g, y, x: g[(0, 1), :], "g[(0, 1), :]"),
         (lambda g, y, x: (g * x).T, "(g · x).T"),
         (lambda g, y, x: g * np.array([1.0, -2.5, math.pi]), "g · [1, -2.5, pi]"),
         (lambda g, y, x: g * np.ones((4, 2, 3)), "g · […]"),
