@@ -42,3 +42,11 @@ def test_a_module_of_a_room_leaves_the_functions_of_viz_as_they_are() -> None:
 def test_what_it_does_not_offer_is_said() -> None:
     with pytest.raises(AttributeError, match="viz has no 'graf'"):
         viz.graf  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["graph", "compare", "explain", "render", "retain_grads", "draw_attention", "draw_curve"],
+)
+def test_what_shows_a_computation_or_numbers_needs_minigrad_alone(name: str) -> None:
+    assert not {"matplotlib", "minitransformer"} & loaded(f"import viz; viz.{name}")
