@@ -607,8 +607,8 @@ def graph(
     """Draw a computation graph, from the whole model down to single numbers."""
     from viz.graphs.comparison import compare
     from viz.graphs.dot import graph as drawn
-    from viz.graphs.dot import render
     from viz.graphs.look import TooManyScalarsError
+    from viz.graphs.render import render
     from viz.subject.what import computation
 
     number = seeded(words, seed)

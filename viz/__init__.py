@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from viz.figure.plots import draw_curve
     from viz.graphs.build import retain_grads
     from viz.graphs.comparison import compare
-    from viz.graphs.dot import RenderError, graph, render
+    from viz.graphs.dot import graph
+    from viz.graphs.render import RenderError, render
     from viz.pages.attention import attention
     from viz.pages.explain import explain
     from viz.pages.film import film
 
 ON_DEMAND = {
-    "RenderError": "graphs.dot",
+    "RenderError": "graphs.render",
     "attention": "pages.attention",
     "compare": "graphs.comparison",
     "draw_attention": "figure.maps",
@@ -29,7 +30,7 @@ ON_DEMAND = {
     "explain": "pages.explain",
     "film": "pages.film",
     "graph": "graphs.dot",
-    "render": "graphs.dot",
+    "render": "graphs.render",
     "retain_grads": "graphs.build",
 }
 """What viz offers, and the module that defines it."""

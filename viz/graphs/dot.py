@@ -1,39 +1,24 @@
-"""Pictures of computation graphs: a Graph as DOT source, laid out by Graphviz into a file.
-
-The layout runs in a process of its own, with a time limit: `dot` where it is installed, otherwise
-the Graphviz inside the pygraphviz wheel.
-"""
+"""Pictures of computation graphs: a Graph as DOT source."""
 
 from __future__ import annotations
 
 import html
-import importlib.util
-import json
 import math
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
-from minigrad.files import write_atomically
 from viz.figure.characters import one_line
 from viz.graphs.build import Result, build
 from viz.graphs.look import Look, show_options
 from viz.graphs.nodes import Graph, Node, Row
-from viz.graphs.routes import keep_off_titles
+from viz.graphs.render import RenderError, lay_out, render
 from viz.graphs.words import shape_text
 
-FORMATS = (".svg", ".png", ".pdf", ".dot")
-TIME_LIMIT = 60.0  # seconds
-PNG_DPI = "144"
 LARGE = 100  # nodes, from which on Graphviz is told to look for good places less long
 LONGEST = 120  # characters of one text
-MODULE = "class=module"  # of each box
 
 # Okabe and Ito's colours, told apart by colour-blind readers too, around pale tints of them.
 COLOURS = {
@@ -56,18 +41,6 @@ CALM = ("#A9B1BC", "#F1F3F6")  # of what is the same in two graphs
 MARK = "#D55E00"  # of what is not
 COLD, HOT = (255, 255, 255), (150, 120, 205)  # heads of the cheapest and the dearest node
 FONT, LARGE_TEXT, SMALL_TEXT = "Helvetica,Arial,sans-serif", "10.5", "9"  # points
-
-PYGRAPHVIZ = """
-import sys, pygraphviz
-graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-if sys.argv[2]:
-    graph.graph_attr["dpi"] = sys.argv[2]
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[3]))
-"""
-
-
-class RenderError(RuntimeError):
-    """A picture that could not be made; the message says what to do."""
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]  # the package has no types
@@ -336,80 +309,3 @@ def describe(node: Node) -> str:
     shape = "" if node.shape is None else f"{shape_text(node.shape)} {node.dtype}"
     words = [node.label, node.detail, shape, *node.cost, node.difference or ""]
     return escape(" · ".join(filter(None, words)))
-
-
-def render(
-    picture: graphviz.Digraph | str, path: str | os.PathLike[str], time_limit: float = TIME_LIMIT
-) -> None:
-    """Write a Digraph, or DOT source, as .svg, .png, .pdf or .dot: the whole file or nothing.
-
-    ValueError for another suffix. RenderError where no Graphviz is found, or it fails, or it takes
-    longer than `time_limit` seconds; the DOT source is then left beside `path`. FileError where the
-    file cannot be written.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise ValueError(
-            f"{path}: cannot draw {suffix or 'a file without suffix'}; "
-            f"the possible ones are {', '.join(FORMATS)}"
-        )
-    source = picture if isinstance(picture, str) else picture.source
-    if suffix == ".dot":
-        write_atomically(path, source.encode())
-        return
-    try:
-        image = lay_out(source, suffix[1:], time_limit)
-    except RenderError as error:
-        beside = path.with_suffix(".dot")
-        write_atomically(beside, source.encode())
-        raise RenderError(f"{error}; the graph is in {beside}") from None
-    write_atomically(path, image)
-
-
-def lay_out(source: str, format: str, time_limit: float = TIME_LIMIT) -> bytes:
-    """The picture of DOT source, as bytes; RenderError if no engine makes one.
-
-    In the graphs of `digraph`, no edge crosses the title of a box.
-    """
-    layout = "dot"
-    if MODULE in source:
-        places = json.loads(run_engine(source, "json0", layout, time_limit))
-        source, layout = keep_off_titles(source, places), "nop2"
-    return run_engine(source, format, layout, time_limit)
-
-
-def run_engine(source: str, format: str, layout: str, time_limit: float) -> bytes:
-    """What the first engine that does not fail gives for DOT source; RenderError if all fail."""
-    failure = "no Graphviz found: pip install pygraphviz, or install Graphviz for its dot command"
-    for engine in engines(format, layout):
-        try:
-            done = subprocess.run(
-                engine, input=source.encode(), capture_output=True, timeout=time_limit
-            )
-        except subprocess.TimeoutExpired:
-            raise RenderError(
-                f"Graphviz took more than {time_limit:g} s; a smaller depth draws fewer nodes"
-            ) from None
-        except OSError as error:
-            failure = f"Graphviz cannot be started: {error}"
-            continue
-        if done.returncode == 0:
-            return done.stdout
-        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        failure = f"Graphviz failed: {said or f'it ended with code {done.returncode}'}"
-    raise RenderError(failure)
-
-
-def engines(format: str, layout: str = "dot") -> list[list[str]]:
-    """The command lines that turn DOT source on their standard input into a picture.
-
-    `layout` is "dot", or "nop2" for source that says where everything is.
-    """
-    dpi = PNG_DPI if format == "png" else ""
-    found = []
-    if dot := shutil.which("dot"):
-        found.append([dot, f"-T{format}", f"-K{layout}", *([f"-Gdpi={dpi}"] if dpi else [])])
-    if sys.executable and importlib.util.find_spec("pygraphviz"):
-        found.append([sys.executable, "-P", "-c", PYGRAPHVIZ, format, dpi, layout])
-    return found

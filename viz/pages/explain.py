@@ -24,6 +24,7 @@ from minigrad.tensor import Array, Tensor
 from viz.formula.mathml import mathml
 from viz.formula.rules import rules_at, value_at
 from viz.graphs import dot
+from viz.graphs.render import lay_out
 from viz.graphs.steps import (
     Item,
     Items,
@@ -384,7 +385,7 @@ def drawn(sources: Sequence[str]) -> list[str]:
 
 def picture(source: str) -> str:
     """A picture as SVG, without what only a viewer of files needs; a hint shows what is where."""
-    svg = dot.lay_out(source, "svg").decode()
+    svg = lay_out(source, "svg").decode()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<title>.*?</title>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<a xlink:title="([^"]*)">', r"<a><title>\1</title>", svg)

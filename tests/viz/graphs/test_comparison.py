@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 import viz
 from minigrad import Tensor, Value, nn
-from viz.graphs import dot
+from viz.graphs import dot, render
 from viz.graphs.build import build
 from viz.graphs.comparison import MOVED, ONLY, align, join, mark_both
 from viz.graphs.dot import CALM, COLOURS, MARK, digraph
@@ -24,7 +24,7 @@ from viz.graphs.look import Look
 from viz.graphs.nodes import Edge, Graph, Node, Row
 from viz.subject.examples import EXAMPLES
 
-needs_engine = pytest.mark.skipif(not dot.engines("svg"), reason="no Graphviz is installed")
+needs_engine = pytest.mark.skipif(not render.engines("svg"), reason="no Graphviz is installed")
 
 
 def chain(*labels: str, **fields: Any) -> Graph:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minigrad.tensor import Array
-from viz.graphs import dot
+from viz.graphs import dot, render
 from viz.graphs.routes import Box
 from viz.subject.examples import EXAMPLES
 
@@ -28,7 +28,7 @@ PICTURES = [
     ("transformer", "op"),
 ]
 
-pytestmark = pytest.mark.skipif(not dot.engines("svg"), reason="no Graphviz is installed")
+pytestmark = pytest.mark.skipif(not render.engines("svg"), reason="no Graphviz is installed")
 every_picture = pytest.mark.parametrize(("example", "zoom"), PICTURES)
 
 
@@ -42,7 +42,7 @@ def source(example: str, zoom: str) -> str:
 def groups(example: str, zoom: str, final: bool = True) -> dict[str, dict[str, Any]]:
     """The clusters, nodes and edges of an example's picture by id, or of its first layout."""
     text = source(example, zoom)
-    made = dot.lay_out(text, "svg") if final else dot.run_engine(text, "svg", "dot", dot.TIME_LIMIT)
+    made = render.lay_out(text, "svg") if final else render.run_engine(text, "svg", "dot", 60.0)
     found: dict[str, dict[str, Any]] = {"cluster": {}, "node": {}, "edge": {}}
     for group in ElementTree.fromstring(made).iter(f"{SVG}g"):
         kind = group.get("class", "").split(" ")[0]
@@ -137,4 +137,4 @@ def test_a_title_makes_way_for_an_edge_around_what_is_in_its_box() -> None:
 
 def test_a_graph_of_somebody_else_is_drawn_as_it_is() -> None:
     source = "digraph { subgraph cluster_a { label=title b -> c } a -> b [style=dashed] }"
-    assert dot.lay_out(source, "svg") == dot.run_engine(source, "svg", "dot", dot.TIME_LIMIT)
+    assert render.lay_out(source, "svg") == render.run_engine(source, "svg", "dot", 60.0)
