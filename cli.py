@@ -36,7 +36,7 @@ from minitransformer.config import SettingError, TrainingConfig, option
 from minitransformer.tokens.text import TextError, decode, lines_at_hand, split_lines
 
 if TYPE_CHECKING:
-    from minigrad.diagnosis import Diagnosis
+    from minigrad.check import Report
     from minigrad.why import Explanation
     from minitransformer.answering import Predictor
     from minitransformer.runs import Run
@@ -722,8 +722,8 @@ def why(what: str, words: tuple[str, ...], seed: int | None, everything: bool) -
     A TENSOR is a parameter, such as encoder.layers.0.feed_forward.inner.weight, or the end of such
     a name, or a named input.
     """
-    from minigrad.blame import trouble
     from minigrad.why import explain_grad, leaves, survey
+    from minigrad.why.blame import trouble
     from viz.subject.what import computation
 
     inputs = [word for word in words if "=" in word]
@@ -769,8 +769,8 @@ FEW = 12  # tensors, which are all listed: of more, only what is remarkable
 def print_gradients(rows: Sequence[Explanation], everything: bool) -> None:
     """A line for each leaf: how large its gradient is, what is remarkable about it, what that
     means; of many leaves, those that are fine are only counted."""
-    from minigrad.blame import FINE
     from minigrad.why import CAUSES
+    from minigrad.why.blame import FINE
 
     fine = [row for row in rows if row.verdict == FINE]
     shown = rows if everything or len(rows) <= FEW else [x for x in rows if x.verdict != FINE]
@@ -843,7 +843,7 @@ def check(what: tuple[str, ...], seed: int | None, diagnose: bool, random: int |
             raise click.UsageError("--random prints its own evidence; leave out --diagnose.")
         check_programs(random, what, seed or 0)
     elif not all(word.isidentifier() for word in what):
-        from minigrad.diagnosis import diagnose as diagnosed
+        from minigrad.check import diagnose as diagnosed
         from viz.subject.what import function
 
         number = seeded(what[1:], seed)
@@ -860,9 +860,9 @@ def check_programs(count: int, names: Sequence[str], seed: int) -> None:
 
     Exit code 1 if there is one, 3 if none could be measured.
     """
-    from minigrad.drafts import draw
-    from minigrad.op import rows
-    from minigrad.programs import is_wrong, script, shrink, trial
+    from minigrad.check.drafts import draw
+    from minigrad.check.programs import is_wrong, script, shrink, trial
+    from minigrad.table import rows
 
     chosen = [row.name for row in rows(names)] if names else None
     started = time.perf_counter()
@@ -885,21 +885,21 @@ def check_programs(count: int, names: Sequence[str], seed: int) -> None:
     sys.exit(0 if right else 3)
 
 
-def show_diagnoses(diagnoses: Iterable[Diagnosis], evidence: bool) -> None:
+def show_diagnoses(reports: Iterable[Report], evidence: bool) -> None:
     """Print what was found, also for what passes if the `evidence` is asked for."""
     codes = set()
-    for diagnosis in diagnoses:
-        is_right = diagnosis.report.ok and not diagnosis.suspicions
-        click.echo(diagnosis.report if is_right and not evidence else diagnosis)
-        codes.add(0 if is_right else 3 if diagnosis.excused else 1)
+    for report in reports:
+        is_right = report.ok and not report.suspicions
+        click.echo(report.measurement if is_right and not evidence else report)
+        codes.add(0 if is_right else 3 if report.excused else 1)
     sys.exit(1 if 1 in codes else max(codes, default=0))
 
 
-def of_ops(names: Sequence[str], seed: int) -> Iterator[Diagnosis]:
+def of_ops(names: Sequence[str], seed: int) -> Iterator[Report]:
     """The diagnosis of each example of these ops, or of all."""
-    from minigrad.check_rows import as_function, described
-    from minigrad.diagnosis import diagnose
-    from minigrad.op import rows
+    from minigrad.check import diagnose
+    from minigrad.check.rows import as_function, described
+    from minigrad.table import rows
 
     for op in rows(names or None):
         for example in op.examples:
@@ -909,7 +909,7 @@ def of_ops(names: Sequence[str], seed: int) -> Iterator[Diagnosis]:
 
 def show_checks(names: Sequence[str], seed: int) -> None:
     """Print the table of checks, and what failed; exit code 1 if something did."""
-    from minigrad.check_rows import check_table
+    from minigrad.check import check_table
 
     started = time.perf_counter()
     rows = check_table(names or None, seed=seed)

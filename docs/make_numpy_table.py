@@ -1,6 +1,6 @@
 """Write `docs/numpy.md`, what becomes of each function of NumPy: `python docs/make_numpy_table.py`.
 
-The rows of the table and the lists in `minigrad/namespace.py` say it; this puts them in order.
+The rows of the table and the lists in `minigrad/table.py` say it; this puts them in order.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.namespace import CONSTANT, INSTEAD
 from minigrad.op import Op
-from minigrad.tensor import NUMPY
+from minigrad.table import CONSTANT, INSTEAD, NUMPY
 
 PAGE = Path(__file__).parent / "numpy.md"
 OUTDATED = {"row_stack"}
@@ -26,7 +25,7 @@ INTRODUCTION = """\
 
 What each public function of `numpy`, `numpy.linalg` and `numpy.fft` (NumPy {version}) does when it
 is given a Tensor. `python docs/make_numpy_table.py` makes this page from the table of rules and
-[`minigrad/namespace.py`](../minigrad/namespace.py); a test calls every function of the first three
+[`minigrad/table.py`](../minigrad/table.py); a test calls every function of the first three
 lists.
 """
 RECORDED = """\

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from minigrad import nn, optim
+from minigrad.mode import no_grad
 from minigrad.op import Op
 from minigrad.ops import additive, arrange, calculus, decompositions, recurrent, statistics
 from minigrad.ops.elementwise import (
@@ -96,23 +97,18 @@ from minigrad.ops.shape import (
     triu,
 )
 from minigrad.scalar import Value
-from minigrad.tensor import TABLE, Tensor, no_grad
+from minigrad.table import TABLE
+from minigrad.tensor import Tensor
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from minigrad.words import PACKAGE, missing
 
 if TYPE_CHECKING:
-    from minigrad.anomaly import AnomalyError, detect_anomaly
-    from minigrad.check import GradientError, gradcheck
-    from minigrad.check_rows import check_table
-    from minigrad.diagnosis import diagnose
-    from minigrad.why import explain_grad
+    from minigrad.check import GradientError, check_table, diagnose, gradcheck
+    from minigrad.why import AnomalyError, detect_anomaly, explain_grad
 
 ON_DEMAND = {
-    **dict.fromkeys(["AnomalyError", "detect_anomaly"], "anomaly"),
-    **dict.fromkeys(["GradientError", "gradcheck"], "check"),
-    "check_table": "check_rows",
-    "diagnose": "diagnosis",
-    "explain_grad": "why",
+    **dict.fromkeys(["GradientError", "check_table", "diagnose", "gradcheck"], "check"),
+    **dict.fromkeys(["AnomalyError", "detect_anomaly", "explain_grad"], "why"),
 }
 """What only answers questions, and the module that is imported once one of them is asked."""
 

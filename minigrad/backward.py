@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from minigrad import changes
+from minigrad.mode import mode, recording
 from minigrad.op import as_float32
 from minigrad.sums import add_up
-from minigrad.tensor import Array, Tensor, mode, recording
+from minigrad.tensor import Array, Tensor
 
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:

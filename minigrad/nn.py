@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.changes import note_write
+from minigrad.mode import Scope, mode
 from minigrad.op import Op
 from minigrad.ops import elementwise, neural
 from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
 from minigrad.ops.reduce import mean, var
-from minigrad.tensor import Array, Scope, Tensor, mode, outward, unwrap
+from minigrad.tensor import Array, Tensor, unwrap
 from minigrad.words import LAYERS, MODULE, missing, point_elsewhere
 
 Seed = np.random.Generator | int | np.integer[Any] | None
@@ -238,33 +239,6 @@ def contained(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         isinstance(value, Tensor) and value.requires_grad and value.is_leaf
     ):
         yield name, value
-
-
-def module_path(scope: Scope | None) -> str:
-    """The dotted name of the module whose call this is, such as "encoder.layers.0".
-
-    The outermost module, and one that no module around it has, go by their class; no call is "".
-    """
-    return "" if scope is None else below_outermost(scope) or type(scope.module).__name__
-
-
-def below_outermost(scope: Scope) -> str:
-    """The dotted name within the outermost module; "" where nothing around has this one."""
-    for around in outward(scope.parent):
-        for name, module in around.module.named_modules():
-            if name and module is scope.module:
-                outer = below_outermost(around)
-                return f"{outer}.{name}" if outer else name
-    return ""
-
-
-def parameter_path(x: Tensor, scope: Scope | None) -> str:
-    """What the outermost module around a call names this parameter; "" if none there has it."""
-    found = ""
-    for call in outward(scope):
-        named = call.module.named_parameters()
-        found = next((name for name, own in named if own is x), found)
-    return found
 
 
 def count_parameters(module: Module) -> int:

@@ -27,7 +27,6 @@ A *composite* is a definition alone: calling it records the smaller ops.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +36,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.tensor import NUMPY, TABLE, Tensor, mode
+from minigrad.mode import mode
+from minigrad.table import NUMPY, TABLE
+from minigrad.tensor import Tensor
 
 Rule = Callable[..., Any]
 Unpack = Callable[..., tuple[Sequence[Any], dict[str, Any]]]
@@ -316,18 +317,6 @@ def register(row: Op, also: Iterable[Callable[..., Any]]) -> Op:
         if row.param_names and row.unpack is None and argument_names(function):
             row.positions = argument_names(function)[row.arity :]
     return row
-
-
-def rows(names: Iterable[str] | None = None) -> list[Op]:
-    """The rows of these names, or all of them; ValueError for a name that no row has."""
-    found = []
-    for name in TABLE if names is None else names:
-        if name not in TABLE:
-            close = difflib.get_close_matches(name, TABLE)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"ops: {', '.join(TABLE)}"
-            raise ValueError(f"no op is called {name!r}; {hint}")
-        found.append(TABLE[name])
-    return found
 
 
 @cache

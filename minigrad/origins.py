@@ -23,8 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.formula import Expr, Name, Part
+from minigrad.mode import Watcher, recording, watching
 from minigrad.op import Op
-from minigrad.tensor import TABLE, Tensor, Watcher, recording, unwrap, watching
+from minigrad.table import TABLE
+from minigrad.tensor import Tensor, unwrap
 
 
 class Call(NamedTuple):

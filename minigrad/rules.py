@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.formula import Expr, Name, Part, equation, names_in, text
-from minigrad.op import Op, rows
+from minigrad.op import Op
 from minigrad.origins import Call, Trace, as_variable, origin_of, parts_of, strip, trace
-from minigrad.tensor import TABLE, Tensor, unwrap
+from minigrad.table import TABLE, rows
+from minigrad.tensor import Tensor, unwrap
 
 SHORT, WORD, LONG = 8, 24, 80
 """An array without a name is written out up to so many elements. A part gets a line of its own if

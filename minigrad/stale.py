@@ -9,8 +9,9 @@ import numpy as np
 
 from minigrad.backward import contributions
 from minigrad.changes import Change, last_write
-from minigrad.tensor import Array, Tensor, Watcher, replacement, unwrap, watching
-from minigrad.wording import argument, called, name_of
+from minigrad.mode import Watcher, watching
+from minigrad.names import argument, called, name_of
+from minigrad.tensor import Array, Tensor, replacement, unwrap
 
 
 def refuse_stale(node: Tensor, g: Any, create_graph: bool) -> None:

@@ -8,6 +8,7 @@ times as fast as NumPy adds; the few sums of blocks are then added in float64.
 
 from __future__ import annotations
 
+import sys
 from math import prod
 from typing import Any
 
@@ -68,3 +69,12 @@ def sum_rows(x: Any) -> Any:
 def dot_rows(x: Any, vector: Any) -> Any:
     """Each row of a matrix times `vector`."""
     return x @ vector if x.size < THREADED else np.vecdot(x, vector)
+
+
+def norm(g: Any) -> float:
+    """The root of the sum of squares, without overflow; NaN or inf only where an element is."""
+    largest = float(np.abs(g).max(initial=0))
+    if not np.isfinite(largest):
+        return largest
+    size = largest * float(np.linalg.norm((g / (largest or 1)).astype(np.float64)))
+    return min(size, sys.float_info.max)

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import propagate, seed
-from minigrad.tensor import Tensor, mode, recording
+from minigrad.mode import mode, recording
+from minigrad.tensor import Tensor
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]

@@ -30,7 +30,7 @@ TENSOR = {
     "contiguous": "leave it out",
     "is_contiguous": "t.data.flags.c_contiguous",
     "grad_fn": "op and inputs",
-    "register_hook": "retain_grad(), or a Watcher (minigrad.tensor)",
+    "register_hook": "retain_grad(), or a Watcher (minigrad.mode)",
     "mm": "@",
     "bmm": "@",
     "matmul": "@",

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.tensor import Array, no_grad
+from minigrad.mode import no_grad
+from minigrad.tensor import Array
 from minitransformer.data import BOS, EOS, PAD
 from minitransformer.models.transformer import Transformer, evaluating
 from minitransformer.parts.attention import padding_mask

@@ -13,10 +13,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minigrad.memory import keep_heap
+from minigrad.mode import no_grad
 from minigrad.nn import count_parameters
 from minigrad.ops.neural import cross_entropy
 from minigrad.optim import AdamW, clip_grad_norm, warmup_cosine
-from minigrad.tensor import no_grad
 from minitransformer.capacity import require_room
 from minitransformer.config import FIXED, TrainingConfig, parse_columns
 from minitransformer.data import PAD, UNK, Batch, Pair, detokenize, make_batch, pairs_of

@@ -533,7 +533,7 @@ def test_what_passes_at_a_kink_by_chance_ends_with_exit_code_3(expression: str) 
 def test_random_programs_that_cannot_be_measured_end_with_exit_code_3(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("minigrad.programs.TOLERANCE", {"float32": 0.0, "float64": 0.0})
+    monkeypatch.setattr("minigrad.check.programs.TOLERANCE", {"float32": 0.0, "float64": 0.0})
     found = run("check", "--random", "2")
     assert found.exit_code == 3
     assert found.stdout.startswith("0 of 2 random programs are right; 2 cannot be measured")

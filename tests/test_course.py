@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from minigrad.tensor import NUMPY, TABLE
+from minigrad.table import NUMPY, TABLE
 
 COURSE = Path(__file__).parent.parent / "docs" / "course"
 

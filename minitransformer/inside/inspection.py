@@ -14,8 +14,9 @@ from math import sqrt
 import numpy as np
 
 from minigrad.backward import propagate, seed
+from minigrad.mode import no_grad, recording
 from minigrad.ops.neural import cross_entropy, softmax
-from minigrad.tensor import Array, Tensor, no_grad, recording
+from minigrad.tensor import Array, Tensor
 from minitransformer.data import BOS, EOS, Vocabulary
 from minitransformer.decoding import greedy
 from minitransformer.models.transformer import Transformer, attention_steps, evaluating, recorded

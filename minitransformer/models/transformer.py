@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad import nn
-from minigrad.tensor import Array, Tensor, behind, recording
+from minigrad.mode import recording
+from minigrad.tensor import Array, Tensor, behind
 from minitransformer.config import TransformerConfig
 from minitransformer.data import PAD
 from minitransformer.parts.attention import Cache, causal_mask, padding_mask

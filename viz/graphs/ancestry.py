@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from minigrad.mode import Scope, Watcher, outward, watching
 from minigrad.scalar import Value
-from minigrad.tensor import Scope, Tensor, Watcher, outward, watching
+from minigrad.tensor import Tensor
 
 Item = TypeVar("Item", Tensor, Value)
 

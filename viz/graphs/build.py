@@ -13,9 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from minigrad.mode import outward
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Tensor, behind, outward
+from minigrad.tensor import Tensor, behind
 from viz.graphs.ancestry import ancestors, ends_within, values_in
 from viz.graphs.assembly import Draft, assemble, find_homes, newest, stub_label
 from viz.graphs.cards import Cards

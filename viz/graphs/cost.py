@@ -32,7 +32,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import contributions, sum_to
-from minigrad.tensor import Array, Tensor, Watcher, recording, watching
+from minigrad.mode import Watcher, recording, watching
+from minigrad.tensor import Array, Tensor
 from viz.graphs.nodes import Graph
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from minigrad.backward import propagate
+from minigrad.mode import Scope, mode, outward, recording
 from minigrad.op import Op
-from minigrad.tensor import Array, Scope, Tensor, mode, outward, recording
+from minigrad.tensor import Array, Tensor
 from viz.graphs.ancestry import ancestors, tensors_in, unnoticed
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import propagate, seed
-from minigrad.tensor import Array, Tensor, Watcher, watching
+from minigrad.mode import Watcher, watching
+from minigrad.tensor import Array, Tensor
 from viz.graphs.ancestry import ancestors, tensors_in
 
 

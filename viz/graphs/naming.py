@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from minigrad.tensor import Scope, Tensor
+from minigrad.mode import Scope
+from minigrad.tensor import Tensor
 from viz.graphs.definition import Definition
 from viz.graphs.look import Place
 from viz.graphs.nodes import Path

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minigrad.mode import Scope
 from minigrad.op import Op
-from minigrad.tensor import Array, Scope, Tensor
+from minigrad.tensor import Array, Tensor
 from viz.graphs.ancestry import is_freed
 from viz.graphs.definition import Definition
 from viz.graphs.look import Look, Place, check_scalars, unknown

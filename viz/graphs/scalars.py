@@ -12,7 +12,8 @@ import numpy as np
 from minigrad.backward import contributions, sum_to
 from minigrad.formula import BY_SIGN
 from minigrad.scalar import Value
-from minigrad.tensor import TABLE, Array, Tensor
+from minigrad.table import TABLE
+from minigrad.tensor import Array, Tensor
 from viz.graphs.ancestry import ancestors, is_freed, values_in
 from viz.graphs.definition import Definition
 from viz.graphs.elements import Elements

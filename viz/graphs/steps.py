@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.backward import propagate, seed
+from minigrad.mode import Watcher, recording, watching
 from minigrad.op import Op
 from minigrad.scalar import Value
-from minigrad.tensor import Array, Tensor, Watcher, behind, recording, watching
+from minigrad.tensor import Array, Tensor, behind
 from viz.graphs.ancestry import ancestors, is_freed, tensors_in, unnoticed, values_in
 from viz.graphs.build import build
 from viz.graphs.look import Look

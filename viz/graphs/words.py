@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.formula import BY_SIGN
 from minigrad.op import Op
-from minigrad.tensor import TABLE
+from minigrad.table import TABLE
 from viz.graphs.nodes import Table
 
 FEW = 16  # numbers, which are all shown

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.tensor import TABLE, Tensor
+from minigrad.table import TABLE
+from minigrad.tensor import Tensor
 
 LONGEST = 2000  # characters
 LARGEST = 1_000_000  # elements of an input

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minigrad.mode import no_grad
 from minigrad.ops.neural import cross_entropy, product_like
-from minigrad.tensor import TABLE, Array, no_grad
+from minigrad.table import TABLE
+from minigrad.tensor import Array
 from minitransformer.answering import Predictor
 from minitransformer.config import TrainingConfig, TransformerConfig
 from minitransformer.data import BOS, EOS, SPECIAL_TOKENS, Vocabulary

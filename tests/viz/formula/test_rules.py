@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from minigrad import TABLE, Tensor
+from minigrad.mode import Watcher, watching
 from minigrad.op import Op, on
 from minigrad.rules import formula, trace_rules
-from minigrad.tensor import Watcher, watching
 from viz.formula.rules import COMPOSITE, FUSED, rules_at, rules_of
 
 ROOT = Path(__file__).parents[3]

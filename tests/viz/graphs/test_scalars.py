@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, Value, nn
-from minigrad.check_rows import flattened, nested
+from minigrad.check.rows import flattened, nested
 from minigrad.op import Example, Op
 from minigrad.ops import decompositions
 from viz.graphs.build import build, retain_grads

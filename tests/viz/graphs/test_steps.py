@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from minigrad import Tensor, Value
 from minigrad.backward import propagate, seed
+from minigrad.mode import Watcher, watching
 from minigrad.nn import Module, ModuleList, parameter
-from minigrad.tensor import Watcher, watching
 from viz.graphs.look import READABLE
 from viz.graphs.steps import Items, Passing, Sent, View, items_behind, results, views, walk
 from viz.subject.examples import EXAMPLES
