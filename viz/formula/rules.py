@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from minigrad.formula import Expr, Name, Part, equation, text
+from minigrad.formula import Expr, Name, Part, text
 from minigrad.op import Op, Rule
 from minigrad.rules import NONE, definition_formula, derivative_by, derivative_formulas, place
 from minigrad.tensor import Tensor
@@ -115,14 +115,6 @@ def definition_lines(op: Op, node: Tensor | None = None) -> Sequence[Part]:
             return definition_formula(op, node)
     except Exception:
         return [Expr(op.name, tuple(map(Name, op.input_names)))]
-
-
-def value_at(node: Tensor) -> Sequence[Part]:
-    """How the fused op that gave `node` is defined: equations, the last of which is "y = …"."""
-    assert node.op is not None
-    *before, last = definition_lines(node.op, node)
-    result = last.args[-1] if isinstance(last, Expr) and last.head == "=" else last
-    return [*before, equation(Name("y"), result)]
 
 
 def rule_name(rule: Rule) -> str:

@@ -7,7 +7,6 @@ the script reads: each array, rule and picture once, in tables, and numbers that
 from __future__ import annotations
 
 import html
-import inspect
 import json
 import os
 import re
@@ -18,11 +17,9 @@ from weakref import ref
 
 import numpy as np
 
-from minigrad.formula import BY_SIGN, Expr, Name, equation
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Tensor
-from viz.formula.mathml import mathml
-from viz.formula.rules import rules_at, value_at
+from viz.formula.items import formulas_of
 from viz.graphs import dot
 from viz.graphs.render import lay_out
 from viz.graphs.steps import (
@@ -289,7 +286,7 @@ class Gathered:
                 for x in item.operands
             ]
             # In layers that are alike, the formulas are the same.
-            data["formulas"] = self.formulas.place(kind_of(item), lambda: formulas(item))
+            data["formulas"] = self.formulas.place(kind_of(item), lambda: formulas_of(item))
             if isinstance(item.origin, Value):
                 data["slopes"] = [plain(slope) for _, slope in item.origin.inputs]
         if item.tracked:
@@ -336,45 +333,6 @@ class Gathered:
 def kind_of(item: Item) -> Hashable:
     """What ops with the same formulas have in common."""
     return item.op, item.params, tuple(x.value.shape for x in item.operands)
-
-
-def formulas(item: Item) -> dict[str, Any]:
-    """How an item is computed, as MathML, and its rules, one for each input."""
-    names = [x.name for x in item.operands]
-    if isinstance(item.origin, Value):
-        computed = mathml(equation(Name("y"), operation_formula(item.origin)))
-        return {"computed": computed, "rules": [scalar_rule()] * len(names)}
-    op = item.origin.op
-    lines = value_at(item.origin) if op.joint else [equation(Name("y"), apply(op.name, names))]
-    rules = [rule._asdict() for rule in rules_at(item.origin)]
-    return {"computed": mathml(*lines), "rules": rules}
-
-
-def apply(op: str, names: Sequence[str]) -> Expr:
-    """An op applied to inputs of these names."""
-    inputs = [*names, "index"] if op == "getitem" else names
-    return Expr(op, tuple(map(Name, inputs)))
-
-
-def operation_formula(value: Value) -> Expr:
-    """How a Value was computed; a plain number as its exponent is part of the operation."""
-    op: str = value._op
-    if op.startswith("**") and len(op) > 2:
-        return Expr("power", (Name("x"), float(op[2:])))
-    return apply(BY_SIGN.get(op, op), ["a", "b"] if len(value.inputs) == 2 else ["x"])
-
-
-def scalar_rule() -> dict[str, Any]:
-    """The one rule of all Values, and the line of `Value.backward` where it stands."""
-    lines, first = inspect.getsourcelines(Value.backward)
-    at = next(i for i, line in enumerate(lines) if "* slope" in line)
-    return {
-        "mathml": mathml(Expr("multiply", (Name("g"), Name("slope")))),
-        "file": "minigrad/scalar.py",
-        "line": first + at,
-        "source": lines[at].strip(),
-        "note": "Each operation keeps its slope by each input: how fast it changes with it.",
-    }
 
 
 def drawn(sources: Sequence[str]) -> list[str]:
