@@ -54,12 +54,8 @@ def build(result: Result, look: Look = USUAL, within: Collection[int] | None = N
     """
     roots: list[Any] = list(result) if isinstance(result, Sequence) else [result]
     if roots and all(isinstance(root, Value) for root in roots):
-        if (
-            look.costs
-            or look.parameters
-            or look.opened
-            or (look.element, look.depth) != (None,) * 2
-        ):
+        is_for_tensors = look.costs or look.parameters or look.opened
+        if is_for_tensors or look.element is not None or look.depth is not None:
             raise ValueError(
                 "graph: costs, parameters, open, element and depth are for Tensors, not for Values"
             )
@@ -157,7 +153,7 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards) -> Graph:
     }
     kept = newest(last_use, look.most)
     home: dict[Any, Any] = {order: folding.drawn(key) for order, key in folding.home.items()}
-    if look.grads and scalars.steps:
+    if look.grads and scalars.elements.steps:
         scalars.backward()
 
     labels = folding.labels(with_numbers=look.values or look.grads)
@@ -167,14 +163,14 @@ def graph_of_tensors(folding: Folding, scalars: Scalars, cards: Cards) -> Graph:
         unit = folding.units[key]
         if key in scalars.shown:
             for value in scalars.shown[key]:
-                node, flowing = scalars.card(value, look.grads)
+                node, flowing = scalars.card(value)
                 home[value] = value
                 sources = [x for x in flowing if x in home and home[x] not in needless]
                 drafts.append(Draft(value, node, sources))
         elif key in kept:
             node, orders = cards.node(unit[0]) if len(unit) == 1 else cards.call(unit, key)
             orders += folding.joining(key, keys)
-            sources = [x for order in orders for x in scalars.standing_for(order)]
+            sources = [x for order in orders for x in scalars.nodes_for(order)]
             tensors = [x.order for one in keys for x in folding.units[one]]
             node = replace(node, tensors=tuple(tensors), times=len(keys))
             drafts.append(Draft(key, relabel(node, key, labels), sources))

@@ -7,6 +7,7 @@ numbers, each element of its result is one Value, whose slopes come from the op'
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,17 +31,20 @@ class Elements:
     """The elements of tensors as Values, in arrays of dtype object, by the order of each tensor.
 
     `tensors` are the tensors themselves. `users` has the ops that use one that is not computed
-    here, by its order. `starts` has, for each op followed, the place from which on its Values are.
+    here, by its order. `steps` are the ops followed, and `starts` the place of the first Value of
+    each.
     """
 
     trace: Trace
     arrays: dict[int, Array] = field(default_factory=dict)
     tensors: dict[int, Tensor] = field(default_factory=dict)
     users: dict[int, list[Tensor]] = field(default_factory=dict)
+    steps: list[Tensor] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
 
     def follow(self, step: Tensor) -> None:
         """Let an op run on the elements of its inputs."""
+        self.steps.append(step)
         self.starts.append(Value(0.0)._place)
         self._enter(step, self._compute(step, step))
 
@@ -75,6 +79,10 @@ class Elements:
             for index, value in np.ndenumerate(array):
                 found.setdefault(value, (self.tensors[order], index))
         return found
+
+    def step_of(self, value: Value) -> Tensor:
+        """The op that computed a Value, or used it first."""
+        return self.steps[bisect_right(self.starts, value._place) - 1]
 
     def is_word(self, value: Value) -> bool:
         """Whether this is a constant that an operation says with itself, as the 2 in "× 2"."""

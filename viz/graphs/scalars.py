@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -56,24 +55,23 @@ def follow_scalars(trace: Trace, element: Element | None, limit: int) -> Scalars
     shown: dict[int, list[Value]] = {step.order: [] for step in steps}
     for value in ancestors(results, values_in):
         if not elements.is_word(value):
-            shown[steps[bisect_right(elements.starts, value._place) - 1].order].append(value)
+            shown[elements.step_of(value).order].append(value)
     if (number := sum(map(len, shown.values()))) > limit:
         raise TooManyScalarsError(f"{number:,} scalars are too many (more than {limit:,})")
-    return Scalars(trace, element, steps, elements, outside, ends, results, shown)
+    return Scalars(trace, element, elements, outside, ends, results, shown)
 
 
 @dataclass(frozen=True)
 class Scalars:
-    """The scalar graph of the ops `steps`, and of `element`, or of all elements of their results.
+    """The scalar graph of the ops in `elements`, and of `element`, or of all that they compute.
 
-    `outside` are the other ops. `ends` are those of `steps` that the rest of the computation uses,
-    or the user asked for, and `results` their elements. `shown` has the Values that each op
-    computed, and those that it used first, by its order, oldest first.
+    `outside` are the other ops. `ends` are those of the ops in `elements` that the rest of the
+    computation uses, or the user asked for, and `results` their elements. `shown` has the Values
+    that each op computed, and those that it used first, by its order, oldest first.
     """
 
     trace: Trace
     element: Element | None
-    steps: Sequence[Tensor]
     elements: Elements
     outside: Sequence[Tensor]
     ends: Sequence[Tensor]
@@ -86,10 +84,6 @@ class Scalars:
         """The tensors, by order, that no op made."""
         return {order for order in self.elements.users if self.elements.tensors[order].op is None}
 
-    def step_of(self, value: Value) -> Tensor:
-        """The op that computed a Value, or used it first."""
-        return self.steps[bisect_right(self.elements.starts, value._place) - 1]
-
     def backward(self) -> None:
         """Give each Value its gradient: that of one element, or the one that its tensor has.
 
@@ -100,7 +94,7 @@ class Scalars:
         if self.element is not None:
             seeds = [(value, 1.0) for value in self.results]
         else:
-            for step in self.steps:
+            for step in self.elements.steps:
                 if step.order in self.trace.roots and step.order in known:
                     seeds += self._seeds(step, known[step.order])
             for user in self.outside:
@@ -137,9 +131,11 @@ class Scalars:
             for user in self.outside
             if any(x.order in self.elements.arrays for x in self.trace.tensors_into(user))
         ]
-        return all(step.order in self.trace.gradients.known for step in [*self.steps, *near])
+        return all(
+            step.order in self.trace.gradients.known for step in [*self.elements.steps, *near]
+        )
 
-    def standing_for(self, order: int) -> list[Value | int]:
+    def nodes_for(self, order: int) -> list[Value | int]:
         """The Values drawn in place of a tensor, or the order itself of any other tensor."""
         if order not in self.shown:
             return [order]
@@ -156,7 +152,7 @@ class Scalars:
     def rows(self) -> list[list[Value]]:
         """The Values of each op that works element by element: they are to stand side by side."""
         found = []
-        for step in self.steps:
+        for step in self.elements.steps:
             by_element = step.op is not None and step.op.family in ("elementwise", "activation")
             row = [x for x in self.shown[step.order] if by_element and self._is_result(x, step)]
             found += [row] if len(row) > 1 else []
@@ -182,12 +178,12 @@ class Scalars:
         assert op is not None
         return end.name or display_name(op)
 
-    def card(self, value: Value, grads: bool) -> tuple[Node, list[Value | int]]:
+    def card(self, value: Value) -> tuple[Node, list[Value | int]]:
         """The node of a Value, and what flows into it: Values, or the tensor that it is part of."""
-        tensor, index = self.elements.origin.get(value, (self.step_of(value), None))
+        tensor, index = self.elements.origin.get(value, (self.elements.step_of(value), None))
         number: Table = ((number_text(value.data),),)
         grad: Table | None = None
-        if grads and tensor.requires_grad:
+        if self.trace.look.grads and tensor.requires_grad:
             told = self.grad(value)
             grad = () if told is None else ((number_text(told),),)
         if tensor.order in self.elements.users:
@@ -195,7 +191,7 @@ class Scalars:
             name = self._name(tensor) + index_suffix(index)
             path = self._path_of_entry(tensor)
             return Node(name, "card", family, path=path, value=number, grad=grad), [tensor.order]
-        path = self._path(self.step_of(value))
+        path = self._path(self.elements.step_of(value))
         if not value.inputs:
             return Node(number_text(value.data), "pill", "input", path=path), []
         family = "activation" if value._op in ("relu", "tanh") else "elementwise"
@@ -217,7 +213,7 @@ class Scalars:
     def _name(self, x: Tensor) -> str:
         """What a tensor is called whose elements are used here."""
         scope, naming = self.elements.users[x.order][0].scope, self.trace.naming
-        own = naming.given.get(id(x)) or x.name or naming.member_name(x, scope)
+        own = naming.own_name(x) or naming.member_name(x, scope)
         made = display_name(x.op) if x.op is not None else "input"
         return own or naming.used_name(x, scope) or made
 
