@@ -9,9 +9,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import graphviz
@@ -24,12 +27,16 @@ TIME_LIMIT = 60.0  # seconds
 PNG_DPI = "144"
 MODULE = "class=module"  # of each box that `digraph` writes
 
-PYGRAPHVIZ = """
+NEXT = "\n// next\n"
+"""A comment of DOT, between the sources of several pictures that one process draws."""
+
+PYGRAPHVIZ = f"""
 import sys, pygraphviz
-graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-if sys.argv[2]:
-    graph.graph_attr["dpi"] = sys.argv[2]
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[3]))
+for source in sys.stdin.buffer.read().decode().split({NEXT!r}):
+    graph = pygraphviz.AGraph(string=source)
+    if sys.argv[2]:
+        graph.graph_attr["dpi"] = sys.argv[2]
+    sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[3]))
 """
 
 
@@ -71,11 +78,31 @@ def lay_out(source: str, format: str, time_limit: float = TIME_LIMIT) -> bytes:
 
     In the graphs of `digraph`, no edge crosses the title of a box.
     """
-    layout = "dot"
-    if MODULE in source:
-        places = json.loads(run_engine(source, "json0", layout, time_limit))
-        source, layout = keep_off_titles(source, places), "nop2"
+    source, layout = choose_layout(source, time_limit)
     return run_engine(source, format, layout, time_limit)
+
+
+def lay_out_all(sources: Sequence[str], time_limit: float = TIME_LIMIT) -> list[str]:
+    """Each picture as SVG, as `lay_out` makes it; RenderError if no engine makes one.
+
+    They share a process, which takes longer to start than to draw most of them.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        placed = list(pool.map(lambda source: choose_layout(source, time_limit), sources))
+    drawn = {}
+    for layout in {layout for _, layout in placed}:
+        together = NEXT.join(source for source, own in placed if own == layout)
+        pictures = run_engine(together, "svg", layout, time_limit).decode()
+        drawn[layout] = re.finditer(r"<svg.*?</svg>", pictures, re.DOTALL)
+    return [next(drawn[layout])[0] for _, layout in placed]
+
+
+def choose_layout(source: str, time_limit: float) -> tuple[str, str]:
+    """What to draw, and by which layout: "nop2" where the source says where everything is."""
+    if MODULE not in source:
+        return source, "dot"
+    places = json.loads(run_engine(source, "json0", "dot", time_limit))
+    return keep_off_titles(source, places), "nop2"
 
 
 def run_engine(source: str, format: str, layout: str, time_limit: float) -> bytes:

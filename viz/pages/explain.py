@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import ref
 
@@ -21,7 +19,7 @@ from minigrad.scalar import Value
 from minigrad.tensor import Array, Tensor
 from viz.formula.items import formulas_of
 from viz.graphs import dot
-from viz.graphs.render import lay_out
+from viz.graphs.render import lay_out_all
 from viz.graphs.steps import (
     Item,
     Items,
@@ -183,7 +181,8 @@ def described(array: Array, corner: bool = True) -> dict[str, Any]:
         told = {"min": low, "mean": finite.mean(), "max": high}
         entry |= {name: in_digits_of(array.dtype, x) for name, x in told.items()}
         if low < high and np.isfinite(high - low):
-            entry["bins"] = np.histogram(finite, BINS, (low, high))[0].tolist()
+            places = ((finite - low) / (high - low) * BINS).astype(np.int64)  # the highest: BINS
+            entry["bins"] = np.bincount(np.minimum(places, BINS - 1), minlength=BINS).tolist()
     return entry
 
 
@@ -217,7 +216,7 @@ class Gathered:
             "arrays": self.arrays.table.entries,
             "formulas": self.formulas.entries,
             "paths": self.paths.entries,
-            "pictures": drawn(self.sources.entries),
+            "pictures": [picture(svg) for svg in lay_out_all(self.sources.entries)],
         }
 
     def enter(self, items: Items, found: Sequence[View], gradient: Array | None = None) -> None:
@@ -335,16 +334,8 @@ def kind_of(item: Item) -> Hashable:
     return item.op, item.params, tuple(x.value.shape for x in item.operands)
 
 
-def drawn(sources: Sequence[str]) -> list[str]:
-    """Pictures as SVG: each is laid out by a process of its own, on all cores at once."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(picture, sources))
-
-
-def picture(source: str) -> str:
-    """A picture as SVG, without what only a viewer of files needs; a hint shows what is where."""
-    svg = lay_out(source, "svg").decode()
-    svg = svg[svg.index("<svg") :]
+def picture(svg: str) -> str:
+    """A picture without what only a viewer of files needs; a hint shows what is where."""
     svg = re.sub(r"<!--.*?-->|<title>.*?</title>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<a xlink:title="([^"]*)">', r"<a><title>\1</title>", svg)
     svg = re.sub(r' (?:xml:space|xmlns:xlink|font-family)="[^"]*"', "", svg)

@@ -135,6 +135,23 @@ def test_a_title_makes_way_for_an_edge_around_what_is_in_its_box() -> None:
     assert moved == ["encoder", "decoder", "layers.1"]
 
 
+def test_pictures_that_share_a_process_are_those_of_each_alone() -> None:
+    sources = [
+        source("transformer", "module"), "digraph { a -> b }", "digraph { c }",
+        source("encoder-layer", "op"), "digraph { a -> b }",
+    ]  # fmt: skip
+
+    def shapes(svg: str) -> list[tuple[str, str | None, dict[str, str]]]:
+        """All that is drawn: what groups are called may follow from their number."""
+        parts = ElementTree.fromstring(svg.replace("xlink:", "")).iter()
+        return [(x.tag, x.text, {**x.attrib}) for x in parts if x.tag != f"{SVG}g"]
+
+    for alone, svg in zip(sources, render.lay_out_all(sources), strict=True):
+        whole = render.lay_out(alone, "svg").decode()
+        assert shapes(svg) == shapes(whole[whole.index("<svg") :])
+    assert render.lay_out_all([]) == []
+
+
 def test_a_graph_of_somebody_else_is_drawn_as_it_is() -> None:
     source = "digraph { subgraph cluster_a { label=title b -> c } a -> b [style=dashed] }"
     assert render.lay_out(source, "svg") == render.run_engine(source, "svg", "dot", 60.0)
