@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from math import prod
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from minigrad.ops.reduce import mean, var
 from minigrad.tensor import Array, Tensor, unwrap
 from minigrad.words import LAYERS, MODULE, missing, point_elsewhere
 
-Seed = np.random.Generator | int | np.integer[Any] | None
+Seed: TypeAlias = "np.random.Generator | int | np.integer[Any] | None"
 
 
 class Source(Protocol):

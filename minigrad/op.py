@@ -28,10 +28,10 @@ A *composite* is a definition alone: calling it records the smaller ops.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from inspect import Parameter
+from functools import cache, cached_property
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -137,21 +137,29 @@ class Op:
     input_names: tuple[str, ...] = field(init=False)
     param_names: tuple[str, ...] = field(init=False)
     arity: int = field(init=False)
-    positions: tuple[str, ...] = field(init=False)
     further: Callable[..., Any] | None = None
     all_names: tuple[str, ...] = field(init=False)
     takes_steps: bool = field(init=False)
+    numpy: Sequence[Callable[..., Any]] = ()
 
     def __post_init__(self) -> None:
         """Read off what the inputs are called, and the params: they are what has a default."""
         rule = self.definition or next(rule for rule in self.rules if rule)
         behind = 0 if self.definition else 3 if self.unpack else 2  # g, y, and which input's rule
-        arguments = list(inspect.signature(rule).parameters.values())[behind:]
-        self.input_names = tuple(p.name for p in arguments if p.default is p.empty)
-        self.param_names = tuple(p.name for p in arguments if p.default is not p.empty)
+        required, self.param_names = arguments_of(rule)
+        self.input_names = required[behind:]
         self.arity = len(self.input_names)
-        self.positions = self.all_names = self.param_names
+        self.all_names = self.param_names
         self.takes_steps = self.family in SUMMING
+
+    @cached_property
+    def positions(self) -> tuple[str, ...]:
+        """The params in the order in which they may be given by position, which is NumPy's."""
+        if self.param_names and self.unpack is None:
+            for names in map(argument_names, reversed(self.numpy)):
+                if names:
+                    return names[self.arity :]
+        return self.param_names
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Compute, and record the result if an input requires a gradient."""
@@ -282,9 +290,7 @@ class Op:
     def extension(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the function, made of smaller ops, for calls with params that no rule has."""
         self.further = function
-        arguments = inspect.signature(function).parameters.values()
-        further = [p.name for p in arguments if p.default is not p.empty]
-        self.all_names = tuple(dict.fromkeys((*self.param_names, *further)))
+        self.all_names = tuple(dict.fromkeys((*self.param_names, *arguments_of(function)[1])))
         return function
 
     def rule(self, function: Rule) -> Rule:
@@ -308,15 +314,37 @@ class Op:
         return f"<op {self.name}>"
 
 
-def register(row: Op, also: Iterable[Callable[..., Any]]) -> Op:
-    """Enter a row in the table, under its name and under the NumPy functions that mean it, whose
-    order its params follow when they are given by position."""
+def register(row: Op) -> Op:
+    """Enter a row in the table, under its name and under the NumPy functions that mean it."""
     TABLE[row.name] = row
-    for function in also:
-        NUMPY[function] = row
-        if row.param_names and row.unpack is None and argument_names(function):
-            row.positions = argument_names(function)[row.arity :]
+    NUMPY.update(dict.fromkeys(row.numpy, row))
     return row
+
+
+def arguments_of(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of a function's arguments without a default, and of those with one.
+
+    Those of a plain function are read off its code: for the whole table `inspect.signature` would
+    take half of the time that it takes to import minigrad.
+    """
+    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
+        found = inspect.signature(function).parameters.values()
+        return (
+            tuple(p.name for p in found if p.default is p.empty),
+            tuple(p.name for p in found if p.default is not p.empty),
+        )
+    code = function.__code__
+    first, named = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    rest = [*code.co_varnames[named:]]
+    many = [rest.pop(0)] if code.co_flags & inspect.CO_VARARGS else []
+    options = [rest.pop(0)] if code.co_flags & inspect.CO_VARKEYWORDS else []
+    start = first - len(function.__defaults__ or ())
+    optional = {*code.co_varnames[start:first], *(function.__kwdefaults__ or {})}
+    names = [*code.co_varnames[:first], *many, *code.co_varnames[first:named], *options]
+    return (
+        tuple(name for name in names if name not in optional),
+        tuple(name for name in names if name in optional),
+    )
 
 
 @cache
@@ -356,8 +384,9 @@ def op(
         definition=definition,
         unpack=unpack,
         examples=examples,
+        numpy=numpy if numpy is not None else [function] if is_numpy else [],
     )
-    return register(row, numpy if numpy is not None else [function] if is_numpy else [])
+    return register(row)
 
 
 def fused(
@@ -380,7 +409,7 @@ def fused(
             in_words=in_words,
         )
         row.__doc__ = definition.__doc__
-        return register(row, [])
+        return register(row)
 
     return enter
 
@@ -400,19 +429,20 @@ def composite(
     """
 
     def enter(definition: Callable[..., Any]) -> Op:
-        kinds = {p.kind for p in inspect.signature(definition).parameters.values()}
+        takes_any = definition.__code__.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
         row = Op(
             definition.__name__,
             definition.__name__,
             family,
             definition,
             definition=definition,
-            unpack=as_given if kinds & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD} else None,
+            unpack=as_given if takes_any else None,
             examples=examples,
             composite=True,
             in_words=in_words,
+            numpy=numpy,
         )
         row.__doc__ = definition.__doc__
-        return register(row, numpy)
+        return register(row)
 
     return enter

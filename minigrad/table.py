@@ -6,7 +6,6 @@ from the rows (`docs/make_numpy_table.py`).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +128,8 @@ def rows(names: Iterable[str] | None = None) -> list[Op]:
     found = []
     for name in TABLE if names is None else names:
         if name not in TABLE:
+            import difflib  # only to mend a typing error
+
             close = difflib.get_close_matches(name, TABLE)
             hint = f"did you mean {' or '.join(close)}?" if close else f"ops: {', '.join(TABLE)}"
             raise ValueError(f"no op is called {name!r}; {hint}")

@@ -293,40 +293,32 @@ def mean_of_some(
     return drop_axes(total / count_some(x, axis, where, total.dtype), axis, keepdims)
 
 
-@var.extension
-def var_of_some(
-    x: Any,
-    axis: Any = None,
-    ddof: Any = 0,
-    keepdims: bool = False,
-    dtype: Any = None,
-    where: Any = True,
-) -> Any:
-    x = prepare(x, dtype, True, 0)
-    if where is True:
-        return var(x, axis=axis, ddof=ddof, keepdims=keepdims)
-    deviation = np.where(where, x - mean_of_some(x, axis, True, None, where), 0)
-    squares = sum(deviation * deviation, axis=axis, keepdims=True)
-    left = np.maximum(count_some(x, axis, where, squares.dtype) - ddof, 0)
-    return drop_axes(squares / left, axis, keepdims)
+def spread_of_some(
+    row: Op, total: Callable[..., Any], root: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The extension of var or std: a `total` of the deviations over the `root` of their number."""
+
+    def spread(
+        x: Any,
+        axis: Any = None,
+        ddof: Any = 0,
+        keepdims: bool = False,
+        dtype: Any = None,
+        where: Any = True,
+    ) -> Any:
+        x = prepare(x, dtype, True, 0)
+        if where is True:
+            return row(x, axis=axis, ddof=ddof, keepdims=keepdims)
+        deviation = np.where(where, x - mean_of_some(x, axis, True, None, where), 0)
+        y = total(deviation, axis=axis, keepdims=True)
+        left = np.maximum(count_some(x, axis, where, y.dtype) - ddof, 0)
+        return drop_axes(y / root(left), axis, keepdims)
+
+    return spread
 
 
-@std.extension
-def std_of_some(
-    x: Any,
-    axis: Any = None,
-    ddof: Any = 0,
-    keepdims: bool = False,
-    dtype: Any = None,
-    where: Any = True,
-) -> Any:
-    x = prepare(x, dtype, True, 0)
-    if where is True:
-        return std(x, axis=axis, ddof=ddof, keepdims=keepdims)
-    deviation = np.where(where, x - mean_of_some(x, axis, True, None, where), 0)
-    length = norm(deviation, axis=axis, keepdims=True)
-    left = np.maximum(count_some(x, axis, where, length.dtype) - ddof, 0)
-    return drop_axes(length / np.sqrt(left), axis, keepdims)
+var.extension(spread_of_some(var, lambda x, **how: sum(x * x, **how), np.positive))
+std.extension(spread_of_some(std, norm, np.sqrt))
 
 
 @cumsum.extension

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import TABLE, Tensor
-from minigrad.op import argument_names, composite, fused, on, op
+from minigrad.op import argument_names, arguments_of, composite, fused, on, op
 from minigrad.table import NUMPY
 from minigrad.transforms import grad
 
@@ -75,6 +76,24 @@ def test_rules_kernel_and_definition_of_a_row_take_the_same_params(name: str) ->
         parameters = inspect.signature(function).parameters.values()
         defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         assert set(defaults) == set(row.param_names), function
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda g, y, x, axis=None: g,
+        lambda a, b=2, *rest, c, d=4, **others: a,
+        lambda *, c, d=4: c,
+        partial(lambda a, b, c=3: a, 1),
+        wraps(np.ravel)(lambda *args, **params: args),
+    ],
+)
+def test_arguments_are_those_of_the_signature(function: Any) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    assert arguments_of(function) == (
+        tuple(p.name for p in parameters if p.default is p.empty),
+        tuple(p.name for p in parameters if p.default is not p.empty),
+    )
 
 
 @pytest.mark.parametrize("function", [f for f, row in NUMPY.items() if argument_names(f)])
