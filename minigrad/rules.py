@@ -346,7 +346,7 @@ def definition(op: Op, node: Tensor | None = None) -> list[str]:
     return list(map(text, definition_formula(op, node)))
 
 
-def place(code: CodeType) -> tuple[str, int]:
+def place_of(code: CodeType) -> tuple[str, int]:
     """The file, relative to the project if it is part of it, and the line of a function's code."""
     root, path = Path(__file__).parent.parent, Path(code.co_filename)
     file = path.relative_to(root) if path.is_relative_to(root) else path
@@ -382,5 +382,5 @@ def table(names: Iterable[str] | None = None) -> list[RuleRow]:
         code = next(rule for rule in (*op.rules, op.definition) if rule).__code__
         defined = definition(op) if op.definition else []
         derived = [] if op.composite or op.in_words else formula(op)
-        printed.append(RuleRow(op.name, op.symbol, op.family, *place(code), defined, derived))
+        printed.append(RuleRow(op.name, op.symbol, op.family, *place_of(code), defined, derived))
     return printed

@@ -50,6 +50,16 @@ def test_the_starts_of_sum_and_prod_are_no_part_of_the_result() -> None:
     assert origin_of(math.prod([columns])) == origin_of(columns)
 
 
+def test_rows_of_arrays_and_items_of_shapes_are_noted_as_they_are_taken_out() -> None:
+    x = note(X, "x")
+    for row, plain in zip(x, X, strict=True):
+        assert origin_of(row).params.keys() == {"index"}
+        np.testing.assert_array_equal(row, plain)
+    for shape in (x.shape + (1,), (1,) + x.shape):  # noqa: RUF005
+        names = [origin.name for n in shape if (origin := origin_of(n))]
+        assert names == ["getitem", "getitem"]
+
+
 def test_a_change_of_dtype_leaves_the_origin() -> None:
     assert origin_of(note(X, "x").astype(np.float32)) == "x"
 
@@ -104,3 +114,11 @@ def test_a_composite_is_kept_whole() -> None:
     origin = origin_of(result)
     assert isinstance(origin, Call)
     assert origin.name == "mse_loss"
+
+
+def test_each_array_of_a_composite_that_gives_a_list_is_an_item_of_it() -> None:
+    halves = trace(lambda x: np.split(x, 2), [as_variable(X, "x")], {}).result
+    origins = [origin_of(half) for half in halves]
+    assert [origin.name for origin in origins] == ["getitem", "getitem"]
+    assert {origin_of(origin.args[0]).name for origin in origins} == {"split"}
+    np.testing.assert_array_equal(halves[1].data, X[1:])

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from minigrad.formula import Expr, Name, Part, text
 from minigrad.op import Op, Rule
-from minigrad.rules import NONE, definition_formula, derivative_by, derivative_formulas, place
+from minigrad.rules import NONE, definition_formula, derivative_by, derivative_formulas, place_of
 from minigrad.tensor import Tensor
 from viz.formula.mathml import mathml
 from viz.formula.source import source_of
@@ -128,4 +128,4 @@ def find_source(rule: Rule | None) -> tuple[str, int, str]:
     code = getattr(rule, "__code__", None)
     if code is None:
         return "", 0, ""
-    return *place(code), source_of(code)
+    return *place_of(code), source_of(code)

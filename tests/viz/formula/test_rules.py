@@ -203,6 +203,17 @@ def test_whatever_a_rule_does_there_is_something_to_show(
     assert "".join(ElementTree.fromstring(shown.mathml).itertext()) == text.replace(" ", "")
 
 
+def test_a_definition_that_cannot_be_run_is_named_with_its_inputs() -> None:
+    def halve(x: Any) -> Any:
+        raise SystemError("no")
+
+    op = Op(
+        "halve", "halve", "trial", halve, definition=halve, composite=True, examples=[on((2, 3))]
+    )
+    (shown,) = rules_of(op)
+    assert (shown.text, shown.note) == ("halve(x)", COMPOSITE)
+
+
 def test_an_op_without_example_is_printed_as_it_was_called() -> None:
     op = trial(lambda g, y, x: g * np.cos(x), forward=np.sin)
     x = Tensor([1.0, 2.0], requires_grad=True)
