@@ -63,7 +63,7 @@ _LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(self|cross)_attention")
 
 # From near white to navy in equal steps of lightness (CIELAB 97, 81, … 17), so that equal
 # differences of weight look equal, and grey print keeps their order.
-_COLOURS = ("#F0F8FB", "#A5D0E3", "#5CA6D1", "#1F7AB8", "#004F90", "#0A2859")
+WEIGHT_COLOURS = ("#F0F8FB", "#A5D0E3", "#5CA6D1", "#1F7AB8", "#004F90", "#0A2859")
 
 _MOST_LABELS = 40  # along one side of a panel; of more tokens, every second or third is named
 _LONGEST_LABEL = 32  # characters
@@ -153,7 +153,7 @@ def draw_attention(
     figure = Drawing(figsize=(width, sum(heights)))
     write_title(figure, lines, left, _MARGIN)
     bands = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights, hspace=0)[:, 0]
-    colour_map = LinearSegmentedColormap.from_list("weights", _COLOURS)
+    colour_map = LinearSegmentedColormap.from_list("weights", WEIGHT_COLOURS)
     colours = ScalarMappable(PowerNorm(0.5, 0, 1), colour_map)
     _draw_legend(bands[0], colours, (left / width, 0.25 / header, 1.6 / width, 0.09 / header))
     for band, height, (kind, layers) in zip(bands[1:], heights[1:], groups.items(), strict=True):

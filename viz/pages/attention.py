@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minigrad.tensor import unwrap
 from minitransformer.inside.inspection import Inspection, Layer, Outcome
-from viz.figure.maps import check_weights, kind_of
+from viz.figure.maps import WEIGHT_COLOURS, check_weights, kind_of
 from viz.pages.page import Page, packed, page, plain
 
 
@@ -61,6 +61,7 @@ def attention(
             "layers": [alone(name, x, queries, keys) for name, x in layers.items()],
             "opens": most_choosing(list(layers.values())),
         }
+    data["colours"] = WEIGHT_COLOURS
     title = title or "Attention"
     for layer in data["layers"]:
         layer.update({name: packed(x) for name, x in layer.items() if isinstance(x, np.ndarray)})

@@ -12,6 +12,7 @@ from minigrad.tensor import Array
 from minitransformer.data import EOS, SPECIAL_TOKENS
 from minitransformer.inside.film import Film, Frame, read_film
 from minitransformer.training import Record
+from viz.figure.maps import WEIGHT_COLOURS
 from viz.figure.plots import percent
 from viz.pages.attention import titled
 from viz.pages.page import Page, packed, page, plain
@@ -33,6 +34,7 @@ def film(run: StrPath) -> Page:
         "right": shown.target,
         "frames": [moment(frame) for frame in shown.frames],
         "losses": [[record["step"], record["loss"]] for record in shown.records],
+        "colours": WEIGHT_COLOURS,
         "layers": [layer(path, shown) for path in shown.frames[0].maps],
     }
     body = BODY.format(

@@ -3,10 +3,10 @@
 // The keys that go to a neighbour: so many down, and so many to the right.
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
-// The colours of attention weights from 0 to 1, in equal steps of lightness: on white those of
-// viz/figure/maps.py, on black from near black to light blue.
+// The colours of attention weights from 0 to 1, in equal steps of lightness: on white those of the
+// picture, on black from near black to light blue.
 const WEIGHT_COLOURS = {
-  light: ["#f0f8fb", "#a5d0e3", "#5ca6d1", "#1f7ab8", "#004f90", "#0a2859"],
+  light: DATA.colours,
   dark: ["#1b212b", "#123f66", "#1a6299", "#3f8bc4", "#7db8e2", "#d3ebfa"],
 };
 
