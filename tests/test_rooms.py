@@ -25,6 +25,7 @@ FLOORS = {
         "nn optim | formula origins rules",
         "check | why",
     ],
+    "viz": ["figure", "graphs", "formula | subject", "pages"],
 }
 """The modules and folders of each package, from the ground up. A floor sees those below it; rooms
 on one floor, which a bar divides, see nothing of each other."""
