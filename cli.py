@@ -414,7 +414,7 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     """
     from minigrad.files import trying_to
     from minitransformer.answering import Predictor
-    from viz.figure.plots import PICTURES
+    from viz.figure.style import PICTURES
 
     if attention is not None and attention.suffix.lower() not in PICTURES:
         raise ValueError(f"{attention}: --attention draws a picture ({', '.join(PICTURES)})")
@@ -682,7 +682,7 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
     from minigrad.files import trying_to
     from minitransformer.answering import Predictor
     from viz.figure.maps import draw_attention
-    from viz.figure.plots import PICTURES
+    from viz.figure.style import PICTURES
     from viz.pages.attention import attention as explored
     from viz.pages.page import SUFFIXES
 

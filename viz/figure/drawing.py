@@ -6,7 +6,7 @@ from io import BytesIO
 
 from matplotlib.figure import Figure
 
-from viz.figure.plots import house_style
+from viz.figure.style import house_style
 
 
 class Drawing(Figure):

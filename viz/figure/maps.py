@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viz.figure.characters import one_line, readable
-from viz.figure.plots import (
+from viz.figure.style import (
     BLUE,
     GREEN,
     GREY,
