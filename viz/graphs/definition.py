@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from minigrad.backward import propagate
 from minigrad.mode import Scope, mode, outward, recording
@@ -23,15 +25,13 @@ class Definition(NamedTuple):
 
     def run(self) -> list[Tensor]:
         """The smaller ops that compute the same, oldest first, on the inputs of the op itself."""
-        assert self.op.definition is not None
         inputs = tensors_in(self.step)
         untracked = [x for x in inputs if not x.tracked and x.dtype.kind == "f"]
         before, mode.scope = mode.scope, Scope(self, self.step.scope)
         try:
             for x in untracked:
                 x.tracked = True
-            with recording(True), unnoticed():
-                result = self.op.definition(*self.step.inputs, **self.step.params)
+            result = run_definition(self.step, self.step.inputs)
         finally:
             mode.scope = before
             for x in untracked:
@@ -53,6 +53,18 @@ class Definition(NamedTuple):
         inputs = dict(zip(self.op.input_names, self.step.inputs, strict=True))
         named = inputs | self.step.params
         return next((name for name, member in named.items() if member is x), None)
+
+
+def run_definition(step: Tensor, inputs: Sequence[Any]) -> Tensor:
+    """The result of an op's definition on some inputs, whose smaller ops are recorded."""
+    assert step.op is not None and step.op.definition is not None
+    with recording(True), unnoticed():
+        return step.op.definition(*inputs, **step.params)
+
+
+def overflows(result: Tensor, step: Tensor) -> bool:
+    """Whether the definition, which gave this result, loses numbers that the op itself keeps."""
+    return bool(np.isfinite(result.data).sum() < np.isfinite(step.data).sum())
 
 
 def maker_of(x: Tensor, scope: Scope | None) -> Op | None:

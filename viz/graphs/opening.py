@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from minigrad.mode import Scope
 from minigrad.op import Op
 from minigrad.tensor import Array, Tensor
 from viz.graphs.ancestry import is_freed
-from viz.graphs.definition import Definition
+from viz.graphs.definition import Definition, overflows
 from viz.graphs.look import Look, Place, check_scalars, unknown
 from viz.graphs.naming import Naming
 
@@ -87,10 +85,9 @@ class Opening(NamedTuple):
             opened.gradients.update(definition.gradients(own, g))
         parts = [part for x in own for part in self.parts(x, seeks, opened)]
         found = len(parts) > len(own) or any(map(self.is_scalar, parts))
-        lost = np.isfinite(own[-1].data).sum() < np.isfinite(step.data).sum()
-        if len(own) == 1 or lost or not (wanted or found):
-            return [step]
         result = own[-1]
+        if len(own) == 1 or overflows(result, step) or not (wanted or found):
+            return [step]
         opened.replaced[step.order] = opened.replaced.get(result.order, result)
         return parts
 

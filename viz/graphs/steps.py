@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.backward import propagate, seed
-from minigrad.mode import Watcher, recording, watching
+from minigrad.mode import Watcher, watching
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Array, Tensor, behind
-from viz.graphs.ancestry import ancestors, is_freed, tensors_in, unnoticed, values_in
+from viz.graphs.ancestry import ancestors, is_freed, tensors_in, values_in
 from viz.graphs.build import build
+from viz.graphs.definition import overflows, run_definition
 from viz.graphs.look import Look
 from viz.graphs.naming import Naming
 from viz.graphs.nodes import Graph, Path
@@ -187,10 +188,9 @@ def definition_behind(item: Item) -> Items | None:
             x = Tensor.wrap(x.data)
             x.name, x.tracked = name, tracked
         inputs.append(x)
-    with recording(True), unnoticed():
-        result = step.op.definition(*inputs, **step.params)
-    lost = np.isfinite(result.data).sum() < np.isfinite(step.data).sum()
-    if lost or not result.tracked or all(x.op is None for x in tensors_in(result)):
+    result = run_definition(step, inputs)
+    is_single = all(x.op is None for x in tensors_in(result))
+    if is_single or overflows(result, step) or not result.tracked:
         return None
     return items_behind(result)
 
