@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, Value, nn
+from minigrad.tensor import behind
 from viz.graphs.build import build, retain_grads
 from viz.graphs.look import Look
 from viz.graphs.nodes import Edge, Graph, Node, Row
@@ -737,6 +738,21 @@ def test_only_in_a_part_is_a_tensor_that_an_op_made_called_by_a_name_that_is_giv
     assert [node.label for node in build(z, look).nodes] == ["x", "tanh", "sum"]
     part = build(z, look, within=[x.order, h.order, z.order])
     assert [node.label for node in part.nodes] == ["x", "h", "sum"]
+
+
+def test_the_call_around_a_part_stays_open_however_much_is_in_it() -> None:
+    class Long(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            for _ in range(200):
+                x = x.tanh()
+            return x
+
+    y = Long()(Tensor([1.0], requires_grad=True, name="x"))
+    z = y.sum()
+    inside = [x.order for x in behind(y) if x.op is not None]
+    assert [node.label for node in build(z).nodes] == ["x", "Long", "sum"]
+    part = build(z, within=inside)
+    assert [node.label for node in part.nodes] == ["tanh"] * 149 + ["51 older ops"]
 
 
 def test_a_part_of_values_is_drawn_alone_too() -> None:
