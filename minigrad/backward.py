@@ -135,16 +135,25 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[int, A
     return found
 
 
+def expand(node: Tensor, inputs: Sequence[Any] | None = None) -> Tensor:
+    """The result of a fused op again, recorded as the smaller ops of its definition.
+
+    inputs: what to compute it from in place of the op's own inputs.
+    """
+    assert node.op is not None and node.op.definition is not None
+    with recording(True):
+        y: Tensor = node.op.definition(*(inputs or node.inputs), **node.params)
+    return y
+
+
 def expanded(node: Tensor, g: Any) -> list[tuple[int, Any]]:
     """The contributions of a fused op by way of its definition, so that they are recorded.
 
     An input that the op was given twice gets one, by the place where it comes last.
     """
-    assert node.op is not None and node.op.definition is not None
     inputs = [(i, x) for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked]
     places = {x.order: i for i, x in inputs}
-    with recording(True):
-        y = node.op.definition(*map(as_float32, node.inputs), **node.params)
+    y = expand(node, [*map(as_float32, node.inputs)])
     sent = propagate(y, as_float32(g), stop=[x for _, x in inputs], create_graph=True)
     return [(places[x.order], gx) for x, gx in sent]
 

@@ -27,7 +27,7 @@ def outward(scope: Scope | None) -> Iterator[Scope]:
 
 
 class Watcher:
-    """What is told of each step that the engine takes; a subclass listens to what it cares for."""
+    """Callbacks from the engine; override those you need."""
 
     def recorded(self, result: Tensor) -> None:
         """An op has computed `result` and remembers how."""

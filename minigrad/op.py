@@ -212,6 +212,19 @@ class Op:
                 raise TypeError(f"{self.name}: complex numbers have no derivative rules")
         return Tensor.wrap(result)  # integers are constant wherever they have a derivative
 
+    def compute(self, *inputs: Any, **params: Any) -> tuple[Any, tuple[Any, ...]]:
+        """The result for these arrays, and what a fused op saves for its rule."""
+        result = self.forward(*inputs, **params)
+        if self.joint is None:
+            return result, ()
+        y, *saved = result
+        return y, tuple(saved)
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether each element of the result comes from one element of each input."""
+        return self.family in ("elementwise", "activation")
+
     def names(self, inputs: Sequence[Any]) -> tuple[str, ...]:
         """What these inputs are called in its rules: a, b, c … where there may be any number."""
         if len(inputs) <= self.arity:

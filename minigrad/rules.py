@@ -232,11 +232,7 @@ def rule_arguments(
 ) -> tuple[list[Any], dict[str, Any], Mapping[str, Any]]:
     """`g` and `y`; the inputs by name; and the params of a call."""
     inputs, params = example_call(op, node)
-    if node is None:
-        y = op.forward(*inputs.values(), **params)
-        y = np.asarray(y[0] if op.joint else y)
-    else:
-        y = node.data
+    y = np.asarray(op.compute(*inputs.values(), **params)[0]) if node is None else node.data
     g = np.random.default_rng(1).standard_normal(y.shape)
     named = {name: as_variable(x, name) for name, x in {"g": g, "y": y, **inputs}.items()}
     return [named.pop("g"), named.pop("y")], named, params

@@ -226,7 +226,7 @@ def usual(draft: Draft, op: Op) -> Call:
         return as_in_example(draft, example, distinct=True)
     shapes = [x for x in example.inputs if isinstance(x, tuple)]
     whole = len(shapes) == len(example.inputs)
-    if op.family in ("elementwise", "activation") and shapes and draft.chance(0.9):
+    if op.is_elementwise and shapes and draft.chance(0.9):
         return elementwise(draft, example)
     if op.family == "reduce" and whole and len(shapes) == 1 and "axis" in op.param_names:
         return reduction(draft, op, example)

@@ -62,10 +62,8 @@ class Call:
         inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in self.inputs]
         for i, x in zip(self.places, points, strict=True):
             inputs[i] = x
-        y, saved = self.op.forward(*inputs, **self.params), ()
-        if self.op.joint is not None:
-            y, *saved = y
-        return np.asarray(y), tuple(saved), inputs
+        y, saved = self.op.compute(*inputs, **self.params)
+        return np.asarray(y), saved, inputs
 
     def forward(self, *points: Any) -> Array:
         """The result alone."""

@@ -118,8 +118,8 @@ def does_alone(node: Tensor, i: int) -> bool:
         for k, x in enumerate(unwrap(node.inputs))
     ]
     with silent():
-        result = node.op.forward(*arrays, **node.params)
-    return not np.isfinite(result if node.op.joint is None else result[0]).all()
+        result, _ = node.op.compute(*arrays, **node.params)
+    return not np.isfinite(result).all()
 
 
 def born_backward(node: Tensor, i: int, g: Array, ruled: Array, summed: Array) -> str:

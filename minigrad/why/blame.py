@@ -135,8 +135,7 @@ class Pass(Watcher):
 def was_changed(node: Tensor) -> bool:
     """Whether the op would give another result for its inputs than it did."""
     assert node.op is not None
-    result = node.op.forward(*unwrap(node.inputs), **node.params)
-    again = result[0] if node.op.joint is not None else result
+    again, _ = node.op.compute(*unwrap(node.inputs), **node.params)
     return np.shape(again) != node.shape or not np.allclose(again, node.data, equal_nan=True)
 
 

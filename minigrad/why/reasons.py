@@ -47,8 +47,7 @@ class Hop:
     def is_elementwise(self) -> bool:
         """Whether each element of the gradient meets one element of the input."""
         assert self.node.op is not None
-        in_place = self.node.op.family in ("elementwise", "activation")
-        return in_place and self.g.shape == self.ruled.shape
+        return self.node.op.is_elementwise and self.g.shape == self.ruled.shape
 
     @property
     def input(self) -> Tensor:

@@ -17,7 +17,7 @@ def inputs_of(node: Tensor, index: tuple[int, ...]) -> str:
     for i, x in enumerate(unwrap(node.inputs)):
         if is_floating(x):
             text = f"{name_of(node, i)} {np.shape(x)} is {extremes(x)}"
-            if node.op.family in ("elementwise", "activation") and len(index) == node.ndim:
+            if node.op.is_elementwise and len(index) == node.ndim:
                 text += f", there {np.broadcast_to(x, node.shape)[index]:.4g}"
             texts.append(text)
     return "; ".join(texts)

@@ -13,8 +13,8 @@ from math import sqrt
 
 import numpy as np
 
-from minigrad.backward import propagate, seed
-from minigrad.mode import no_grad, recording
+from minigrad.backward import expand, propagate, seed
+from minigrad.mode import no_grad
 from minigrad.ops.neural import cross_entropy, softmax
 from minigrad.tensor import Array, Tensor
 from minitransformer.data import BOS, EOS, Vocabulary
@@ -167,9 +167,7 @@ def gradient_by_weights(step: Tensor, g: Array) -> Array:
     The fused op has weights that nothing differentiates by; its definition, run on the same
     inputs, multiplies them with the values in its last step.
     """
-    assert step.op is not None and step.op.definition is not None
-    with recording(True):
-        result = step.op.definition(*step.inputs, **step.params)
+    result = expand(step)
     weights = result.inputs[0]
     ((_, gradient),) = propagate(result, g, stop=[weights])
     return gradient

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backward import contributions, sum_to
+from minigrad.backward import contributions, expand, sum_to
 from minigrad.mode import Watcher, recording, watching
 from minigrad.tensor import Array, Tensor
 from viz.graphs.nodes import Graph
@@ -163,9 +163,7 @@ def size_in_bytes(arrays: Iterable[Array]) -> int:
 
 def record_definition(step: Tensor) -> list[Tensor]:
     """The smaller ops by which a fused op is defined."""
-    assert step.op is not None and step.op.definition is not None
-    definition, inputs, params = step.op.definition, step.inputs, step.params
-    return record(lambda: definition(*inputs, **params))
+    return record(lambda: expand(step))
 
 
 def record_rules(step: Tensor) -> list[Tensor]:

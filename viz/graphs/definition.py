@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.backward import propagate
-from minigrad.mode import Scope, mode, outward, recording
+from minigrad.backward import expand, propagate
+from minigrad.mode import Scope, mode, outward
 from minigrad.op import Op
 from minigrad.tensor import Array, Tensor
 from viz.graphs.ancestry import ancestors, tensors_in, unnoticed
@@ -57,9 +57,8 @@ class Definition(NamedTuple):
 
 def run_definition(step: Tensor, inputs: Sequence[Any]) -> Tensor:
     """The result of an op's definition on some inputs, whose smaller ops are recorded."""
-    assert step.op is not None and step.op.definition is not None
-    with recording(True), unnoticed():
-        return step.op.definition(*inputs, **step.params)
+    with unnoticed():
+        return expand(step, inputs)
 
 
 def overflows(result: Tensor, step: Tensor) -> bool:

@@ -100,7 +100,7 @@ def as_values(x: Any) -> Array:
 
 def apply_op(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> Array:
     """The result of an op on arrays of Values, an array of Values."""
-    ruled = op.family in ("elementwise", "activation", "reduce")
+    ruled = op.is_elementwise or op.family == "reduce"
     if op.name not in CHOOSING and op.joint is None:
         try:
             result = np.asarray(op.forward(*inputs, **params))

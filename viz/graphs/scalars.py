@@ -153,7 +153,7 @@ class Scalars:
         """The Values of each op that works element by element: they are to stand side by side."""
         found = []
         for step in self.elements.steps:
-            by_element = step.op is not None and step.op.family in ("elementwise", "activation")
+            by_element = step.op is not None and step.op.is_elementwise
             row = [x for x in self.shown[step.order] if by_element and self._is_result(x, step)]
             found += [row] if len(row) > 1 else []
         return found
