@@ -898,12 +898,12 @@ def show_diagnoses(reports: Iterable[Report], evidence: bool) -> None:
 def of_ops(names: Sequence[str], seed: int) -> Iterator[Report]:
     """The diagnosis of each example of these ops, or of all."""
     from minigrad.check import diagnose
-    from minigrad.check.rows import as_function, described
+    from minigrad.check.rows import as_function, describe_call
     from minigrad.table import rows
 
     for op in rows(names or None):
         for example in op.examples:
-            click.secho(f"{op.name}  {described(example)}", bold=True)
+            click.secho(f"{op.name}  {describe_call(example)}", bold=True)
             yield diagnose(*as_function(op, example, np.random.default_rng(seed)))
 
 

@@ -6,7 +6,7 @@ from minigrad.mode import Scope, outward
 from minigrad.tensor import Tensor
 
 
-def called(node: Tensor) -> str:
+def describe_op(node: Tensor) -> str:
     """An op and where it was called: "divide (÷) in encoder.layers.0 (EncoderLayer)"."""
     assert node.op is not None
     symbol = f" ({node.op.symbol})" if len(node.op.symbol) == 1 else ""
@@ -20,17 +20,17 @@ def in_module(node: Tensor) -> str:
     return f" in {path}" + (f" ({kind})" if kind != path else "") if path else ""
 
 
-def argument(node: Tensor, i: int) -> str:
+def argument_name(node: Tensor, i: int) -> str:
     """What the op calls its input number `i`."""
     assert node.op is not None
     return node.op.names(node.inputs)[i]
 
 
-def name_of(node: Tensor, i: int) -> str:
+def input_name(node: Tensor, i: int) -> str:
     """The input's own name or its module's for it, else what the op calls it."""
     x = node.inputs[i]
     own = isinstance(x, Tensor) and (x.name or parameter_path(x, node.scope))
-    return own or argument(node, i)
+    return own or argument_name(node, i)
 
 
 def module_path(scope: Scope | None) -> str:

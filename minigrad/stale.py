@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.backward import contributions
 from minigrad.changes import Change, last_write
 from minigrad.mode import Watcher, watching
-from minigrad.names import argument, called, name_of
+from minigrad.names import argument_name, describe_op, input_name
 from minigrad.tensor import Array, Tensor, replacement, unwrap
 
 
@@ -22,8 +22,8 @@ def refuse_stale(node: Tensor, g: Any, create_graph: bool) -> None:
             continue
         if was_resized(x, node.order) or is_needed(node, g, unwrap(x), create_graph):
             raise RuntimeError(
-                f"backward: {name} was changed by {change.by} after {called(node)} had used it; "
-                "call backward() before that, or compute the loss again"
+                f"backward: {name} was changed by {change.by} after {describe_op(node)} had used "
+                "it; call backward() before that, or compute the loss again"
             )
 
 
@@ -32,8 +32,8 @@ def held(node: Tensor) -> list[tuple[str, Tensor | Array]]:
     assert node.op is not None
     found = []
     for i, x in enumerate(node.inputs):
-        name = name_of(node, i)
-        if name == argument(node, i):
+        name = input_name(node, i)
+        if name == argument_name(node, i):
             made = x.op if isinstance(x, Tensor) else None
             name = f"the result of {made.name}" if made else f"input {name}"
         found.append((name, x))

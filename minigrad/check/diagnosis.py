@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.check.evidence import Evidence, evidence_on
-from minigrad.check.measure import checked
-from minigrad.check.mistakes import examined, excused
+from minigrad.check.measure import check_problem
+from minigrad.check.mistakes import examine, find_excuses
 from minigrad.check.numbers import COMPLEX, STEP
 from minigrad.check.problem import Problem
 from minigrad.check.report import GradientError, Report, Suspicion
@@ -56,9 +56,9 @@ def gradcheck(
     >>> gradcheck(lambda x: x * np.tanh(x), np.array([0.5, 2.0])).method
     'complex step'
     """
-    problem, report = checked(f, inputs, order, tolerance, step, seed)
+    problem, report = check_problem(f, inputs, order, tolerance, step, seed)
     if not report.ok:
-        report = diagnosed(problem, report, step)
+        report = add_diagnosis(problem, report, step)
         if raise_exception:
             raise GradientError(str(report))
     return report
@@ -85,11 +85,11 @@ def diagnose(
     >>> round(report.taylor.slope)
     1
     """
-    problem, report = checked(f, inputs, order, tolerance, step, seed)
-    return diagnosed(problem, report, step)
+    problem, report = check_problem(f, inputs, order, tolerance, step, seed)
+    return add_diagnosis(problem, report, step)
 
 
-def diagnosed(problem: Problem, report: Report, step: float) -> Report:
+def add_diagnosis(problem: Problem, report: Report, step: float) -> Report:
     """The report on a problem checked by differences with this step, with its diagnosis."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -97,7 +97,7 @@ def diagnosed(problem: Problem, report: Report, step: float) -> Report:
         evidence = evidence_on(problem, rules, step)
         at = problem.inputs.index(report.input), report.index
         exact = report.numerical if report.method == COMPLEX else None
-        suspicions = suspected(problem, evidence)
+        suspicions = find_suspicions(problem, evidence)
         if report.ok:
             suspicions = [x for x in suspicions if x.kind in ("in place", "stale")]
         return replace(
@@ -121,7 +121,7 @@ class Recorder(Watcher):
             self.calls.append(call)
 
 
-def suspected(problem: Problem, evidence: Evidence) -> list[Suspicion]:
+def find_suspicions(problem: Problem, evidence: Evidence) -> list[Suspicion]:
     """Who is to blame: a rule, if one is wrong by itself; else the check; else what is no op."""
     if not np.isfinite(evidence.here).all():
         compared = zip(evidence.rules, evidence.tried, strict=True)
@@ -138,15 +138,15 @@ def suspected(problem: Problem, evidence: Evidence) -> list[Suspicion]:
     for call in recorder.calls:
         if not found.get(call.op.name):
             try:
-                found[call.op.name] = examined(call, problem.recorded)
+                found[call.op.name] = examine(call, problem.recorded)
             except Exception as error:  # a rule that breaks is a finding; the rest is still told
                 text = f"cannot be tried by itself: {type(error).__name__}: {error}"
                 found[call.op.name] = [Suspicion("unknown", text, op=call.op.name)]
     return (
         [suspicion for wrong in found.values() for suspicion in wrong]
-        or excused(evidence)
+        or find_excuses(evidence)
         or (not_twice(recorder.calls) if problem.order == 2 else [])
-        or detached(evidence, len(recorder.calls))
+        or find_detached(evidence, len(recorder.calls))
     )
 
 
@@ -155,7 +155,7 @@ def not_twice(calls: list[Call]) -> list[Suspicion]:
     found: dict[str, Suspicion] = {}
     for call in calls:
         if call.op.name not in found:
-            _, report = checked(call, call.points, 2, None, STEP, 0)
+            _, report = check_problem(call, call.points, 2, None, STEP, 0)
             if not report.ok:
                 text = (
                     "the derivative of the rule is wrong, as when it computes with arrays (.data, "
@@ -166,7 +166,7 @@ def not_twice(calls: list[Call]) -> list[Suspicion]:
     return list(found.values())
 
 
-def detached(evidence: Evidence, ops: int) -> list[Suspicion]:
+def find_detached(evidence: Evidence, ops: int) -> list[Suspicion]:
     """No op is wrong by itself, so what is missing was not computed by recorded ops."""
     found = []
     for name, rule, error in zip(evidence.names, evidence.rules, evidence.errors, strict=True):

@@ -23,8 +23,8 @@ from minigrad.check.numbers import (
     Numerical,
     Weighted,
     central_differences,
+    differentiate,
     is_bent,
-    sharpened,
     size_of,
     spread,
 )
@@ -213,7 +213,7 @@ class Evidence:
     @cached_property
     def numbers(self) -> Numerical:
         """What the rules should give, as well as the rounding of f allows."""
-        method = central_differences if self.is_rough else sharpened
+        method = central_differences if self.is_rough else differentiate
         return method(self.function, self.points, self.best_step, self.tried)
 
     @property

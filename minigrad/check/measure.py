@@ -11,14 +11,14 @@ import numpy as np
 
 from minigrad.backward import contributions
 from minigrad.check.evidence import evidence_on
-from minigrad.check.numbers import CENTRAL, MEASURABLE, TOLERANCE, sharpened
-from minigrad.check.problem import CALLS, Problem, posed, refuse_random
+from minigrad.check.numbers import CENTRAL, MEASURABLE, TOLERANCE, differentiate
+from minigrad.check.problem import CALLS, Problem, as_problem, refuse_random
 from minigrad.check.report import Report
 from minigrad.mode import Watcher, watching
 from minigrad.tensor import Array, Tensor, unwrap
 
 
-def checked(
+def check_problem(
     f: Callable[..., Any],
     inputs: Any,
     order: int,
@@ -29,17 +29,17 @@ def checked(
     """The report on `f`, and the problem that it is about; see `gradcheck`."""
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is 1 or 2, not {order}")
-    problem = replace(posed(f, inputs, seed), recorded=order == 2)
-    report = worst(problem, step, tolerance)
+    problem = replace(as_problem(f, inputs, seed), recorded=order == 2)
+    report = measure(problem, step, tolerance)
     if order == 2 and report.ok:
         problem = problem.derivative()
-        report = worst(problem, step, tolerance)
+        report = measure(problem, step, tolerance)
     if not report.ok:
         refuse_random(problem.function, problem.points, 5 * CALLS)
     return problem, report
 
 
-def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
+def measure(problem: Problem, step: float, tolerance: float | None) -> Report:
     """The report on the element at which the rules and the numbers differ most."""
     last = LastRule()
     try:
@@ -48,9 +48,9 @@ def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
     except Exception as error:
         if last.node is None:
             raise
-        raise ValueError(f"gradcheck: {last.blamed(error)}") from error
+        raise ValueError(f"gradcheck: {last.describe_failure(error)}") from error
     tried = problem.tried(rules, step)
-    numbers = sharpened(problem.function, problem.points, step, tried)
+    numbers = differentiate(problem.function, problem.points, step, tried)
     errors = numbers.errors(rules)
     remarks = [
         f"{name} was checked at {mask.sum():,} of its {mask.size:,} elements, chosen at random"
@@ -77,10 +77,10 @@ def worst(problem: Problem, step: float, tolerance: float | None) -> Report:
         method=numbers.method,
         warnings=(*problem.warnings, *remarks),
     )
-    return kinked(problem, report, numbers.bent, rules, step) if report.ok else report
+    return check_kinks(problem, report, numbers.bent, rules, step) if report.ok else report
 
 
-def kinked(
+def check_kinks(
     problem: Problem, report: Report, bent: list[Array], rules: list[Array], step: float
 ) -> Report:
     """The report, or if f has a kink just where an element stands, one that fails there.
@@ -121,7 +121,7 @@ class LastRule(Watcher):
     def arrived(self, node: Tensor, g: Any) -> None:
         self.node, self.g = node, g
 
-    def blamed(self, error: Exception) -> str:
+    def describe_failure(self, error: Exception) -> str:
         """The rule that the error comes from: what it gives, if no array, or what it was given."""
         assert self.node is not None and self.node.op is not None
         op, inputs = self.node.op, self.node.inputs

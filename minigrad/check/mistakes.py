@@ -14,14 +14,14 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.check.evidence import COARSE, ROUGH, Evidence
-from minigrad.check.numbers import CENTRAL, Weighted, sharpened
+from minigrad.check.numbers import CENTRAL, Weighted, differentiate
 from minigrad.check.report import Suspicion
-from minigrad.check.trial import Call, Case, place, pulled
+from minigrad.check.trial import Call, Case, place, pull_back
 from minigrad.mode import recording
 from minigrad.tensor import Array, Tensor
 
 
-def examined(call: Call, recorded: bool) -> list[Suspicion]:
+def examine(call: Call, recorded: bool) -> list[Suspicion]:
     """What is wrong with the rule of one call; nothing if it is right.
 
     `recorded` asks also for the gradient as it is recorded, for a second derivative.
@@ -33,7 +33,7 @@ def examined(call: Call, recorded: bool) -> list[Suspicion]:
     if found or case.looks_right:
         return found
     wrong = [i for i in range(len(case.points)) if case.wrong(i).any()]
-    return excused(case, call.op.name) or [explained(case, i) for i in wrong]
+    return find_excuses(case, call.op.name) or [explain_mistake(case, i) for i in wrong]
 
 
 def same(a: list[Array], b: list[Array]) -> bool:
@@ -51,23 +51,23 @@ def in_place(case: Case) -> Iterator[Suspicion]:
     for i, x in enumerate(node.inputs):
         shared[f"its input {call.name(i)}"] = x.data if isinstance(x, Tensor) else x
     before = {name: np.copy(x) for name, x in shared.items()}
-    pulled(node, g)
+    pull_back(node, g)
     for name, x in shared.items():
         if not np.array_equal(before[name], x, equal_nan=before[name].dtype.kind in "fc"):
-            alone = [pulled(call.node(k), case.g.copy())[0] for k in range(len(case.points))]
+            alone = [pull_back(call.node(k), case.g.copy())[0] for k in range(len(case.points))]
             text = f"the rule changes {name} in place, which others still read; work on a copy"
             yield case.suspicion("in place", text, case.worst(alone))
 
 
 def stale(case: Case) -> Iterator[Suspicion]:
     """The rule remembers its last call, or the op its last result."""
-    first = pulled(case.call.node(), case.g.copy())
+    first = pull_back(case.call.node(), case.g.copy())
     copies = [np.copy(gx) for gx in first]
     node = case.call.node()
     case.call.forward(*[0.9 * x for x in case.points])
-    second = pulled(node, case.g.copy())
-    again = pulled(case.call.node(), case.g.copy())
-    more = [pulled(case.call.node(), case.g.copy()) for _ in range(5)]  # chance may be kind
+    second = pull_back(node, case.g.copy())
+    again = pull_back(case.call.node(), case.g.copy())
+    more = [pull_back(case.call.node(), case.g.copy()) for _ in range(5)]  # chance may be kind
     if same(copies, again) and not same(copies, second):
         text = "the rule uses what the op kept from its last call, maybe with other inputs; use y"
         yield case.suspicion("stale", text, case.worst(first))
@@ -82,7 +82,7 @@ def stale(case: Case) -> Iterator[Suspicion]:
 
 def deaf(case: Case) -> Iterator[Suspicion]:
     """The rule does not take the incoming gradient as a factor."""
-    doubled = pulled(case.call.node(), 2 * case.g)
+    doubled = pull_back(case.call.node(), 2 * case.g)
     for i, (once, twice) in enumerate(zip(case.rules, doubled, strict=True)):
         finite = np.isfinite(once) & np.isfinite(twice)
         if not finite.all():
@@ -99,7 +99,7 @@ def deaf(case: Case) -> Iterator[Suspicion]:
 def redefined(case: Case) -> Iterator[Suspicion]:
     """The rule is right, but what is recorded in its place for a second derivative is not."""
     with recording(True):
-        again = pulled(case.call.node(), Tensor(case.g))
+        again = pull_back(case.call.node(), Tensor(case.g))
     if case.worst(again) > case.limit >= case.error:
         text = "the rule is right, but recorded for a second derivative it gives something else"
         if case.call.op.joint is not None:
@@ -107,7 +107,7 @@ def redefined(case: Case) -> Iterator[Suspicion]:
         yield case.suspicion("definition", text, case.error)
 
 
-def excused(evidence: Evidence, op: str | None = None) -> list[Suspicion]:
+def find_excuses(evidence: Evidence, op: str | None = None) -> list[Suspicion]:
     """What can make a right rule look wrong: a kink, the rounding of f, the step, or a jump."""
     if evidence.kinks and evidence.error <= evidence.limit:
         for kink in evidence.kinks:
@@ -157,14 +157,14 @@ class Claim(NamedTuple):
     factor: float | None = None
 
 
-def explained(case: Case, i: int) -> Suspicion:
+def explain_mistake(case: Case, i: int) -> Suspicion:
     """The simplest mistake that explains what the rule gives by the point number `i`."""
     for mistake in MISTAKES:
         for kind, text, got, wanted, factor in mistake(case, i):
             error = case.distance(i, got, wanted)
             if error <= case.limit:
                 return case.suspicion(kind, text, error, input=case.names[i], factor=factor)
-    return unexplained(case, i)
+    return describe_wrong(case, i)
 
 
 def not_finite(case: Case, i: int) -> Iterator[Claim]:
@@ -207,7 +207,8 @@ def rounded(case: Case, i: int) -> Iterator[Claim]:
 
     def rule(t: float) -> Array:
         moved = [x + t * v for x, v in zip(case.points, case.direction, strict=True)]
-        return pulled(case.call(*[Tensor(x, requires_grad=True) for x in moved]), case.g.copy())[i]
+        node = case.call(*[Tensor(x, requires_grad=True) for x in moved])
+        return pull_back(node, case.g.copy())[i]
 
     value = case.numbers.values[i]
     path = np.array([rule(k * 1e-6) for k in range(9)])
@@ -226,7 +227,7 @@ def known_factor(case: Case, i: int) -> Iterator[Claim]:
     """Too large by a number that has a name: −1, 2, π, the length of an axis."""
     copies = broadcast_copies(case, i)
     for where, ratio in ratios(case, i):
-        claim = divided(case, i, where, ratio)
+        claim = claim_factor(case, i, where, ratio)
         if copies > 1 and case.is_near(ratio, 1 / copies):
             text = f"the mean over {copies} broadcast copies where their sum is due"
             yield claim._replace(kind="broadcast", text=text)
@@ -241,7 +242,7 @@ def any_factor(case: Case, i: int) -> Iterator[Claim]:
     """Too large by some number."""
     for where, ratio in ratios(case, i):
         if not (constant(case, ratio) or length(case, ratio)):
-            yield divided(case, i, where, ratio)
+            yield claim_factor(case, i, where, ratio)
 
 
 def swapped(case: Case, i: int) -> Iterator[Claim]:
@@ -263,7 +264,7 @@ def transposed(case: Case, i: int) -> Iterator[Claim]:
         yield Claim("transposed", f"transposed{axes}; right once that is undone", back)
     for name, node, g in turned(case, i):
         try:
-            (found,) = pulled(node, g)
+            (found,) = pull_back(node, g)
         except Exception:  # other shapes need not fit the rule
             continue
         yield Claim("transposed", f"right with {name}.T where the rule has {name}", found)
@@ -287,7 +288,7 @@ def unsummed(case: Case, i: int) -> Iterator[Claim]:
         for k in {0, length - 1} if length > 1 else ():
             g = np.where(np.indices(case.g.shape)[axis] == k, case.g, 0)
             only = Weighted(case.function.f, [g])
-            part = sharpened(only, case.points, case.best_step, case.tried)
+            part = differentiate(only, case.points, case.best_step, case.tried)
             text = f"only slice {k} of axis {axis} of the result counts; the sum over it is missing"
             yield Claim("broadcast", text, case.rules[i], part.values[i])
 
@@ -304,7 +305,7 @@ def missing_factor(case: Case, i: int) -> Iterator[Claim]:
             (f"the factor {name} is missing", case.g * factor),
             (f"{name} is a factor too many", case.g / factor),
         ):
-            yield Claim("missing factor", text, pulled(case.call.node(i), g)[0])
+            yield Claim("missing factor", text, pull_back(case.call.node(i), g)[0])
 
 
 MISTAKES: list[Callable[[Case, int], Iterator[Claim]]] = [
@@ -314,18 +315,19 @@ MISTAKES: list[Callable[[Case, int], Iterator[Claim]]] = [
 """From the simplest to the one that fits a single element by chance."""
 
 
-def unexplained(case: Case, i: int) -> Suspicion:
+def describe_wrong(case: Case, i: int) -> Suspicion:
     """Where the rule is wrong, when nothing says why."""
     wrong = case.wrong(i)
     ratio = case.rules[i][wrong] / case.numbers.values[i][wrong]
+    least, most = (format_ratio(x, 3) for x in (ratio.min(), ratio.max()))
     text = (
         f"wrong {place(case, i, wrong)}, by no mistake known here; "
-        f"between {told(ratio.min(), 3)} and {told(ratio.max(), 3)} times what it should be"
+        f"between {least} and {most} times what it should be"
     )
     return case.suspicion("unknown", text, input=case.names[i])
 
 
-def told(ratio: float, digits: int = 6) -> str:
+def format_ratio(ratio: float, digits: int = 6) -> str:
     """A ratio with this many digits, or as many as it takes to tell it from 1 and -1."""
     for more in range(digits, 17):
         text = f"{ratio:.{more}g}"
@@ -351,10 +353,10 @@ def ratios(case: Case, i: int) -> Iterator[tuple[Array, float]]:
             yield where, ratio
 
 
-def divided(case: Case, i: int, where: Array, ratio: float) -> Claim:
+def claim_factor(case: Case, i: int, where: Array, ratio: float) -> Claim:
     """The claim that the rule is this many times too large in this region."""
     kind, at = "factor", place(case, i, where)
-    text = f"{told(ratio)} times what it should be {at}"
+    text = f"{format_ratio(ratio)} times what it should be {at}"
     if ratio < 0 and case.is_near(ratio, 1):
         kind, text = "sign", f"the wrong sign {at}"
     else:

@@ -167,7 +167,7 @@ def slope_along(
         return function.f(*[x + t * v for x, v in zip(points, direction, strict=True)])
 
     line, here, whole = Weighted(moved, function.weights), [np.zeros(())], [np.array(True)]
-    return sharpened(line, here, step, whole)
+    return differentiate(line, here, step, whole)
 
 
 def central_differences(
@@ -211,7 +211,7 @@ def is_bent(above: float, below: float, least: float) -> bool:
     return bool(abs(above + below) > MEASURABLE * max(abs(above), abs(below), MEASURABLE * least))
 
 
-def sharpened(
+def differentiate(
     function: Weighted, points: Sequence[Array], step: float, tried: Sequence[Array]
 ) -> Numerical:
     """Central differences, or the complex step if the function takes it and it agrees with them.

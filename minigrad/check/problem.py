@@ -44,9 +44,9 @@ class Problem:
     def gradient(self) -> list[Array]:
         """What the rules give."""
         points = [Tensor(x) if self.recorded else x for x in self.points]
-        return [unwrap(g) for g in self.pulled()(*points)]
+        return [unwrap(g) for g in self.gradient_function()(*points)]
 
-    def pulled(self) -> Callable[..., Any]:
+    def gradient_function(self) -> Callable[..., Any]:
         """The gradient as a function."""
         return grad(self.function, tuple(range(len(self.points))))
 
@@ -56,13 +56,13 @@ class Problem:
 
     def derivative(self) -> Problem:
         """The problem of order 2: the function is the gradient in the fixed random direction."""
-        function = Weighted(self.pulled(), self.directions)
+        function = Weighted(self.gradient_function(), self.directions)
         return replace(self, function=function, order=2, recorded=False)
 
 
-def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
+def as_problem(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
     """The problem of the gradient of `f`; ValueError when it has none, or when `f` is random."""
-    args = [unwrap(x) for x in listed(inputs)]
+    args = [unwrap(x) for x in as_list(inputs)]
     floating = [i for i, x in enumerate(args) if is_floating(x)]
     chosen = [i for i in floating if np.isfinite(args[i]).any()]
     if not floating:
@@ -72,9 +72,11 @@ def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
             "gradcheck: the floating inputs have no finite elements to differentiate by"
         )
     points = [np.array(args[i], np.float64) for i in chosen]
-    called = names_of(f, listed(inputs))
+    called = names_of(f, as_list(inputs))
     names = [called[i] for i in chosen]
-    remarks = [left_out(called[i], args[i]) for i in floating if not np.isfinite(args[i]).all()]
+    remarks = [
+        describe_left_out(called[i], args[i]) for i in floating if not np.isfinite(args[i]).all()
+    ]
     remarks += [
         f"{name} is {args[i].dtype}; it was checked in float64"
         for i, name in zip(chosen, names, strict=True)
@@ -85,7 +87,7 @@ def posed(f: Callable[..., Any], inputs: Any, seed: int) -> Problem:
         full = list(args)
         for i, x in zip(chosen, points, strict=True):
             full[i] = x if isinstance(x, Tensor) else Tensor.wrap(x)
-        return listed(f(*full))
+        return as_list(f(*full))
 
     with no_grad():
         first = [np.asarray(unwrap(y)) for y in results(*points)]
@@ -113,7 +115,7 @@ def refuse_random(function: Weighted, points: Sequence[Array], calls: int) -> No
         raise ValueError("gradcheck: two calls of f gave two results; fix the seed of its numbers")
 
 
-def listed(x: Any) -> list[Any]:
+def as_list(x: Any) -> list[Any]:
     """Several inputs or results as a list; a single one as a list of one."""
     return list(x) if isinstance(x, list | tuple) else [x]
 
@@ -123,7 +125,7 @@ def is_floating(x: Any) -> bool:
     return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
 
 
-def left_out(name: str, x: Array) -> str:
+def describe_left_out(name: str, x: Array) -> str:
     """A warning that names the elements of `x` that are not finite."""
     lost = np.argwhere(~np.isfinite(x)).tolist()
     places = ", ".join(f"{name}{element(index)}" for index in lost[:3])

@@ -47,7 +47,7 @@ def check_example(op: Op, example: Example, order: int, rng: np.random.Generator
         error, ok, report = found.error, found.ok, str(found)
     except Exception as problem:  # a broken row is a finding; the other rows are still checked
         error, ok, report = np.inf, False, f"{type(problem).__name__}: {problem}"
-    return Row(op.name, described(example), order, error, ok, report)
+    return Row(op.name, describe_call(example), order, error, ok, report)
 
 
 def as_function(
@@ -57,27 +57,27 @@ def as_function(
     inputs = example.draw(rng)
 
     def f(*flat: Any) -> Any:
-        return op(*nested(inputs, iter(flat)), **example.params)
+        return op(*nest(inputs, iter(flat)), **example.params)
 
-    flat = list(flattened(inputs))
+    flat = list(flatten(inputs))
     names = op.names(flat)
     return f, [
         Tensor(x, name=name) if is_floating(x) else x for x, name in zip(flat, names, strict=True)
     ]
 
 
-def flattened(inputs: Iterable[Any]) -> Iterator[Any]:
+def flatten(inputs: Iterable[Any]) -> Iterator[Any]:
     """The inputs one by one, those inside a list too (np.stack takes a list)."""
     for x in inputs:
-        yield from flattened(x) if isinstance(x, list) else [x]
+        yield from flatten(x) if isinstance(x, list) else [x]
 
 
-def nested(like: Sequence[Any], flat: Iterator[Any]) -> list[Any]:
-    """The inverse of `flattened`: lists again where `like` has lists."""
-    return [nested(x, flat) if isinstance(x, list) else next(flat) for x in like]
+def nest(like: Sequence[Any], flat: Iterator[Any]) -> list[Any]:
+    """The inverse of `flatten`: lists again where `like` has lists."""
+    return [nest(x, flat) if isinstance(x, list) else next(flat) for x in like]
 
 
-def described(example: Example) -> str:
+def describe_call(example: Example) -> str:
     """The example as one would write the call: shapes, then params."""
     params = [f"{key}={brief(x)}" for key, x in example.params.items()]
     return ", ".join([*map(brief, example.inputs), *params])

@@ -57,7 +57,7 @@ class Call:
         """What the points are called."""
         return [self.name(i) for i in self.places]
 
-    def computed(self, *points: Any) -> tuple[Array, tuple[Any, ...], list[Any]]:
+    def compute(self, *points: Any) -> tuple[Array, tuple[Any, ...], list[Any]]:
         """The result, what was saved for the rule, and all the inputs, none shared with others."""
         inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in self.inputs]
         for i, x in zip(self.places, points, strict=True):
@@ -67,11 +67,11 @@ class Call:
 
     def forward(self, *points: Any) -> Array:
         """The result alone."""
-        return self.computed(*points)[0]
+        return self.compute(*points)[0]
 
     def __call__(self, *points: Tensor) -> Tensor:
         """The call recorded again, with these points."""
-        y, saved, inputs = self.computed(*[x.data for x in points])
+        y, saved, inputs = self.compute(*[x.data for x in points])
         for i, x in zip(self.places, points, strict=True):
             inputs[i] = x
         return Tensor.wrap(y, self.op, tuple(inputs), self.params, saved)
@@ -82,7 +82,7 @@ class Call:
         return self(*[Tensor(x, requires_grad=only in (None, k)) for k, x in enumerate(points)])
 
 
-def pulled(node: Tensor, g: Any) -> list[Array]:
+def pull_back(node: Tensor, g: Any) -> list[Array]:
     """What the rule of `node` gives for the incoming gradient `g`, by each tracked input."""
     found = dict(contributions(node, g, create_graph=isinstance(g, Tensor)))
     return [
@@ -108,7 +108,7 @@ class Case(Evidence):
         node = call.node()
         alive = np.isfinite(node.data)  # nothing comes back from a masked score of -inf
         g = np.where(alive, rng.standard_normal(node.shape), 0)
-        rules = pulled(node, g.copy())
+        rules = pull_back(node, g.copy())
 
         def forward(*points: Any) -> list[Array]:
             return [np.where(alive, call.forward(*points), 0)]

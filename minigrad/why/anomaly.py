@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary, finalize
 import numpy as np
 
 from minigrad.mode import Watcher, watching
-from minigrad.names import called
+from minigrad.names import describe_op
 from minigrad.stale import held, matters, same
 from minigrad.tensor import Array, Tensor, unwrap
 from minigrad.why.births import Births, born_backward, silent
@@ -59,7 +59,7 @@ class Detector(Watcher):
         """Look at the result, and remember what its rule is to find in the arrays."""
         if birth := self.births.report(result):
             back = self.going_back
-            rule = f"in the rule of {called(back)}: " if back is not None else ""
+            rule = f"in the rule of {describe_op(back)}: " if back is not None else ""
             raise AnomalyError(rule + birth.text)
         self.used[result.order] = [self.copied(unwrap(x)) for _, x in held(result)]
         finalize(result, self.used.pop, result.order)
@@ -79,13 +79,13 @@ class Detector(Watcher):
             array = unwrap(x)
             if not same(before, array) and matters(node, g, array, before):
                 raise AnomalyError(
-                    f"{name} {before.shape} was changed in place after {called(node)} had used it, "
-                    "so its gradient would be that of other numbers: change it after backward(), "
-                    "as in optimizer.step(), or give the op a copy"
+                    f"{name} {before.shape} was changed in place after {describe_op(node)} had "
+                    "used it, so its gradient would be that of other numbers: change it after "
+                    "backward(), as in optimizer.step(), or give the op a copy"
                 )
         if not np.isfinite(g).all():
             raise AnomalyError(
-                f"{non_finite(g)} of the gradient that arrives at {called(node)}, whose "
+                f"{non_finite(g)} of the gradient that arrives at {describe_op(node)}, whose "
                 "contributions are finite: their sum overflows, or backward() was given it"
             )
 

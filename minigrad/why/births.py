@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.formula import text
 from minigrad.mode import Watcher, watching
-from minigrad.names import argument, called, name_of, parameter_path
+from minigrad.names import argument_name, describe_op, input_name, parameter_path
 from minigrad.rules import derivative_by, derivative_formulas
 from minigrad.tensor import Array, Tensor, unwrap
 from minigrad.why.wording import extremes, first_non_finite, inputs_of, is_floating, non_finite
@@ -54,13 +54,14 @@ class Births:
                     advice = "a step of the optimizer spoilt it, with too large a rate or gradient"
                 return Birth(
                     cause,
-                    f"{called(node)} was given {non_finite(unwrap(x))} of {name_of(node, i)} "
-                    f"{np.shape(x)}, {made} that was so before any op that was looked at: {advice}",
+                    f"{describe_op(node)} was given {non_finite(unwrap(x))} of "
+                    f"{input_name(node, i)} {np.shape(x)}, {made} that was so before any "
+                    f"op that was looked at: {advice}",
                 )
         index = first_non_finite(node.data)
         return Birth(
             "born-forward",
-            f"{called(node)} made {non_finite(node.data)} of its result {node.shape}; "
+            f"{describe_op(node)} made {non_finite(node.data)} of its result {node.shape}; "
             f"{inputs_of(node, index)}. {suspicion(node, node.data)}",
         )
 
@@ -130,9 +131,9 @@ def born_backward(node: Tensor, i: int, g: Array, ruled: Array, summed: Array) -
     written = f" by {rule}" if rule else ""
     index = first_non_finite(sent)
     text = (
-        f"{called(node)} made {non_finite(sent)} of the gradient {sent.shape} that it sends to "
-        f"{name_of(node, i)}{written}; {inputs_of(node, index)}; g {g.shape} is {extremes(g)}. "
-        f"{suspicion(node, sent)}"
+        f"{describe_op(node)} made {non_finite(sent)} of the gradient {sent.shape} that it sends "
+        f"to {input_name(node, i)}{written}; {inputs_of(node, index)}; g {g.shape} is "
+        f"{extremes(g)}. {suspicion(node, sent)}"
     )
     hidden = g.shape == sent.shape and g[index] == 0
     return f"{text}; the gradient that arrives {HIDDEN}" if hidden else text
@@ -154,7 +155,7 @@ def printed_rule(node: Tensor, i: int) -> str:
             found = derivative_formulas(node.op, node)
     except Exception:  # a user's rule, and there is nothing that it may not do
         return ""
-    name = argument(node, i)
+    name = argument_name(node, i)
     if name not in found:
         return ""
     *before, last = map(text, found[name].of(derivative_by(name)))

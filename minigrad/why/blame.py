@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad.backward import propagate, seed, sum_to
 from minigrad.mode import Watcher, watching
-from minigrad.names import called, module_path, name_of
+from minigrad.names import describe_op, input_name, module_path
 from minigrad.sums import norm
 from minigrad.tensor import Array, Tensor, behind, unwrap
 from minigrad.why.births import HIDDEN, born_backward, first_birth, silent
@@ -42,7 +42,7 @@ SECOND = 0.25
 """The share of the greatest change, both as logarithms, from which on the next is worth a word."""
 
 
-def judged(g: Array) -> str:
+def verdict_of(g: Array) -> str:
     """What a gradient is, by its numbers."""
     if not np.isfinite(g).all():
         return NOT_FINITE
@@ -164,7 +164,7 @@ def obstacle(loss: Tensor, nodes: Sequence[Tensor]) -> Reason | None:
     if freed is not None:
         return Reason(
             "freed",
-            f"An earlier backward pass has freed the graph behind {called(freed)}.",
+            f"An earlier backward pass has freed the graph behind {describe_op(freed)}.",
             "compute the loss again and ask before backward(), or pass retain_graph=True to it",
         )
     return None
@@ -178,13 +178,13 @@ def blame_non_finite(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
     """The op that made the first NaN or infinity of a finite gradient, or found one in its data."""
     for hop in path:
         if not isfinite(hop.arrived):
-            return overflow(hop.node, f"arrives at {called(hop.node)}", hop.g)
+            return overflow(hop.node, f"arrives at {describe_op(hop.node)}", hop.g)
         if not isfinite(hop.size):
-            return inherited(hop) or made_backward(hop)
+            return blame_inherited(hop) or blame_rule(hop)
     return overflow(None, "arrives here", run.gradients[tensor.order])
 
 
-def inherited(hop: Hop) -> Blame | None:
+def blame_inherited(hop: Hop) -> Blame | None:
     """Where the forward pass had the NaN or infinity from that the rule found, if it found one."""
     node, bad = hop.node, ~np.isfinite(hop.ruled)
     held = {i: ~np.isfinite(x) for i, x in enumerate(unwrap(node.inputs)) if is_floating(x)}
@@ -196,13 +196,13 @@ def inherited(hop: Hop) -> Blame | None:
         birth, culprit = found
         text = f"Already in the forward pass {birth.text}."
         if hidden:
-            text += f" What arrives at {called(node)} {HIDDEN}."
+            text += f" What arrives at {describe_op(node)} {HIDDEN}."
         return Reason(birth.cause, text), culprit
     for i, lacking in held.items():
         x = node.inputs[i]
         if lacking.any() and not (isinstance(x, Tensor) and x.op):
             text = (
-                f"{called(node)} was given {non_finite(unwrap(x))} of {name_of(node, i)} "
+                f"{describe_op(node)} was given {non_finite(unwrap(x))} of {input_name(node, i)} "
                 f"{np.shape(x)}, which its rule uses"
             )
             text += "; its result hides it." if np.isfinite(node.data).all() else "."
@@ -210,7 +210,7 @@ def inherited(hop: Hop) -> Blame | None:
     return None
 
 
-def made_backward(hop: Hop) -> Blame:
+def blame_rule(hop: Hop) -> Blame:
     """The op whose rule made a NaN or an infinity of finite numbers."""
     text = born_backward(hop.node, hop.i, hop.g, hop.ruled, hop.sent)
     return Reason("born-backward", f"In the backward pass {text}."), hop.node
@@ -228,7 +228,7 @@ def blame_zero(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
         if not hop.arrived:
             return cancelled(hop.node, run), hop.node
         if not hop.size:
-            reason, culprit = blocked(path, k)
+            reason, culprit = blame_blocking(path, k)
             if any(len(run.hops[later.input.order]) > 1 for later in path[k:]):
                 text = f"{reason.text} Nothing comes by any other way either."
                 return reason._replace(text=text), culprit
@@ -238,23 +238,23 @@ def blame_zero(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
 
 def cancelled(x: Tensor, run: Pass) -> Reason:
     """The contributions that add up to zero."""
-    parts = [f"{called(hop.node)} ({hop.size:.3g})" for hop in run.hops[x.order]]
+    parts = [f"{describe_op(hop.node)} ({hop.size:.3g})" for hop in run.hops[x.order]]
     text = (
         f"The contributions of {', '.join(parts[:4])}{', …' if parts[4:] else ''} cancel exactly."
     )
     return Reason("cancelled", text)
 
 
-def blocked(path: Sequence[Hop], k: int) -> Blame:
+def blame_blocking(path: Sequence[Hop], k: int) -> Blame:
     """Why the op at place `k` of a path sends nothing on though something arrives."""
     hop = path[k]
     if not hop.sent.size:
         node = next(later.node for later in path[k:] if later.sent.size)
-        text = f"{called(node)} gives no elements: its result has shape {node.shape}."
+        text = f"{describe_op(node)} gives no elements: its result has shape {node.shape}."
         return Reason("empty", f"{text} So the loss does not depend on what it is given."), node
     reason = reason_for_zeros(hop)
     if reason is not None and reason.whole and not hop.ruled.any():
-        return told(reason, hop, "lets nothing through"), hop.node
+        return as_sentence(reason, hop, "lets nothing through"), hop.node
     if left_over(hop) == 0:
         rest = Reason("cancelled", "what it adds up cancels exactly")
     elif passes(hop).any():
@@ -264,12 +264,12 @@ def blocked(path: Sequence[Hop], k: int) -> Blame:
     elif found := next(
         reasons(path[:k], hop.g == 0), None
     ):  # it may hand on just the zeros that arrive
-        return told(*found, "leaves this part out"), found[1].node
+        return as_sentence(*found, "leaves this part out"), found[1].node
     else:
         rest = Reason("zero-slope", "its rule makes 0 of what arrives")
     if reason is not None:
         rest = rest._replace(text=f"{reason.text}, and elsewhere {rest.text}", hint=reason.hint)
-    return told(rest, hop, "lets nothing through"), hop.node
+    return as_sentence(rest, hop, "lets nothing through"), hop.node
 
 
 def passes(hop: Hop) -> Array:
@@ -284,7 +284,7 @@ def reasons(path: Sequence[Hop], zeros: Array) -> Iterator[tuple[Reason, Hop]]:
         if reason := reason_for_zeros(hop):
             let = np.ones(hop.ruled.shape) if reason.at is None else reason.at
             let = np.broadcast_to(let, hop.ruled.shape) * (hop.ruled == 0)
-            opened = zeros & reached(let, path[k:])
+            opened = zeros & where_reached(let, path[k:])
             if opened.any():
                 yield reason, hop
             zeros = zeros & ~opened
@@ -292,7 +292,7 @@ def reasons(path: Sequence[Hop], zeros: Array) -> Iterator[tuple[Reason, Hop]]:
             return
 
 
-def reached(let: Array, path: Sequence[Hop]) -> Array:
+def where_reached(let: Array, path: Sequence[Hop]) -> Array:
     """Where at the end of a path something would arrive if its first rule `let` it through."""
     passing = sum_to(let, path[0].sent.shape)
     for hop in path[1:]:  # with numbers of all sizes, as equal ones cancel in a softmax's rule
@@ -302,11 +302,11 @@ def reached(let: Array, path: Sequence[Hop]) -> Array:
     return passing != 0
 
 
-def told(reason: Reason, hop: Hop, verb: str) -> Reason:
+def as_sentence(reason: Reason, hop: Hop, verb: str) -> Reason:
     """The reason as a sentence about the op."""
     k, n = np.count_nonzero(hop.g), hop.g.size
     of_what = f" (a gradient arrives at {k:,} of {n:,} elements)" if k < n else ""
-    return reason._replace(text=f"{called(hop.node)} {verb}{of_what}: {reason.text}.")
+    return reason._replace(text=f"{describe_op(hop.node)} {verb}{of_what}: {reason.text}.")
 
 
 def blame_partly_zero(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
@@ -315,7 +315,7 @@ def blame_partly_zero(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
     if not found:
         return blame_nothing(tensor, path, run)
     reason, hop = found[0]
-    texts = [told(*each, "lets only a part through").text for each in found]
+    texts = [as_sentence(*each, "lets only a part through").text for each in found]
     return reason._replace(text=" ".join(texts)), hop.node
 
 

@@ -8,7 +8,7 @@ from math import nan
 import numpy as np
 
 from minigrad.mode import outward
-from minigrad.names import argument, called
+from minigrad.names import argument_name, describe_op
 from minigrad.nn import Module
 from minigrad.sums import norm
 from minigrad.tensor import Array, Tensor, behind, unwrap
@@ -25,7 +25,7 @@ from minigrad.why.blame import (
     ZERO,
     Pass,
     Step,
-    judged,
+    verdict_of,
 )
 from minigrad.why.reasons import Reason
 from minigrad.why.wording import extremes
@@ -154,11 +154,11 @@ def explain_grad(tensor: Tensor, loss: Tensor | None = None) -> Explanation:
     for x in (tensor, tensor if loss is None else loss):
         if not isinstance(x, Tensor):
             raise TypeError(f"explain_grad takes Tensors, not {type(x).__name__}")
-    name = tensor.name or ("tensor" if tensor.op is None else f"result of {called(tensor)}")
+    name = tensor.name or ("tensor" if tensor.op is None else f"result of {describe_op(tensor)}")
     if loss is None:
-        return alone(tensor, name)
+        return explain_alone(tensor, name)
     known = {id(x): name for name, x in leaves(loss).items()}
-    return explained(tensor, known.get(id(tensor), name), Pass(loss))
+    return explain(tensor, known.get(id(tensor), name), Pass(loss))
 
 
 def survey(loss: Tensor) -> list[Explanation]:
@@ -169,7 +169,7 @@ def survey(loss: Tensor) -> list[Explanation]:
     run = Pass(loss)
     if run.obstacle is not None and run.obstacle.cause == "freed":
         raise ValueError(f"{run.obstacle.text} To see why, {run.obstacle.hint}.")
-    return [explained(leaf, name, run) for name, leaf in leaves(loss).items()]
+    return [explain(leaf, name, run) for name, leaf in leaves(loss).items()]
 
 
 def leaves(loss: Tensor) -> dict[str, Tensor]:
@@ -209,7 +209,7 @@ def outermost(node: Tensor) -> Module | None:
     return module
 
 
-def alone(tensor: Tensor, name: str) -> Explanation:
+def explain_alone(tensor: Tensor, name: str) -> Explanation:
     """What a tensor shows without its loss."""
     g = tensor.grad
     if not tensor.tracked:
@@ -224,7 +224,7 @@ def alone(tensor: Tensor, name: str) -> Explanation:
             "pass the loss as well, to know which",
         )
     else:
-        verdict = judged(g)
+        verdict = verdict_of(g)
         hint = "" if verdict == FINE else "pass the loss as well, to know why"
         return Explanation(name, tensor.shape, verdict, "", "", hint, gradient=g)
     return without_gradient(tensor, name, reason)
@@ -255,15 +255,15 @@ def not_required(tensor: Tensor) -> Reason:
     )
 
 
-def explained(tensor: Tensor, name: str, run: Pass) -> Explanation:
+def explain(tensor: Tensor, name: str, run: Pass) -> Explanation:
     """Why the gradient of a tensor is what a backward pass has found."""
     if not tensor.tracked:
-        return alone(tensor, name)
+        return explain_alone(tensor, name)
     g = run.gradients.get(tensor.order)
     if g is None:
         return without_gradient(tensor, name, run.obstacle or unreached(tensor, run))
     path = run.path(tensor)
-    verdict = judged(g)
+    verdict = verdict_of(g)
     with silent():
         culprit = run.oldest_changed(path)
         if culprit is not None:
@@ -298,8 +298,9 @@ def changed_in_place(node: Tensor) -> Reason:
     """That the gradient is not that of the numbers which the forward pass saw."""
     return Reason(
         "changed-in-place",
-        f"The result of {called(node)} is not what the op makes of its inputs: since the forward "
-        "pass one of these arrays was changed in place, so this is the gradient of other numbers.",
+        f"The result of {describe_op(node)} is not what the op makes of its inputs: since the "
+        "forward pass one of these arrays was changed in place, so this is the gradient "
+        "of other numbers.",
         "change arrays only after backward(); detect_anomaly() tells which it is",
     )
 
@@ -315,8 +316,8 @@ def unreached(tensor: Tensor, run: Pass) -> Reason:
             how = "The values of this tensor enter" if shared else "A copy of its values enters"
             return Reason(
                 "detached",
-                f"{how} {called(node)} as {argument(node, i)}, but without history: by .data, "
-                ".detach(), .numpy() or a new Tensor.",
+                f"{how} {describe_op(node)} as {argument_name(node, i)}, but without history: by "
+                ".data, .detach(), .numpy() or a new Tensor.",
                 "use the tensor itself there",
             )
     text = "The loss does not depend on it: "
@@ -327,7 +328,7 @@ def unreached(tensor: Tensor, run: Pass) -> Reason:
         "integers, as of argmax or a comparison."
     )
     found = [
-        f"{argument(node, i)} {np.shape(node.inputs[i])} of {called(node)}"
+        f"{argument_name(node, i)} {np.shape(node.inputs[i])} of {describe_op(node)}"
         for node, i in entries
         if not isinstance(node.inputs[i], Tensor) or node.inputs[i].order > tensor.order
     ]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.backward import contributions, sum_to
-from minigrad.names import argument, name_of
+from minigrad.names import argument_name, input_name
 from minigrad.sums import norm
 from minigrad.tensor import Array, Tensor, unwrap
 from minigrad.why.wording import extremes
@@ -153,7 +153,7 @@ def factors(hop: Hop) -> str:
     return " or ".join(
         made_by(hop.node, i)
         for i in others
-        if argument(hop.node, i) != "bias"  # which is added
+        if argument_name(hop.node, i) != "bias"  # which is added
     )
 
 
@@ -161,7 +161,7 @@ def made_by(node: Tensor, i: int) -> str:
     """An input by its name and the op that made it: "b, the result of relu"."""
     x = node.inputs[i]
     made = f", the result of {x.op.name}" if isinstance(x, Tensor) and x.op else ""
-    return f"{name_of(node, i)} ({extremes(unwrap(x))}{made})"
+    return f"{input_name(node, i)} ({extremes(unwrap(x))}{made})"
 
 
 def throughout(stuck: Array, arrives: Array, axis: int, name: str) -> str:
@@ -336,8 +336,8 @@ def layer_norm_rows(hop: Hop, flat: float) -> Reason | None:
         "row, and layer norm takes both out"
     )
     weightless = (
-        f"in {quantity(unweighted, arrives)} rows {name_of(hop.node, 1)} is 0 wherever a gradient "
-        "arrives"
+        f"in {quantity(unweighted, arrives)} rows {input_name(hop.node, 1)} is 0 wherever a "
+        "gradient arrives"
     )
     return together(
         dead,

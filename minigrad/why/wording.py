@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.names import name_of
+from minigrad.names import input_name
 from minigrad.tensor import Array, Tensor, unwrap
 
 
@@ -16,7 +16,7 @@ def inputs_of(node: Tensor, index: tuple[int, ...]) -> str:
     texts = []
     for i, x in enumerate(unwrap(node.inputs)):
         if is_floating(x):
-            text = f"{name_of(node, i)} {np.shape(x)} is {extremes(x)}"
+            text = f"{input_name(node, i)} {np.shape(x)} is {extremes(x)}"
             if node.op.is_elementwise and len(index) == node.ndim:
                 text += f", there {np.broadcast_to(x, node.shape)[index]:.4g}"
             texts.append(text)

@@ -12,7 +12,7 @@ import pytest
 import minigrad as mg
 from minigrad import TABLE, Tensor, changes, hvp, nn, optim
 from minigrad.backward import propagate
-from minigrad.check.rows import flattened, nested
+from minigrad.check.rows import flatten, nest
 from minigrad.op import Example, Op
 
 Array = np.ndarray[Any, Any]
@@ -55,10 +55,10 @@ class Call:
         inputs = example.draw(np.random.default_rng(0))
         flat = [
             leaf(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-            for x in flattened(inputs)
+            for x in flatten(inputs)
         ]
         self.leaves = [x for x in flat if isinstance(x, Tensor)]
-        y = op(*nested(inputs, iter(flat)), **example.params)
+        y = op(*nest(inputs, iter(flat)), **example.params)
         self.results = [x for x in parts(y) if isinstance(x, Tensor) and x.requires_grad]
 
     def loss(self, create_graph: bool) -> tuple[Tensor, Any]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from minigrad import TABLE, Tensor, no_grad
 from minigrad.check import GradientError, check_table, gradcheck
-from minigrad.check.measure import checked
+from minigrad.check.measure import check_problem
 from minigrad.check.numbers import STEP, some_elements
 from minigrad.check.rows import as_function, check_example, check_op
 from minigrad.op import Example, Op, on
@@ -92,7 +92,7 @@ def worst_example(op: Op, order: int) -> Example:
 
     def error(example: Example) -> float:
         f, inputs = as_function(op, example, np.random.default_rng(0))
-        return checked(f, inputs, order, tolerance=None, step=STEP, seed=0)[1].error
+        return check_problem(f, inputs, order, tolerance=None, step=STEP, seed=0)[1].error
 
     return max(op.examples, key=error)
 

@@ -12,7 +12,7 @@ import pytest
 import minigrad as mg
 from minigrad import TABLE, Tensor
 from minigrad.backward import propagate
-from minigrad.check.rows import check_example, flattened, nested
+from minigrad.check.rows import check_example, flatten, nest
 from minigrad.mode import recording
 from minigrad.op import Example, Op
 from minigrad.table import NUMPY
@@ -115,9 +115,9 @@ def derivatives(
 ) -> list[Array]:
     """What a call gives: its values, then the gradients for an incoming gradient laid out by
     `change`, then those of a sum of the gradients."""
-    leaves = [Tensor.wrap(x).requires_grad_() if is_floating(x) else x for x in flattened(inputs)]
+    leaves = [Tensor.wrap(x).requires_grad_() if is_floating(x) else x for x in flatten(inputs)]
     with recording(True):
-        y = op(*nested(inputs, iter(leaves)), **params)
+        y = op(*nest(inputs, iter(leaves)), **params)
     leaves = [x for x in leaves if isinstance(x, Tensor)]
     found = []
     for i, part in enumerate(y if isinstance(y, list | tuple) else [y]):
@@ -171,7 +171,7 @@ def test_no_layout_changes_a_result(op: Op, example: Example) -> None:
         inputs, params = rearranged(drawn, change), rearranged_params(example.params, change)
         before, params_before = rearranged(inputs, plain), rearranged_params(params, plain)
         found, refusal = result_or_refusal(op, inputs, params, change)
-        for x, kept in zip(flattened(inputs), flattened(before), strict=True):
+        for x, kept in zip(flatten(inputs), flatten(before), strict=True):
             assert unchanged(x, kept), f"{name}: written to"
 
         def contiguous(g: Array, change: Callable[[Array], Array] = change) -> Array:
@@ -255,7 +255,7 @@ def test_whole_numbers_may_have_any_dtype(op: Op, example: Example) -> None:
 @every_example
 def test_a_constant_operand_may_hold_whole_numbers(op: Op, example: Example) -> None:
     drawn = example.draw(np.random.default_rng(0))
-    flat = list(flattened(drawn))
+    flat = list(flatten(drawn))
     places = [i for i, x in enumerate(flat) if is_floating(x)]
     calls = product(places, [np.int8, np.uint8, np.int64]) if len(places) > 1 else []
     for chosen, dtype in calls:
@@ -263,10 +263,10 @@ def test_a_constant_operand_may_hold_whole_numbers(op: Op, example: Example) -> 
         whole[chosen] = np.ceil(np.abs(flat[chosen])).astype(dtype)
         floats = [*flat]
         floats[chosen] = Tensor(whole[chosen].astype(np.float64))
-        found = derivatives(op, nested(drawn, iter(whole)), example.params)
+        found = derivatives(op, nest(drawn, iter(whole)), example.params)
         if found[0].dtype.kind != "f":
             continue  # np.insert puts what is floating into an array of integers
-        expected = derivatives(op, nested(drawn, iter(floats)), example.params)
+        expected = derivatives(op, nest(drawn, iter(floats)), example.params)
         assert_all_close(found, expected, 1e-12)
 
 

@@ -16,7 +16,7 @@ import minigrad as mg
 from minigrad import TABLE, Tensor, hvp
 from minigrad.backward import contributions
 from minigrad.check import gradcheck
-from minigrad.check.rows import check_example, flattened, nested
+from minigrad.check.rows import check_example, flatten, nest
 from minigrad.op import Example, Op
 from minigrad.table import NUMPY
 from minigrad.tensor import unwrap
@@ -46,14 +46,14 @@ def is_floating(x: Any) -> bool:
 def drawn(example: Example, dtype: Any = np.float64) -> list[Any]:
     """The example's inputs, the floating ones of the given dtype."""
     inputs = example.draw(np.random.default_rng(0))
-    cast = [x.astype(dtype) if is_floating(x) else x for x in flattened(inputs)]
-    return nested(inputs, iter(cast))
+    cast = [x.astype(dtype) if is_floating(x) else x for x in flatten(inputs)]
+    return nest(inputs, iter(cast))
 
 
 def lifted(inputs: Sequence[Any]) -> list[Any]:
     """The inputs with Tensors that require a gradient in the place of floating arrays."""
-    found = [Tensor(x, requires_grad=True) if is_floating(x) else x for x in flattened(inputs)]
-    return nested(inputs, iter(found))
+    found = [Tensor(x, requires_grad=True) if is_floating(x) else x for x in flatten(inputs)]
+    return nest(inputs, iter(found))
 
 
 def normal(*shapes: tuple[int, ...]) -> Iterator[Array]:
@@ -76,7 +76,7 @@ def gradients(f: Callable[..., Any], inputs: Sequence[Any], params: dict[str, An
     for i, y in enumerate(recorded(f(*inputs, **params))):
         g = np.random.default_rng(i).standard_normal(y.shape)
         y.backward(g, retain_graph=True)
-    return [x.grad for x in flattened(inputs) if isinstance(x, Tensor)]
+    return [x.grad for x in flatten(inputs) if isinstance(x, Tensor)]
 
 
 def test_every_row_has_an_example() -> None:
@@ -118,7 +118,7 @@ def test_float32_stays_float32_and_float64_stays_float64(op: Op, example: Exampl
             wanted = np.float64 if op.name in WIDE else example.params.get("dtype", dtype)
             assert y.dtype == wanted
             y.backward(np.ones_like(y.data), retain_graph=True)
-        for x in flattened(inputs):
+        for x in flatten(inputs):
             assert not isinstance(x, Tensor) or x.grad.dtype == dtype
 
 

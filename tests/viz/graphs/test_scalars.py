@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, Value, nn
-from minigrad.check.rows import flattened, nested
+from minigrad.check.rows import flatten, nest
 from minigrad.op import Example, Op
 from minigrad.ops import decompositions
 from viz.graphs.build import build, retain_grads
@@ -68,9 +68,9 @@ def test_every_op_has_the_same_values_and_gradients_in_scalars(op: Op, example: 
     drawn = example.draw(rng)
     flat = [
         Tensor(x, requires_grad=True) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-        for x in flattened(drawn)
+        for x in flatten(drawn)
     ]
-    result = op(*nested(drawn, iter(flat)), **example.params)
+    result = op(*nest(drawn, iter(flat)), **example.params)
     several = result if isinstance(result, list | tuple) else [result]
     y = next(x for x in several if isinstance(x, Tensor))
     retain_grads(y)
