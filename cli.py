@@ -19,28 +19,28 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from importlib import import_module
 from io import BufferedIOBase, BytesIO, TextIOWrapper
 from pathlib import Path
 from shlex import quote
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from minigrad.tensor import Tensor
-from minitransformer.config import SettingError, TrainingConfig, option
+from minitransformer.settings import SettingError, option
 from minitransformer.tokens.text import TextError, decode, lines_at_hand, split_lines
 
 if TYPE_CHECKING:
     from minigrad.check import Report
-    from minigrad.why import Explanation
     from minitransformer.answering import Predictor
+    from minitransformer.recipe import Setting
     from minitransformer.runs import Run
-    from minitransformer.training import Record, Trainer
+    from minitransformer.settings import Training
+    from minitransformer.training import Trainer
     from viz.graphs.look import TooManyScalarsError
     from viz.pages.page import Page
 
@@ -49,9 +49,6 @@ if LOADING:
 
 WRONG_SHOWN = 3
 """How many wrong answers the end of a run shows; errors.tsv has them all."""
-
-PATIENCE = 30.0
-"""Seconds in which training may say nothing."""
 
 
 class Commands(click.Group):
@@ -143,30 +140,53 @@ class NamedPath(click.Path):
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
-def setting_options(*, but: tuple[str, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An option for each setting of TrainingConfig; what is not given stays None."""
-    kinds = get_type_hints(TrainingConfig)
+class TrainCommand(click.Command):
+    """A command with an option for each setting of every task, every model and the training.
 
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for field in reversed(fields(TrainingConfig)):
-            if field.name in but:
-                continue
-            choices = get_args(kinds[field.name])
-            default = f"  [default: {field.default}]" if field.default != "" else ""
-            command = click.option(
-                option(field.name),
-                field.name,
-                type=click.Choice(choices) if choices else kinds[field.name],
-                help=field.metadata["help"] + default,
-            )(command)
-        return command
+    They are read off the tables, when somebody asks: other commands need not load any model.
+    """
 
-    return add
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        given = super().get_params(ctx)
+        return [*given[:-1], *(x for group in setting_options() for x in group[1]), given[-1]]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, with headings for those of tasks, of models and of the training."""
+        groups: list[tuple[str, Sequence[click.Parameter]]] = [*setting_options()]
+        for heading, options in [("Options", super().get_params(ctx)), *groups]:
+            rows = [
+                row
+                for x in options
+                if isinstance(x, click.Option) and (row := x.get_help_record(ctx))
+            ]
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
 
-@main.command()
+@cache
+def setting_options() -> list[tuple[str, list[click.Parameter]]]:
+    """(heading, options) of each group of settings; an option that is not given stays None."""
+    from minitransformer.models import MODELS
+    from minitransformer.recipe import settings_of
+    from minitransformer.settings import Training
+    from minitransformer.tasks import TASKS
+
+    def as_option(setting: Setting) -> click.Parameter:
+        whose = f"{', '.join(setting.owners)}: " if setting.owners else ""
+        default = f"  [default: {setting.default}]" if setting.default != "" else ""
+        return click.Option(
+            [option(setting.name), setting.name],
+            type=click.Choice(setting.choices) if setting.choices else setting.kind,
+            help=f"{whose}{setting.help}{default}",
+        )
+
+    tables = (("Task", TASKS.values()), ("Model", MODELS.values()), ("Training", [Training]))
+    return [(name, list(map(as_option, settings_of(groups)))) for name, groups in tables]
+
+
+@main.command(cls=TrainCommand)
 @click.argument("task", required=False)
-@setting_options(but=("task",))
+@click.option("--model", help="the model that learns it; see `minigrad models`")
 @click.option("--config", type=NamedPath(), help="TOML file of settings")
 @click.option("--out", type=NamedPath(),
               help="run folder  [default: in runs/, called after TASK or data]")  # fmt: skip
@@ -180,19 +200,21 @@ def train(
     film: bool,
     **given: Any,
 ) -> None:
-    """Train a transformer to copy, reverse or sort sequences, or on your own pairs (--data).
+    """Train a model on a task: to copy, reverse or sort sequences, or on your own lines (--data).
 
-    TASK is copy, reverse or sort. Training stops once every held-out sequence has been answered
-    right twice running; the run folder then holds the model, its metrics and its pictures.
+    TASK is one of `minigrad tasks`; with --data alone it is pairs. Training stops once every
+    held-out example has been answered right twice running; the run folder then holds the model,
+    its metrics and its pictures.
     """
     from minitransformer import workflow
+    from minitransformer.recipe import merge
     from minitransformer.runs import Run, RunError, read_toml
 
     given = {name: value for name, value in {"task": task, **given}.items() if value is not None}
     for name in ("data", "from_run"):
         if given.get(name) == "":
             raise ValueError(f"{option(name)}: the path is empty")
-    chosen = with_task(read_toml(config) if config else {}) | with_task(given)
+    chosen = merge(read_toml(config) if config else {}, given)
 
     def told(error: SettingError) -> ValueError:
         """What is wrong, by the names of options, or by those of the file that they stand in."""
@@ -218,7 +240,7 @@ def train(
                 )
                 return
             if trainer.step and not trainer.finished:
-                rate, last = trainer.schedule(trainer.step + 1), trainer.config.steps
+                rate, last = trainer.schedule(trainer.step + 1), trainer.settings.steps
                 click.echo(
                     f"goes on from step {trainer.step:,} to {last:,}; the learning rate goes on "
                     f"from {rate:.2g} to {trainer.schedule(last):.2g}"
@@ -226,18 +248,6 @@ def train(
             follow(trainer, run, film or (run.path / "film").exists())
     except SettingError as error:
         raise told(error) from error
-
-
-def with_task(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings where `data` has named the task pairs, and any other task has done without data."""
-    data = settings.get("data")
-    if data and isinstance(data, str):
-        path = Path(data).resolve()
-        # What a pipe is resolved to has no name that could be told.
-        return {"task": "pairs", **settings, "data": str(path) if path.exists() else data}
-    if "data" not in settings and settings.get("task", "pairs") != "pairs":
-        return {**settings, "data": ""}
-    return settings
 
 
 def follow(trainer: Trainer, run: Run, filmed: bool) -> None:
@@ -248,12 +258,14 @@ def follow(trainer: Trainer, run: Run, filmed: bool) -> None:
     from minitransformer.training import DivergenceError
     from minitransformer.workflow import follow as followed
     from minitransformer.workflow import warnings
+    from viz.console import progress
 
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    task, folder = trainer.task, quote(str(run.path))
+    data, folder = trainer.data, quote(str(run.path))
     console.print(
-        f"{task.name}: {count_parameters(trainer.model):,} parameters, "
-        f"{len(task.test):,} held-out sequences, up to {trainer.config.steps:,} steps → {run.path}"
+        f"{data.name} ({trainer.recipe.model.name}): {count_parameters(trainer.model):,} "
+        f"parameters, {len(data.test):,} held-out examples, "
+        f"up to {trainer.settings.steps:,} steps → {run.path}"
     )
     for line in (trainer.borrowed, *warnings(trainer)):
         if line:
@@ -265,7 +277,7 @@ def follow(trainer: Trainer, run: Run, filmed: bool) -> None:
                     show(record)
             except DivergenceError as error:
                 raise ValueError(
-                    f"{error}: minigrad train --resume --out {folder} {remedy(trainer.config)} "
+                    f"{error}: minigrad train --resume --out {folder} {remedy(trainer.settings)} "
                     f"goes on from step {run.load()[2]['step']:,}"
                 ) from error
         if not trainer.stopped:
@@ -279,11 +291,11 @@ def follow(trainer: Trainer, run: Run, filmed: bool) -> None:
     sys.exit(130)
 
 
-def remedy(config: TrainingConfig) -> str:
+def remedy(settings: Training) -> str:
     """The options that a run which has lost its numbers should go on with."""
-    usual = TrainingConfig()
-    rate = min(config.learning_rate / 10, usual.learning_rate)
-    if config.weight_decay * rate < 0.1:
+    usual = type(settings)()
+    rate = min(settings.learning_rate / 10, usual.learning_rate)
+    if settings.weight_decay * rate < 0.1:
         return f"--learning-rate {rate:.2g}"
     # A decay of 1 in a step would make each weight 0, and a larger one change its sign.
     return f"--learning-rate {rate:.2g} --weight-decay {usual.weight_decay}"
@@ -305,96 +317,34 @@ def stopped_by_ctrl_c(trainer: Trainer) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def progress(
-    console: Any, trainer: Trainer
-) -> Iterator[tuple[Callable[[Record], None], Callable[[], None]]]:
-    """What shows a record, and what is to be called after each step.
-
-    There is a live bar in a terminal, and in any case a line for each evaluation; where that takes
-    long to come, a line that says so.
-    """
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    with Progress(
-        BarColumn(bar_width=None), TextColumn("{task.description}"),
-        console=console, disable=not console.is_terminal, transient=True, expand=True,
-    ) as bar:  # fmt: skip
-        bar_task = bar.add_task("", total=trainer.config.steps, completed=trainer.step)
-        began, first = time.monotonic(), trainer.step
-        spoken = began
-
-        def show(record: Record) -> None:
-            nonlocal spoken
-            left = record["seconds"] / record["step"] * (trainer.config.steps - record["step"])
-            line = f"step {record['step']:>5,}  loss {record['loss']:.4f}"
-            if "exact_match" in record:
-                line += (
-                    f"  held-out {record['held_out_loss']:.4f}"
-                    f"  exact match {percent(record['exact_match']):>6}"
-                    f"  training {percent(record['training_exact_match']):>6}"
-                )
-            line += f"  {left:,.0f} s left"
-            bar.update(bar_task, description=line)
-            if "exact_match" in record:
-                console.print(line)
-                spoken = time.monotonic()
-
-        def tick() -> None:
-            nonlocal spoken
-            bar.update(bar_task, completed=trainer.step)
-            now = time.monotonic()
-            if now - spoken > PATIENCE:
-                spoken = now
-                each = (now - began) / (trainer.step - first)
-                console.print(
-                    f"step {trainer.step:>5,}  {each:.2g} s for a step, so "
-                    f"{each * (trainer.config.steps - trainer.step) / 3600:,.1f} h for the others"
-                )
-
-        yield show, tick
-
-
-def percent(share: float) -> str:
-    """A share in percent, where only 1 is "100 %"."""
-    return "100 %" if share == 1 else f"{min(share * 100, 99.9):.1f} %"
-
-
 def finish(trainer: Trainer, run: Run, console: Any) -> None:
     """The pictures of a finished run, and the summary that says it is finished."""
     from minigrad.files import trying_to
-    from minitransformer.answering import Predictor
-    from minitransformer.data import UNK
-    from viz.figure.maps import draw_attention
-    from viz.figure.plots import draw_curve
+    from minitransformer import workflow
+    from viz.figure.plots import draw_curve, percent
+    from viz.subject.runs import draw_maps
 
-    records, wrong = run.metrics(), trainer.wrong_answers()
-    summary = trainer.summary()
-    predictor = Predictor(run.path)
-    examples = [
-        (source, text)
-        for (source, _), (text, _) in zip(trainer.task.test, trainer.task.test_texts, strict=True)
-    ]
-    source, text = max(examples[:20], key=lambda example: (UNK not in example[0], len(example[0])))
-    curve, attention = run.path / "curve.png", run.path / "attention.png"
+    curve = run.path / "curve.png"
     with trying_to("write", curve):
-        draw_curve(records, curve, title=f"Learning: {trainer.task.name}")
-    with trying_to("write", attention):
-        maps, source_tokens, read, written = predictor.attention(source)
-        caption = f"Attention: {text}"
-        draw_attention(maps, source_tokens, read, attention, title=caption, written=written)
-    run.write_errors(wrong)
-    run.write_summary(summary | {"wrong": len(wrong)})
+        draw_curve(run.metrics(), curve, title=f"Learning: {trainer.data.name}")
+    source, text = workflow.example(trainer)
+    pictures = [curve, *draw_maps(trainer, source, text, run.path / "attention.png")]
+    summary, wrong = workflow.finish(trainer, run)
+    metric = trainer.form.metric
     console.print(
-        f"exact match {percent(summary['exact_match'])} on {summary['held_out']:,} sequences "
-        f"never seen in training, after {summary['steps']:,} steps in {summary['seconds']:.1f} s",
+        f"{metric.replace('_', ' ')} {percent(summary[metric])} on {summary['held_out']:,} "
+        f"examples never seen in training, after {summary['steps']:,} steps "
+        f"in {summary['seconds']:.1f} s",
         style="bold",
     )
-    console.print(f"  {text}  →  {predictor.answer([source])[0]}")
+    if "bleu" in summary:
+        console.print(f"BLEU {summary['bleu']:.1f}")
+    answer = trainer.form.answer(trainer.model, [source])[0]
+    console.print(f"  {text}  →  {trainer.form.write(answer)}")
     for asked, expected, answered in wrong[:WRONG_SHOWN]:
         console.print(f"  {asked}  →  {answered}   wrong: {expected} is right")
     errors = [run.path / "errors.tsv"] if wrong else []
-    for path in (curve, attention, run.path / "summary.json", *errors):
+    for path in (*pictures, run.path / "summary.json", *errors):
         console.print(f"  {path}")
     console.print(f"ask it: minigrad predict {quote(str(run.path))} {quote(text)}")
 
@@ -412,9 +362,9 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     Lines are answered as they come, each in its place: one that cannot be answered gives an empty
     line, is named on standard error, and makes the exit code 2. At a terminal Ctrl-D ends.
     """
-    from minigrad.files import trying_to
     from minitransformer.answering import Predictor
     from viz.figure.style import PICTURES
+    from viz.subject.runs import draw_maps
 
     if attention is not None and attention.suffix.lower() not in PICTURES:
         raise ValueError(f"{attention}: --attention draws a picture ({', '.join(PICTURES)})")
@@ -431,16 +381,11 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
             raise ValueError("--attention draws one text, not several lines")
         text = lines[0]
     text = decode_argument(text)
-    source = predictor.read(text)
+    source = predictor.form.read(text)
     note_unknown(predictor, text)
     click.echo(predictor.answer([source], beam)[0])
-    if attention is not None:
-        from viz.figure.maps import draw_attention
-
-        with trying_to("write", attention):
-            maps, source_tokens, read, written = predictor.attention(source)
-            caption = f"Attention: {text}"
-            draw_attention(maps, source_tokens, read, attention, title=caption, written=written)
+    if attention is not None and not draw_maps(predictor, source, text, attention):
+        raise ValueError(f"{run}: {predictor.recipe.model.name} has no attention to draw")
 
 
 def answer_lines(predictor: Predictor, beam: int) -> bool:
@@ -458,7 +403,7 @@ def answer_lines(predictor: Predictor, beam: int) -> bool:
             place = None
             try:
                 text = decode(line)
-                source = predictor.read(text)
+                source = predictor.form.read(text)
                 note_unknown(predictor, text, known)
                 place = len(sources)
                 sources.append(source)
@@ -518,7 +463,7 @@ def decode_argument(text: str) -> str:
 
 def note_unknown(predictor: Predictor, text: str, known: set[str] | None = None) -> None:
     """Say which tokens of a text the run has never seen, but not those that are `known`."""
-    for token in predictor.unknown(text):
+    for token in predictor.form.unknown(text):
         if known is None or token not in known:
             click.echo(
                 f"note: {shorten(token)!r} is not in the vocabulary; it is read as <unk>", err=True
@@ -688,7 +633,7 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
 
     predictor = Predictor(run)
     text = decode_argument(text)
-    source = predictor.read(text)
+    source = predictor.form.read(text)
     note_unknown(predictor, text)
     inspected = predictor.inspect(source, target)
     title = f"Attention: {text}"
@@ -698,8 +643,10 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
     if out.suffix.lower() not in PICTURES:
         raise ValueError(f"{out}: write a page (.html) or a picture ({', '.join(PICTURES)})")
     maps = {layer.path: layer.weights for layer in inspected.layers}
+    sides = {layer.path: layer.sides for layer in inspected.layers}
+    written = inspected.target if inspected.read else None
     with trying_to("write", out):
-        draw_attention(maps, inspected.source, inspected.read, out, title, inspected.target)
+        draw_attention(maps, inspected.source, inspected.read, out, title, written, sides)
     click.echo(out)
 
 
@@ -724,6 +671,7 @@ def why(what: str, words: tuple[str, ...], seed: int | None, everything: bool) -
     """
     from minigrad.why import explain_grad, leaves, survey
     from minigrad.why.blame import trouble
+    from viz.console import print_gradients
     from viz.subject.what import computation
 
     inputs = [word for word in words if "=" in word]
@@ -746,6 +694,8 @@ def why(what: str, words: tuple[str, ...], seed: int | None, everything: bool) -
 
 def full_name(name: str, known: Collection[str]) -> str:
     """The one of these names that is meant: it may be given by its end, as in query.weight."""
+    from viz.console import listed
+
     alike = [name] if name in known else [full for full in known if full.endswith(f".{name}")]
     if len(alike) == 1:
         return alike[0]
@@ -755,72 +705,6 @@ def full_name(name: str, known: Collection[str]) -> str:
     close = close or [full for full in known if name in full][:4] or list(known)[:4]
     more = ", …" if len(close) < len(known) else ""
     raise ValueError(f"no tensor is called {name!r}; there are {', '.join(close)}{more}")
-
-
-def listed(names: Sequence[str], most: int) -> str:
-    """The names, and of many the first and how many more."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-FEW = 12  # tensors, which are all listed: of more, only what is remarkable
-
-
-def print_gradients(rows: Sequence[Explanation], everything: bool) -> None:
-    """A line for each leaf: how large its gradient is, what is remarkable about it, what that
-    means; of many leaves, those that are fine are only counted."""
-    from minigrad.why import CAUSES
-    from minigrad.why.blame import FINE
-
-    fine = [row for row in rows if row.verdict == FINE]
-    shown = rows if everything or len(rows) <= FEW else [x for x in rows if x.verdict != FINE]
-    facts = []
-    for row in shown:
-        shape = "×".join(map(str, row.shape)) or "scalar"
-        norm = "" if row.gradient is None else f"{row.size:.2e}"
-        zeros = f"{row.zeros:.0%}" if row.zeros > 0 else ""
-        facts.append((row.name, shape, norm, zeros, row.verdict, row.cause))
-    if shown:
-        print_table(("tensor", "shape", "norm", "zeros", "verdict", "cause"), facts)
-    for cause in sorted({row.cause for row in shown} - {""}):
-        click.echo(f"{cause}: {CAUSES[cause]}")
-    if len(shown) < len(rows):
-        norms = [row.size for row in fine]
-        more = " more" if shown else ""
-        click.echo(
-            f"{len(fine)}{more} of {len(rows)} are fine, of norms {min(norms):.2g} to "
-            f"{max(norms):.2g} (--all lists them)"
-        )
-
-
-NARROWEST = 16  # characters for the first column of a table
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, its first column broken behind dots and spaces where it must be; where even so
-    it is wider than the terminal, each row as a paragraph."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False)
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    room = console.width - sum(widths[1:]) - 3 * len(header) - 1
-    if room < min(NARROWEST, widths[0]):
-        for name, *cells in rows:
-            told = [f"{word} {cell}" for word, cell in zip(header[1:], cells, strict=True) if cell]
-            click.secho("\n".join(broken(name, console.width)), bold=True)
-            for line in wrap(", ".join(told), max(8, console.width - 2)):
-                click.echo(f"  {line}")
-        return
-    table = Table(*header, header_style="bold")
-    for name, *cells in rows:
-        table.add_row("\n".join(broken(name, room)), *cells)
-    console.print(table)
-
-
-def broken(name: str, room: int) -> list[str]:
-    """A long name in several lines, each of which ends behind a dot or at a space."""
-    return [line.replace(". ", ".") for line in wrap(name.replace(".", ". "), max(1, room))]
 
 
 @main.command()
@@ -910,6 +794,7 @@ def of_ops(names: Sequence[str], seed: int) -> Iterator[Report]:
 def show_checks(names: Sequence[str], seed: int) -> None:
     """Print the table of checks, and what failed; exit code 1 if something did."""
     from minigrad.check import check_table
+    from viz.console import print_table
 
     started = time.perf_counter()
     rows = check_table(names or None, seed=seed)
@@ -967,13 +852,37 @@ def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None
 
 
 @main.command()
+def models() -> None:
+    """List the models that `minigrad train TASK --model NAME` knows, and what they answer."""
+    from minitransformer.models import MODELS
+    from viz.console import print_table
+
+    rows = [(name, " ".join(x.answers), summary_of(x)) for name, x in MODELS.items()]
+    print_table(("model", "answers", "what it is"), rows)
+
+
+@main.command()
+def tasks() -> None:
+    """List the tasks that `minigrad train TASK` knows, what they ask, and their usual models."""
+    from minitransformer.tasks import TASKS
+    from viz.console import print_table
+
+    rows = [(name, x.form, x.default, summary_of(x)) for name, x in TASKS.items()]
+    print_table(("task", "asks", "model", "what is learned"), rows)
+
+
+def summary_of(entry: type) -> str:
+    """What an entry of a table says of itself: the first line of its docstring."""
+    return (entry.__doc__ or "").partition("\n")[0].removesuffix(".")
+
+
+@main.command()
 @click.argument("what", metavar="base|big|RUN")
 def model(what: str) -> None:
     """Print a model as a tree of modules with shapes and parameter counts."""
     from minigrad.nn import ShapesOnly
     from minitransformer.answering import Predictor
-    from minitransformer.config import TransformerConfig
-    from minitransformer.models.transformer import Transformer
+    from minitransformer.models.transformer import Transformer, TransformerConfig
 
     presets = {"base": TransformerConfig.base, "big": TransformerConfig.big}
     if what in presets:

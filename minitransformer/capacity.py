@@ -5,46 +5,37 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from minigrad.nn import ShapesOnly, count_parameters
-from minitransformer.config import TransformerConfig
-from minitransformer.models.transformer import Transformer
+from minitransformer.batch import Shape
 
 FLOAT = 4
 """Bytes of a float32."""
 
 
-def require_room(shape: TransformerConfig, batch_size: int, source: int, target: int) -> None:
+def require_capacity(model: Any, shape: Shape, batch_size: int) -> None:
     """ValueError where a training step on the longest examples needs more than there is."""
-    needed, free = training_bytes(shape, batch_size, source, target), free_memory()
+    needed, free = training_bytes(model, shape, batch_size), free_memory()
     if free is not None and needed > free:
         raise ValueError(
             f"a training step needs at least {gigabytes(needed)} of memory, and {gigabytes(free)} "
             f"are free: choose a smaller model, smaller batches ({batch_size} now), or shorter "
-            f"sequences (the longest are {source} and {target} tokens)"
+            f"sequences (the longest has {shape.length} tokens)"
         )
 
 
-def training_bytes(shape: TransformerConfig, batch_size: int, source: int, target: int) -> int:
-    """The least that a training step needs: parameters, gradients, moments, and what is recorded.
+def training_bytes(model: Any, shape: Shape, batch_size: int) -> int:
+    """The least that a training step needs: weights, gradients, moments, and what is recorded."""
+    return int(FLOAT * (4 * parameters(model, shape) + batch_size * model.floats(shape)))
 
-    Of what is recorded only the larger arrays are counted, each once.
-    """
-    encoder, decoder = shape.num_encoder_layers, shape.num_decoder_layers
-    one, two = (  # and no more, for a thousand layers take a while to be counted
-        count_parameters(
-            Transformer(replace(shape, num_encoder_layers=n, num_decoder_layers=n), ShapesOnly())
-        )
-        for n in (1, 2)
-    )
-    parameters = one + (min(encoder, decoder) - 1) * (two - one)
-    wide, inner, heads = shape.d_model, shape.d_ff, shape.num_heads
-    one_row = (
-        encoder * (source * (6 * wide + 2 * inner) + heads * source * source)
-        + decoder * (target * (10 * wide + 2 * inner) + heads * target * (target + source))
-        + 2 * target * shape.target_vocab
-    )
-    return FLOAT * (4 * parameters + batch_size * one_row)
+
+def parameters(model: Any, shape: Shape) -> int:
+    """How many numbers a model learns, whose settings these are."""
+    if getattr(model, "layers", 0) < 3:
+        return count_parameters(model.build(shape, ShapesOnly()))
+    one, two = (parameters(replace(model, layers=n), shape) for n in (1, 2))
+    return one + (model.layers - 1) * (two - one)  # a thousand layers take a while to be counted
 
 
 def gigabytes(count: int) -> str:

@@ -1,101 +1,137 @@
-"""From a trained model to answers: greedy, sampling, beam search; a whole batch at once."""
+"""From a trained model to answers: greedy, sampling, beam search; a whole batch at once.
+
+What is decoded need not be a transformer. A model is asked to `begin`, and gives a `Writing`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from minigrad import nn
 from minigrad.mode import no_grad
 from minigrad.tensor import Array
-from minitransformer.data import BOS, EOS, PAD
-from minitransformer.models.transformer import Transformer, evaluating
-from minitransformer.parts.attention import padding_mask
+from minitransformer.tokens.vocabulary import Special
 
 Choose = Callable[[Array], Array]
 
+SPECIAL = Special()
+"""The numbers that our own tokenisers give to special tokens."""
 
-class Decoding:
-    """One batch being decoded: gives the logits of the next token, given the tokens so far.
 
-    With the cache each step computes its own position only; without it, all positions again.
-    The results are the same. `max_length` is the number of tokens asked for, or that of the
-    model's positions where that is less. ValueError for fewer than 0 tokens, and for logits of
-    which none is a finite number, or one NaN: a spoilt model would answer nothing, or anything.
-    """
+class Writing(Protocol):
+    """A batch of answers that a model is writing, one token at a time."""
 
-    def __init__(
-        self, model: Transformer, source: Any, max_length: int, copies: int = 1, cache: bool = True
-    ) -> None:
-        if max_length < 0:
-            raise ValueError(f"max_length must be at least 0, not {max_length}")
-        self.model = model
-        source = np.asarray(source)
-        self.memory: Any = np.repeat(model.encode(source), copies, axis=0)
-        self.memory_mask = padding_mask(np.repeat(source, copies, axis=0), PAD)
-        self.max_length = min(max_length, model.config.max_length)
-        self.caches = model.new_caches() if cache else None
+    def next(self, tokens: Array) -> Array:
+        """Read the next token of each row, (B,) → (B, V) logits of the one after it."""
 
-    def logits(self, tokens: Array) -> Array:
-        """(B, T) tokens so far, BOS first → (B, V) logits of the next, −∞ for PAD and BOS."""
-        model, memory, mask = self.model, self.memory, self.memory_mask
-        if self.caches is None:
-            logits = model.decode(tokens, memory, mask).data[:, -1]
-        else:
-            position = tokens.shape[1] - 1
-            logits = model.decode_next(tokens[:, -1], position, memory, mask, self.caches).data
-        logits[:, [PAD, BOS]] = -np.inf  # no answer contains them, whatever the model says
-        highest = logits.max(axis=-1)
-        if not np.isfinite(highest).all():
-            spoilt = highest[~np.isfinite(highest)][0]
-            raise ValueError(f"the model's highest logit is {spoilt}: its weights are spoilt")
+    def select(self, rows: Array) -> None:
+        """Go on with these rows in the place of the present ones; one may come up repeatedly."""
+
+
+class Rewriting:
+    """The writing of any model that takes (source, target): all tokens are read again each time."""
+
+    def __init__(self, model: Any, source: Array) -> None:
+        self.model, self.source = model, source
+        self.target = np.empty((len(source), 0), dtype=np.int64)
+
+    def next(self, tokens: Array) -> Array:
+        self.target = np.concatenate([self.target, tokens[:, None]], axis=1)
+        logits: Array = self.model(self.source, self.target).data[:, -1]
         return logits
 
     def select(self, rows: Array) -> None:
-        """Go on with these rows (of the same source) in the place of the present ones."""
-        for own, _ in self.caches or []:
-            own.select(rows)
+        self.source, self.target = self.source[rows], self.target[rows]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A block in which dropout and the like are off; each module's mode before comes back."""
+    before = [(module, module.training) for _, module in model.named_modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+def begin(model: Any, source: Any, max_length: int, cache: bool) -> tuple[Writing, int]:
+    """The writing of answers to sources (B, S), and how many tokens they may have.
+
+    Those are `max_length`, or as many as the model has places for. Without the cache a model reads
+    everything anew for each token; the results are the same. ValueError for a negative length.
+    """
+    if max_length < 0:
+        raise ValueError(f"max_length must be at least 0, not {max_length}")
+    source = np.asarray(source)
+    writing = model.begin(source) if cache else Rewriting(model, source)
+    return writing, min(max_length, model.max_length or max_length)
+
+
+def next_logits(writing: Writing, tokens: Array, special: Special) -> Array:
+    """(B,) tokens → (B, V) logits of the next, −∞ for `pad` and `bos`, which no answer has."""
+    logits = writing.next(tokens)
+    logits[:, [special.pad, special.bos]] = -np.inf
+    require_finite_logits(logits)
+    return logits
+
+
+def require_finite_logits(logits: Array) -> None:
+    """ValueError where of a row's logits none is finite, or one NaN: it could answer anything."""
+    highest = logits.max(axis=-1)
+    if not np.isfinite(highest).all():
+        spoilt = highest[~np.isfinite(highest)][0]
+        raise ValueError(f"the model's highest logit is {spoilt}: its weights are spoilt")
 
 
 def generate(
-    model: Transformer, source: Any, max_length: int, choose: Choose, cache: bool = True
+    model: Any, source: Any, max_length: int, choose: Choose, special: Special, cache: bool = True
 ) -> list[list[int]]:
-    """Decode until EOS, or for `max_length` tokens; `choose` takes (B, V) logits to (B,) tokens.
+    """Write until `eos`, or `max_length` tokens; `choose` takes (B, V) logits to (B,) tokens.
 
-    source: (B, S) token numbers, padded with 0. Returns each row's tokens without BOS and EOS.
-    The model's number of positions is a limit too.
+    source: (B, S) token numbers, padded. Returns each row's tokens without `bos` and `eos`. The
+    model's number of positions is a limit too.
     """
     with no_grad(), evaluating(model):
-        decoding = Decoding(model, source, max_length, cache=cache)
-        tokens = np.full((len(source), 1), BOS)
+        writing, most = begin(model, source, max_length, cache)
+        token = np.full(len(source), special.bos)
+        tokens = token[:, None]
         finished = np.zeros(len(source), bool)
-        while tokens.shape[1] <= decoding.max_length and not finished.all():
-            token = np.where(finished, PAD, choose(decoding.logits(tokens)))
+        while tokens.shape[1] <= most and not finished.all():
+            chosen = choose(next_logits(writing, token, special))
+            token = np.where(finished, special.pad, chosen)
             tokens = np.concatenate([tokens, token[:, None]], axis=1)
-            finished |= token == EOS
-    return [until_eos(row) for row in tokens[:, 1:].tolist()]
+            finished |= token == special.eos
+    return [until(special.eos, row) for row in tokens[:, 1:].tolist()]
 
 
-def until_eos(tokens: list[int]) -> list[int]:
-    """The tokens before the first EOS."""
-    return tokens[: tokens.index(EOS)] if EOS in tokens else tokens
+def until(end: int, tokens: list[int]) -> list[int]:
+    """The tokens before the first `end`."""
+    return tokens[: tokens.index(end)] if end in tokens else tokens
 
 
-def greedy(model: Transformer, source: Any, max_length: int, cache: bool = True) -> list[list[int]]:
+def greedy(
+    model: Any, source: Any, max_length: int, special: Special = SPECIAL, cache: bool = True
+) -> list[list[int]]:
     """The likeliest token at each step; see `generate`."""
-    return generate(model, source, max_length, lambda logits: logits.argmax(-1), cache)
+    return generate(model, source, max_length, lambda logits: logits.argmax(-1), special, cache)
 
 
 def sample(
-    model: Transformer,
+    model: Any,
     source: Any,
     max_length: int,
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
     rng: np.random.Generator | int | None = None,
+    special: Special = SPECIAL,
     cache: bool = True,
 ) -> list[list[int]]:
     """A token drawn from the model's distribution at each step; see `generate`.
@@ -117,7 +153,7 @@ def sample(
         point = generator.random((len(below), 1)) * below[:, -1:]  # the sum is 1 but for rounding
         return (point < below).argmax(-1)
 
-    return generate(model, source, max_length, draw, cache)
+    return generate(model, source, max_length, draw, special, cache)
 
 
 def probabilities(
@@ -142,30 +178,33 @@ def probabilities(
 
 
 def beam_search(
-    model: Transformer,
+    model: Any,
     source: Any,
     max_length: int,
     beam_size: int = 4,
     length_penalty: float = 0.6,
+    special: Special = SPECIAL,
     cache: bool = True,
 ) -> list[list[int]]:
     """The best of the sequences found by keeping the `beam_size` best beginnings at each step.
 
     Sequences are compared by log-probability / ((5 + length) / 6)^length_penalty, the length with
-    its EOS: Wu et al., "Google's Neural Machine Translation System" (2016), section 7; the paper
+    its `eos`: Wu et al., "Google's Neural Machine Translation System" (2016), section 7; the paper
     takes 4 and 0.6. Every beginning may end at every step; whatever has ended is kept, so nothing
-    is returned that scores below it. One beam is greedy decoding, which ends where EOS comes first.
+    is returned that scores below it. One beam is greedy decoding, which ends where `eos` comes
+    first.
     """
     if beam_size < 1:
         raise ValueError(f"beam_size must be at least 1, not {beam_size}")
     if not isfinite(length_penalty):
         raise ValueError(f"length_penalty must be a finite number, not {length_penalty}")
     if beam_size == 1:
-        return greedy(model, source, max_length, cache)
+        return greedy(model, source, max_length, special, cache)
     with no_grad(), evaluating(model):
-        batch, beams = len(source), beam_size
-        decoding = Decoding(model, source, max_length, copies=beams, cache=cache)
-        tokens = np.full((batch * beams, 1), BOS)
+        batch, beams, eos = len(source), beam_size, special.eos
+        writing, most = begin(model, source, max_length, cache)
+        writing.select(np.repeat(np.arange(batch), beams))
+        tokens = np.full((batch * beams, 1), special.bos)
         scores = np.full((batch, beams), -np.inf)  # of the beginnings, the best first
         scores[:, 0] = 0  # all beams begin alike: let the first one branch
         answers: list[list[int]] = [[] for _ in range(batch)]
@@ -178,12 +217,12 @@ def beam_search(
                 ranks[row] = ended[row, beam]
                 answers[row] = tokens[row * beams + beam, 1:].tolist()
 
-        for length in range(1, decoding.max_length + 1):
-            log_p = log_probabilities(decoding.logits(tokens))
+        for length in range(1, most + 1):
+            log_p = log_probabilities(next_logits(writing, tokens[:, -1], special))
             vocab = log_p.shape[-1]
             totals = scores[..., None] + log_p.reshape(batch, beams, vocab)
-            offer(totals[..., EOS] / penalty(length, length_penalty))
-            totals[..., EOS] = -np.inf
+            offer(totals[..., eos] / penalty(length, length_penalty))
+            totals[..., eos] = -np.inf
             totals = totals.reshape(batch, beams * vocab)
             best = np.argsort(-totals, axis=-1, kind="stable")[:, :beams]
             beam, token = np.divmod(best, vocab)  # (B, beams) each
@@ -191,11 +230,11 @@ def beam_search(
             rows = (beam + np.arange(batch)[:, None] * beams).ravel()
             tokens = np.concatenate([tokens[rows], token.reshape(-1, 1)], axis=1)
             # Log-probabilities only fall, and the penalty is largest at one end of what is left.
-            ends = penalty(np.array([[length], [decoding.max_length]]), length_penalty)
+            ends = penalty(np.array([[length], [most]]), length_penalty)
             if ((scores[:, 0] / ends).max(axis=0) <= ranks).all():
                 return answers
-            decoding.select(rows)
-        offer(scores / penalty(decoding.max_length, length_penalty))  # those cut off there
+            writing.select(rows)
+        offer(scores / penalty(most, length_penalty))  # those cut off there
     return answers
 
 

@@ -27,7 +27,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from minigrad.files import FileError, StrPath, trying_to, write_atomically
-from minitransformer.config import SettingError, TrainingConfig
 from minitransformer.tokens.text import decode
 
 try:
@@ -175,13 +174,6 @@ class Run:
                 raise RunError(f"{path} already holds a run")
             run.write_config()
         return cls.open(path)
-
-    def settings(self) -> TrainingConfig:
-        """The settings as a configuration. RunError where they make none."""
-        try:
-            return TrainingConfig.read(self.config, str(self.path / "config.toml"))
-        except SettingError as error:  # the names in the file are those of settings, not of options
-            raise RunError(str(error)) from error
 
     def write_config(self) -> None:
         """Write the settings down, those of a new run or of one that goes on with others."""

@@ -3,58 +3,56 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from typing import Any
 
-from minitransformer.config import MODEL, TrainingConfig
-from minitransformer.data import SPECIAL_TOKENS, Vocabulary
-from minitransformer.models.transformer import Transformer
+from minitransformer.forms import FORMS, Form
+from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError, differences
 
 SIDES = {
-    "source_embedding.tokens.weight": 0,
-    "target_embedding.tokens.weight": 1,
-    "projection.weight": 1,
-    "projection.bias": 1,
+    "source_embedding.tokens.weight": "source",
+    "source_embedding.weight": "source",
+    "reader.embedding.tokens.weight": "source",
+    "reader.embedding.weight": "source",
+    "target_embedding.tokens.weight": "target",
+    "target_embedding.weight": "target",
+    "projection.weight": "target",
+    "projection.bias": "target",
 }
-"""The weights that have a row for each token, and whose tokens: the source's or the target's."""
+"""The weights that have a row for each token, and whose tokens, whatever the model."""
 
 
-def adopt(
-    model: Transformer,
-    config: TrainingConfig,
-    vocabularies: tuple[Vocabulary, Vocabulary],
-    path: str | os.PathLike[str],
-) -> str:
+def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) -> str:
     """Give a new model the weights of the run in `path`; says in one line what could be used.
 
     A token that both runs know keeps its rows, a new one keeps its initial ones; likewise learned
-    positions. Raises RunError where there is no run, or where its model has other sizes.
+    positions. Raises RunError where there is no run, or where its model has other sizes, or
+    answers other questions.
     """
     run = Run.open(path)
-    changed = differences(
-        *({name: asdict(x)[name] for name in MODEL} for x in (run.settings(), config))
-    )
+    made = Recipe.of_run(run)
+    if made.task.form != form.name:
+        raise RunError(f"{path} answers {made.task.form}, and this task asks for {form.name}")
+    changed = differences(made.kept_of_model(), recipe.kept_of_model())
     if changed:
         raise RunError(f"{path} has another model: {'; '.join(changed)}")
     weights, _, about = run.load()
-    known = [
-        Vocabulary.from_list(about[f"{side}_vocabulary"]).tokens for side in ("source", "target")
-    ]
+    known = FORMS[form.name].restore(about).vocabularies
     state = model.state_dict()
     for name, x in weights.items():
         own = state[name]
-        if name in SIDES:
-            tokens, theirs = vocabularies[SIDES[name]].tokens, known[SIDES[name]]
-            places = {token: i for i, token in enumerate(theirs)}
-            for i, token in enumerate(tokens):
+        side = SIDES.get(name)
+        if side in known:
+            places = {token: i for i, token in enumerate(known[side].tokens)}
+            for i, token in enumerate(form.vocabularies[side].tokens):
                 if token in places:
                     own[i] = x[places[token]]
-        else:
-            rows = min(len(own), len(x))  # all of them, but for learned positions
+        elif own.shape[1:] == x.shape[1:]:
+            rows = min(len(own), len(x))  # all of them, but for learned positions, or labels
             own[:rows] = x[:rows]
     model.load_state_dict(state)
     told = []
-    for name, vocabulary, theirs in zip(("source", "target"), vocabularies, known, strict=True):
-        new = vocabulary.tokens[len(SPECIAL_TOKENS) :]
-        told.append(f"{len(set(new) & set(theirs))} of {len(new)} {name} tokens")
+    for side, vocabulary in form.vocabularies.items():
+        new = vocabulary.words
+        told.append(f"{len({*new} & {*known[side].words})} of {len(new)} {side} tokens")
     return f"{path} knows {' and '.join(told)}; any others begin at random"

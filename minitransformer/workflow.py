@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from minigrad.files import trying_to
-from minitransformer.config import (
-    MODEL,
-    TrainingConfig,
-    option,
-    require_used,
-    unused_settings,
-)
-from minitransformer.data import UNK
 from minitransformer.inside.film import Camera
+from minitransformer.recipe import Recipe, require_same
 from minitransformer.runs import Run
-from minitransformer.training import Record, Trainer, require_same
+from minitransformer.training import Record, Trainer, metric_of
 
 
 def start(
@@ -30,24 +23,23 @@ def start(
     defaults, and a model that begins with the weights of another run has that one's sizes.
     """
     if chosen.get("from_run"):
-        made = Run.open(chosen["from_run"]).settings()
-        kept = (*MODEL, "tokens") if chosen.get("task") == made.task == "pairs" else MODEL
-        chosen = {name: getattr(made, name) for name in kept} | dict(chosen)
-    settings = TrainingConfig.read(chosen)
-    if "task" not in chosen:
-        raise ValueError("name a task (copy, reverse or sort), or give --data FILE")
-    require_used(chosen, settings)
-    trainer = Trainer(settings)
+        made = Recipe.of_run(Run.open(chosen["from_run"]))
+        kept = made.kept_of_model()
+        if chosen.get("task") == made.task.name and "tokens" in made.flat():
+            kept["tokens"] = made.task.tokens
+        chosen = kept | dict(chosen)
+    recipe = Recipe.read(chosen)
+    trainer = Trainer(recipe)
     if out is None:
-        out = make_unused(folder / run_name(settings))
-    run = Run.create(out, asdict(settings))
+        out = make_unused(folder / run_name(recipe))
+    run = Run.create(out, recipe.flat())
     run.save(*trainer.state())  # to know now, not in a minute, if the disk is full
     return trainer, run
 
 
-def run_name(settings: TrainingConfig) -> str:
+def run_name(recipe: Recipe) -> str:
     """What a run is called: the name of its task, or that of its data file without the suffix."""
-    return Path(settings.data).stem.lstrip(".") or settings.task
+    return Path(recipe.flat().get("data", "")).stem.lstrip(".") or recipe.task.name
 
 
 def make_unused(path: Path) -> Path:
@@ -69,19 +61,17 @@ def resume(run: Run, chosen: Mapping[str, Any]) -> Trainer:
     A run that had finished early, and is now given more steps, does not finish early again unless
     `patience` is chosen. Raises RunError for a setting that a run keeps for good.
     """
-    made = run.settings()
-    settings = TrainingConfig.read(asdict(made) | dict(chosen))
-    require_same(asdict(made), asdict(settings), str(run.path))
+    made = Recipe.of_run(run)
+    recipe = Recipe.read(made.flat() | dict(chosen))
+    require_same(made.flat(), recipe, str(run.path))
     # A run that was killed before its first save begins again.
     state = run.load() if run.has_checkpoint() else None
     if state:
-        require_same(
-            state[2]["config"], asdict(made), f"{run.path}/config.toml has changed: the model"
-        )
+        require_same(state[2]["config"], made, f"{run.path}/config.toml has changed: the model")
     perfect = state[2]["perfect"] if state else 0
-    if 0 < made.patience <= perfect and "steps" in chosen and "patience" not in chosen:
-        settings = replace(settings, patience=0)
-    return Trainer(settings, state)
+    if 0 < made.training.patience <= perfect and "steps" in chosen and "patience" not in chosen:
+        recipe = replace(recipe, training=replace(recipe.training, patience=0))
+    return Trainer(recipe, state)
 
 
 def follow(
@@ -92,32 +82,60 @@ def follow(
     The model is saved at each evaluation, and where the trainer is stopped.
     """
     run.reopen(trainer.step)
-    if run.config != asdict(trainer.config):
-        run.config = asdict(trainer.config)
+    if run.config != trainer.recipe.flat():
+        run.config = trainer.recipe.flat()
         run.write_config()
     camera = Camera(run, trainer) if filmed else None
     for record in trainer.run(after_step):
         run.append_metrics(record)
         if camera:
             camera.capture()
-        if "exact_match" in record:
+        if metric_of(record):
             run.save(*trainer.state())
         yield record
     if trainer.stopped:
         run.save(*trainer.state())
 
 
+def example(trainer: Trainer) -> tuple[list[int], str]:
+    """The held-out example to show: (source, its text), one of the longer ones without <unk>."""
+    test, form = trainer.data.test[:20], trainer.form
+    place = max(range(len(test)), key=lambda i: (form.is_known(test[i]), len(test[i][0])))
+    return test[place][0], trainer.data.test_texts[place][0]
+
+
+def finish(trainer: Trainer, run: Run) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    """Write down how a run ended: (summary, (source, expected, answer) of each wrong answer)."""
+    data, form, answers = trainer.data, trainer.form, trainer.answers()
+    texts = [form.write(answer) for answer in answers]
+    wrong = [
+        (*asked, text)
+        for asked, text, answer, example in zip(
+            data.test_texts, texts, answers, data.test, strict=True
+        )
+        if not form.is_right(answer, example[1])
+    ]
+    summary = {**trainer.summary(), **data.measure(texts), "wrong": len(wrong)}
+    run.write_errors(wrong)
+    run.write_summary(summary)
+    return summary, wrong
+
+
 def warnings(trainer: Trainer) -> list[str]:
-    """What to know before training: settings without effect, examples that cannot be learned."""
-    task = trainer.task
-    unused = " and ".join(map(option, unused_settings(trainer.config)))
-    found = [f"{unused} without effect: a file has its own"] if unused else []
-    for side, of in (("sources", 0), ("targets", 1)):
-        unknown = sum(UNK in pair[of] for pair in task.test)
-        if 2 * unknown > len(task.test):
-            hint = "; try --tokens char" if task.tokens == "word" else "; more data would help"
+    """What to know before training: examples that cannot be learned."""
+    test = trainer.data.test
+    found = []
+    for side, of, vocabulary in (
+        (side, of, trainer.form.vocabularies[side])
+        for of, side in enumerate(("source", "target"))
+        if side in trainer.form.vocabularies
+    ):
+        unknown = sum(vocabulary.special.unk in example[of] for example in test)
+        if 2 * unknown > len(test):
+            by_word = trainer.recipe.flat().get("tokens") == "word"
+            hint = "; try --tokens char" if by_word else "; more data would help"
             found.append(
-                f"{unknown:,} of {len(task.test):,} held-out {side} have tokens "
+                f"{unknown:,} of {len(test):,} held-out {side}s have tokens "
                 f"that training never sees{hint}"
             )
     return found

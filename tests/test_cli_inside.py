@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 from cli import main
 from minigrad import TABLE
 from minigrad.nn import count_parameters
+from minigrad.ops.neural import cross_entropy
 from minigrad.why import CAUSES
 from minitransformer.answering import Predictor
-from minitransformer.inside.inspection import inspect
 from viz.graphs.look import ZOOMS
 from viz.subject.examples import EXAMPLES
 
@@ -217,13 +217,13 @@ def test_a_run_is_explained_on_a_text_and_the_page_says_so(filmed: Path) -> None
     about = page_record("page.html")["about"]
     assert (about["input"], about["target"]) == ("3 1 2", "2 2")
     assert about["model"] == f"{filmed}: {count_parameters(predictor.model):,} parameters"
-    expected = predictor.inspect(predictor.read("3 1 2"), "2 2").normal.loss
+    expected = predictor.inspect(predictor.form.read("3 1 2"), "2 2").normal.loss
     assert about["loss"] == f"cross-entropy of the target, {expected:.4g}"
     assert f"<h1>{filmed}: 3 1 2</h1>" in Path("page.html").read_text(encoding="utf-8")
     succeeds("explain", filmed, "-o", "page.html")
     about = page_record("page.html")["about"]
     assert about["input"] == "0 1 2 3 (all that it knows, in order)"
-    (answer,) = predictor.answer([predictor.read("0 1 2 3")])
+    (answer,) = predictor.answer("0 1 2 3")
     assert about["target"] == f"{answer} (the model's own answer)"
     succeeds("graph", filmed, "3 1", "--values", "-o", "g.dot")
     assert "unknown token '9'" in fails("explain", filmed, "9", "-o", "x.html")
@@ -239,7 +239,7 @@ def test_a_run_is_explained_on_a_text_and_the_page_says_so(filmed: Path) -> None
 def test_attention_becomes_a_page_or_a_picture(filmed: Path) -> None:
     succeeds("attention", filmed, "1 2 3", "-o", "page.html")
     predictor = Predictor(filmed)
-    expected = predictor.inspect(predictor.read("1 2 3"))
+    expected = predictor.inspect(predictor.form.read("1 2 3"))
     shown = data("page.html")
     assert [layer["path"] for layer in shown["layers"]] == [x.path for x in expected.layers]
     for name in ("a.png", "a.svg"):
@@ -250,10 +250,11 @@ def test_attention_becomes_a_page_or_a_picture(filmed: Path) -> None:
 def test_the_loss_of_another_target_is_asked_for(filmed: Path) -> None:
     succeeds("attention", filmed, "1 2 3", "--target", "2 2", "-o", "page.html")
     predictor = Predictor(filmed)
-    vocabularies = predictor.source_vocabulary, predictor.target_vocabulary
-    source, target = predictor.read("1 2 3"), predictor.target_vocabulary.encode(["2", "2"])
-    expected = inspect(predictor.model, source, vocabularies, target, predictor.max_target)
-    assert np.isclose(float(data("page.html")["normal"]["loss"]), expected.normal.loss)
+    batch = predictor.form.batch(
+        [(predictor.form.read("1 2 3"), predictor.form.read_answer("2 2"))]
+    )
+    expected = cross_entropy(predictor.model.eval()(*batch.inputs), batch.labels)
+    assert np.isclose(float(data("page.html")["normal"]["loss"]), expected.item())
     assert "unknown token '9'" in fails("attention", filmed, "1", "--target", "9", "-o", "x.html")
     said = fails("attention", filmed, "1", "-o", "x.gif")
     assert "write a page (.html) or a picture (.png, .svg, .pdf)" in said

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +16,11 @@ import pytest
 
 import cli
 from cli import main
-from minitransformer.config import TrainingConfig, option
+from minitransformer.models import MODELS
+from minitransformer.recipe import Recipe, settings_of
 from minitransformer.runs import Run
+from minitransformer.settings import Training, option
+from minitransformer.tasks import TASKS
 from minitransformer.training import Trainer
 
 ROOT = Path(__file__).parent.parent
@@ -266,9 +268,9 @@ def test_a_run_begins_with_the_weights_of_another(run: Path) -> None:
     Path("more.tsv").write_text("é\t🙂\nü é\tß 🙂\nä\tä\n", encoding="utf-8")
     said = succeeds("train", "--data", "more.tsv", "--from", run, "--steps", "4")
     assert re.search(r"note: \S+ knows \d of \d source tokens and \d of \d target tokens; ", said)
-    made = Run.open("runs/more").settings()
-    assert (made.d_model, made.heads, made.layers) == (8, 2, 1)
-    assert made.from_run == str(run)
+    made = Recipe.of_run(Run.open("runs/more"))
+    assert (made.model.d_model, made.model.heads, made.model.layers) == (8, 2, 1)
+    assert made.training.from_run == str(run)
     said = fails("train", "--data", "more.tsv", "--from", run, "--d-model", "16")
     assert "has another model: d_model: 8 in the run, 16 asked for" in said
     assert "nowhere holds no run" in fails("train", "copy", "--from", "nowhere")
@@ -298,13 +300,15 @@ def test_what_cannot_be_learned_is_said_at_the_start() -> None:
         "note: 3 of 3 held-out sources have tokens that training never sees; try --tokens char"
     )
     said = fails("train", "sort", "--tokens", "char")
-    assert said == "Error: --tokens is about --data, and sort has none\n"
+    assert (
+        said == "Error: --tokens is a setting of pairs, labels and translate; task sort has none\n"
+    )
 
 
 def test_a_slow_step_is_spoken_of_before_the_first_evaluation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cli.PATIENCE", -1.0)
+    monkeypatch.setattr("viz.console.PATIENCE", -1.0)
     said = succeeds("train", "copy", "--steps", "3", *SMALL)
     assert re.search(r"^step +1  [\d.e-]+ s for a step, so 0\.0 h for the others$", said, re.M)
 
@@ -327,7 +331,12 @@ ODD = ["0", "-1", "nan", "inf", "-inf", "1e99", "", " ", "9" * 30, "9" * 5000, "
        "1,2", "--", "\ud800", "None", "true"]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(TrainingConfig)])
+ALL_SETTINGS = ["task", "model"] + [
+    setting.name for setting in settings_of((*TASKS.values(), *MODELS.values(), Training))
+]
+
+
+@pytest.mark.parametrize("name", ALL_SETTINGS)
 def test_an_odd_value_is_taken_or_refused_in_one_line(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,7 +386,7 @@ def test_an_edited_config_is_told_in_its_own_words(a_run: Path, tmp_path: Path) 
     text = settings.read_text()
     settings.write_text(text.replace("batch_size = 8", "batch_size = 'x'"))
     assert "config.toml: batch_size must be" in fails("predict", run, "1")
-    settings.write_text(text.replace('data = ""', 'data = "x"').replace('"copy"', '"pairs"'))
+    settings.write_text(text.replace('"copy"', '"pairs"\ndata = "x"'))
     for command in (("predict", run, "1"), ("train", "--resume", "--out", run)):
         said = fails(*command)
         assert "config.toml has changed: the model was made with other settings" in said

@@ -12,6 +12,7 @@ import pytest
 import viz
 from minitransformer.inside.film import Film, Frame
 from minitransformer.inside.inspection import Inspection, Layer, Outcome
+from minitransformer.models.transformer import Transformer
 from viz.pages.page import Page
 
 WINDOWS = [(390, 844), (768, 1024), (1280, 800), (1920, 1080)]
@@ -27,7 +28,6 @@ KINDS = [
     "decoder.layers.{}.self_attention",
     "decoder.layers.{}.cross_attention",
 ]
-ASKING, ASKED = ("source", "target", "target"), ("source", "target", "source")
 
 
 def tokens(count: int, length: int, first: int = 0) -> list[str]:
@@ -50,8 +50,8 @@ def inspection(layers: int, heads: int, count: int, length: int) -> Inspection:
     found = []
     for number in range(layers):
         for kind in KINDS:
-            queries = source if kind.startswith("encoder") else read
-            keys = source if kind.endswith("cross_attention") else queries
+            sides = Transformer.sides(kind)
+            queries, keys = (source if side == "source" else read for side in sides)
             T, S = len(queries), len(keys)
             query, key, value, result = (
                 rng.normal(size=(heads, count, 9)).astype(np.float32) for count in (T, S, S, T)
@@ -59,7 +59,7 @@ def inspection(layers: int, heads: int, count: int, length: int) -> Inspection:
             scores = query @ key.swapaxes(1, 2)
             found.append(
                 Layer(
-                    kind.format(number), queries, keys, query, key, value, scores,
+                    kind.format(number), sides, queries, keys, query, key, value, scores,
                     np.ones((T, S), bool), weights(heads, T, S), scores, result,
                     rng.normal(size=(heads, T, 9 * heads)).astype(np.float32), [outcome] * heads,
                 )
@@ -76,17 +76,16 @@ def attention(monkeypatch: Any, *shape: int) -> Page:
 
 def film(monkeypatch: Any, layers: int, heads: int, count: int, length: int) -> Page:
     source, target = tokens(count, length), tokens(count, length, 13)
-    sides = {"source": len(source), "target": len(target) + 1}
-    maps = {
-        kind.format(number): weights(heads, sides[asking], sides[asked])
-        for kind, asking, asked in zip(KINDS, ASKING, ASKED, strict=True)
-        for number in range(layers)
-    }
+    lengths = {"source": len(source), "target": len(target) + 1}
+    paths = [kind.format(number) for kind in KINDS for number in range(layers)]
+    sides = {path: Transformer.sides(path) for path in paths}
+    maps = {path: weights(heads, *(lengths[side] for side in sides[path])) for path in paths}
     records = [{"step": 100.0 * i, "loss": 3.0 / i, "exact_match": 0.125} for i in (1, 2)]
     frames = [Frame(0, maps, [], {}, {})]
     for i, record in enumerate(records, 1):
         frames.append(Frame(100 * i, maps, target[i:] + source, record, record))
-    shown = Film("a file of pairs with a long name.tsv", source, target, frames, records)
+    name, read = "a file of pairs with a long name.tsv", ["<bos>", *target]
+    shown = Film(name, source, target, read, sides, frames, records)
     monkeypatch.setattr("viz.pages.film.read_film", lambda run: shown)
     return viz.film("run")
 

@@ -25,9 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.memory import keep_heap
+from minitransformer.batch import IGNORE, Batch
 from minitransformer.bench import torch as bench_torch
-from minitransformer.config import TrainingConfig
-from minitransformer.data import BOS, PAD, SPECIAL_TOKENS, Batch
+from minitransformer.decoding import SPECIAL
+from minitransformer.models.transformer import TransformerSettings
+from minitransformer.recipe import Recipe
+from minitransformer.settings import Training
+from minitransformer.tasks.sequences import Reverse
 from minitransformer.training import Trainer
 
 Step = Callable[[Batch], float | None]
@@ -68,9 +72,10 @@ SIZES = {
 
 def make_trainer(size: Size) -> Trainer:
     """A trainer of a model of this size, its learning rate constant."""
-    config = TrainingConfig(
-        length=max(size.source_length, size.target_length),
-        vocab=size.vocab - len(SPECIAL_TOKENS),
+    task = Reverse(
+        length=max(size.source_length, size.target_length), vocab=size.vocab - len(SPECIAL)
+    )
+    model = TransformerSettings(
         d_model=size.d_model,
         heads=size.heads,
         layers=size.layers,
@@ -79,12 +84,9 @@ def make_trainer(size: Size) -> Trainer:
         activation="relu",
         positions="sinusoidal",
         dropout=0.0,
-        weight_decay=0.0,
-        learning_rate=1e-3,
-        warmup=1,
-        steps=10**9,
     )
-    return Trainer(config)
+    training = Training(weight_decay=0.0, learning_rate=1e-3, warmup=1, steps=10**9)
+    return Trainer(Recipe(task, model, training))
 
 
 def make_batches(size: Size, count: int = 8) -> list[Batch]:
@@ -92,15 +94,17 @@ def make_batches(size: Size, count: int = 8) -> list[Batch]:
     rng = np.random.default_rng(0)
 
     def tokens(length: int) -> Any:
-        ids = rng.integers(len(SPECIAL_TOKENS), size.vocab, (size.batch, length))
+        ids = rng.integers(len(SPECIAL), size.vocab, (size.batch, length))
         ends = rng.integers(length // 2, length + 1, (size.batch, 1))
-        return np.where(np.arange(length) < ends, ids, PAD)
+        return np.where(np.arange(length) < ends, ids, SPECIAL.pad)
 
     def batch() -> Batch:
         target_out = tokens(size.target_length)
         target_in = np.roll(target_out, 1, axis=1)
-        target_in[:, 0] = BOS
-        return Batch(tokens(size.source_length), target_in, target_out)
+        target_in[:, 0] = SPECIAL.bos
+        source, asked = tokens(size.source_length), target_out != SPECIAL.pad
+        count = int(np.count_nonzero(source) + np.count_nonzero(asked))
+        return Batch((source, target_in), np.where(asked, target_out, IGNORE), count)
 
     return [batch() for _ in range(count)]
 

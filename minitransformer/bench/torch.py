@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.tensor import Array
-from minitransformer.config import TransformerConfig
-from minitransformer.data import PAD, Batch
+from minitransformer.batch import IGNORE, Batch
 from minitransformer.interop.torch import to_torch
+from minitransformer.models.transformer import TransformerConfig
 from minitransformer.parts.attention import causal_mask
 from minitransformer.parts.embedding import sinusoidal_positions
 from minitransformer.training import Trainer
@@ -54,9 +54,9 @@ class WrittenOut:
 
     def logits(self, source: Any, target: Any) -> Any:
         """(B, S) and (B, T) tokens → (B, T, V)."""
-        source_mask = (source != PAD)[:, None, None, :]
+        source_mask = (source != self.config.pad)[:, None, None, :]
         length = target.shape[1]
-        target_mask = (target != PAD)[:, None, None, :] & self.causal[:length, :length]
+        target_mask = (target != self.config.pad)[:, None, None, :] & self.causal[:length, :length]
         x = self.embed(source, "source_embedding")
         for i in range(self.config.num_encoder_layers):
             layer = f"encoder.layers.{i}"
@@ -112,6 +112,7 @@ class BuiltIn:
 
     def __init__(self, config: TransformerConfig, state: Mapping[str, Array]) -> None:
         torch = pytorch()
+        self.pad = config.pad
         with warnings.catch_warnings():  # that norm_first rules out a fast path of inference
             warnings.simplefilter("ignore")
             model = self.model = torch.nn.Transformer(
@@ -145,9 +146,9 @@ class BuiltIn:
             self.embed(target, self.model.target_embedding),
             tgt_mask=self.future[:length, :length],
             tgt_is_causal=True,
-            src_key_padding_mask=source == PAD,
-            tgt_key_padding_mask=target == PAD,
-            memory_key_padding_mask=source == PAD,
+            src_key_padding_mask=source == self.pad,
+            tgt_key_padding_mask=target == self.pad,
+            memory_key_padding_mask=source == self.pad,
         )
         return self.model.projection(x)
 
@@ -164,18 +165,18 @@ def step(
     torch = pytorch()
     model = model_type(trainer.model.config, trainer.model.state_dict())
     parameters, ours = model.parameters(), trainer.optimizer
-    rate = trainer.config.learning_rate
+    rate = trainer.settings.learning_rate
     adam = torch.optim.Adam(parameters, lr=rate, betas=ours.betas, eps=ours.eps, fused=fused)
 
     def train_step(batch: Batch) -> float:
-        source, target_in, target_out = map(torch.from_numpy, batch)
-        logits = model.logits(source, target_in)
+        logits = model.logits(*map(torch.from_numpy, batch.inputs))
+        labels = torch.from_numpy(batch.labels)
         loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), target_out.flatten(), ignore_index=PAD
+            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE
         )
         adam.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, trainer.config.clip)
+        torch.nn.utils.clip_grad_norm_(parameters, trainer.settings.clip)
         adam.step()
         return float(loss.item())
 

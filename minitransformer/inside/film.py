@@ -15,10 +15,12 @@ from typing import Any
 
 from minigrad.files import StrPath, trying_to
 from minigrad.tensor import Array
-from minitransformer.data import BOS, SPECIAL_TOKENS, UNK, Pair, make_batch
-from minitransformer.decoding import greedy
+from minitransformer.forms import Example, Form
+from minitransformer.inside.maps import attention_maps
+from minitransformer.models.transformer import Transformer
 from minitransformer.runs import Run, RunError, load_checkpoint, save_checkpoint
-from minitransformer.training import Record, Trainer
+from minitransformer.tokens.vocabulary import Vocabulary
+from minitransformer.training import Record, Trainer, metric_of
 
 FRAMES = 56
 """How many frames a run of all its steps has, but for early ones that fall on the same record."""
@@ -32,9 +34,10 @@ class Frame:
     """The model after a step.
 
     maps: {"encoder.layers.0.self_attention": (H, T, S) float32, …}, for the example's source and
-    the decoder reading <bos> and the right target, whatever the model itself would have written.
-    answer: what it does write, greedily. record: the step's line of metrics.jsonl, with the loss;
-    empty for the untrained model. score: the latest record so far that has an exact match.
+    a decoder reading <bos> and the right target, whatever the model itself would have written;
+    none of a model without attention. answer: what it does answer, token by token. record: the
+    step's line of metrics.jsonl, with the loss; empty for the untrained model. score: the latest
+    record so far of an evaluation.
     """
 
     step: int
@@ -48,18 +51,29 @@ class Frame:
 class Film:
     """Frames of one example, in order, and all records of the run that they are from.
 
-    source, target: the example's tokens. read: what the decoder reads, <bos> and the target.
+    source: the example's tokens. target: its right answer. read: what a decoder reads, <bos> and
+    the target, or nothing. sides: whose tokens look in each map, and at whose they look:
+    {"decoder.layers.0.cross_attention": ("target", "source"), …}, where "target" is what is read.
     """
 
     task: str
     source: list[str]
     target: list[str]
+    read: list[str]
+    sides: dict[str, tuple[str, str]]
     frames: list[Frame]
     records: list[Record]
 
     @property
-    def read(self) -> list[str]:
-        return [SPECIAL_TOKENS[BOS], *self.target]
+    def end(self) -> str:
+        """What ends an answer, if anything does."""
+        return Vocabulary.names[Vocabulary.special.eos] if self.read else ""
+
+    def tokens(self, path: str) -> tuple[list[str], list[str]]:
+        """The tokens along both sides of a map: those that look, and those that are looked at."""
+        by_side = {"source": self.source, "target": self.read}
+        queries, keys = self.sides[path]
+        return by_side[queries], by_side[keys]
 
 
 class Camera:
@@ -72,7 +86,7 @@ class Camera:
 
     def __init__(self, run: Run, trainer: Trainer) -> None:
         self.trainer, self.folder = trainer, run.path / "film"
-        self.pair = telling(trainer.task.test)
+        self.example = telling(trainer.data.test, trainer.form)
         with trying_to("write", self.folder):
             self.folder.mkdir(exist_ok=True)
             for leftover in self.folder.glob(".*.partial"):
@@ -91,41 +105,39 @@ class Camera:
 
     def due(self, step: int) -> int:
         """How many frames there should be by this step: as many as its square root says."""
-        return isqrt(FRAMES * FRAMES * step // self.trainer.config.steps)
+        return isqrt(FRAMES * FRAMES * step // self.trainer.settings.steps)
 
     def take(self) -> None:
         """Write a frame of the model as it is."""
-        model, task = self.trainer.model, self.trainer.task
-        batch = make_batch([self.pair])
-        maps = model.attention_maps(batch.source, batch.target_in)
-        answer = greedy(model, batch.source, task.max_target)[0]
-        source, target = self.pair
-        tokens = task.target_vocabulary.tokens
+        model, form = self.trainer.model, self.trainer.form
+        maps = attention_maps(model, *form.batch([self.example]).inputs)
+        sides = form.sides(self.example)
         about = {
-            "task": task.name,
-            "source": [task.source_vocabulary.tokens[i] for i in source],
-            "target": [tokens[i] for i in target],
-            "answer": [tokens[i] for i in answer],
+            "task": self.trainer.data.name,
+            "source": sides["source"],
+            "target": form.spell(self.example[1]),
+            "read": sides.get("target", []),
+            "answer": form.spell(form.answer(model, [self.example[0]])[0]),
             "layers": list(maps),
+            "sides": {path: (x.queries, x.keys) for path, x in maps.items()},
         }
         self.last = self.trainer.step
         path = self.folder / f"{self.last:06}.safetensors"
-        save_checkpoint(path, {name: weights[0] for name, weights in maps.items()}, about)
+        save_checkpoint(path, {name: x.weights[0] for name, x in maps.items()}, about)
 
 
-def telling(pairs: list[Pair]) -> Pair:
+def telling(examples: list[Example], form: Form) -> Example:
     """The example to film: the longest with the most distinct symbols, if it is not too long.
 
     An unknown token, where every example has one, is better than none to film.
     """
 
-    def merit(pair: Pair) -> tuple[bool, int, int, int]:
-        source, target = pair
-        length = max(len(source), len(target))
-        known = UNK not in source and UNK not in target
-        return known, min(0, LONGEST - length), length, len(set(source))
+    def merit(example: Example) -> tuple[bool, int, int, int]:
+        source = example[0]
+        length = max(len(source), len(form.spell(example[1])))
+        return form.is_known(example), min(0, LONGEST - length), length, len(set(source))
 
-    return max(pairs, key=merit)
+    return max(examples, key=merit)
 
 
 def frame_paths(folder: Path) -> dict[int, Path]:
@@ -150,14 +162,15 @@ def read_film(path: StrPath) -> Film:
     for step, file in taken.items():
         maps, about = load_checkpoint(file)
         answer = about.pop("answer")
+        about.setdefault("read", ["<bos>", *about["target"]])  # as films of before left unsaid
+        about.setdefault("sides", {path: [*Transformer.sides(path)] for path in about["layers"]})
         maps = {name: maps[name] for name in about.pop("layers")}  # in the model's order
         subject = about, [(name, weights.shape) for name, weights in maps.items()]
         first = first or subject
         if subject != first:
             raise RunError(f"{file} is not of the same film as the frames before; train again")
         record = next((record for record in records if record["step"] == step), {})
-        scores = [
-            record for record in records if record["step"] <= step and "exact_match" in record
-        ]
+        scores = [record for record in records if record["step"] <= step and metric_of(record)]
         frames.append(Frame(step, maps, answer, record, scores[-1] if scores else {}))
-    return Film(**first[0], frames=frames, records=records)
+    sides = {path: tuple(both) for path, both in first[0].pop("sides").items()}
+    return Film(**first[0], sides=sides, frames=frames, records=records)

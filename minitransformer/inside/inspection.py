@@ -6,10 +6,10 @@ switched off in turn, to see what the model does without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +17,9 @@ from minigrad.backward import expand, propagate, seed
 from minigrad.mode import no_grad
 from minigrad.ops.neural import cross_entropy, softmax
 from minigrad.tensor import Array, Tensor
-from minitransformer.data import BOS, EOS, Vocabulary
-from minitransformer.decoding import greedy
-from minitransformer.models.transformer import Transformer, attention_steps, evaluating, recorded
-from minitransformer.parts.attention import MultiHeadAttention
+from minitransformer.decoding import evaluating
+from minitransformer.forms import Form
+from minitransformer.inside.maps import attention_steps, by_heads, recorded, weights_of
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,18 @@ class Layer:
     """An attention layer at work: H heads, T queries, S keys, and K numbers in each vector.
 
     path: where it stands in the model, such as "decoder.layers.0.cross_attention".
+    sides: what the model calls its queries' tokens and its keys', "source" or "target".
     queries, keys: the tokens along both sides. query: (H, T, K). key, value: (H, S, K).
-    scores: query · keyᵀ / √K, before the mask, (H, T, S). mask: boolean, True = may attend,
-    (T, S). weights: their softmax, (H, T, S). gradient: ∂loss/∂weight, (H, T, S). result: weights ·
-    value, (H, T, K). part: what each head adds to the layer's output, its result times its columns
-    of W_O, (H, T, D); all of them and a bias are that output.
+    scores: query · keyᵀ / √K, or as `v` says, before the mask, (H, T, S). mask: boolean,
+    True = may attend, (T, S). weights: their softmax, (H, T, S). gradient: ∂loss/∂weight,
+    (H, T, S). result: weights · value, (H, T, K). part: what each head adds to the layer's output,
+    its result times its columns of W_O, (H, T, D); all of them and a bias are that output.
+    v: of additive attention, whose scores are v · tanh(query + key), (K,).
     without: what becomes of the answer and the loss with one head switched off, for each head.
     """
 
     path: str
+    sides: tuple[str, str]
     queries: list[str]
     keys: list[str]
     query: Array
@@ -57,16 +59,17 @@ class Layer:
     result: Array
     part: Array
     without: list[Outcome]
+    v: Array | None = None
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model reading `source`, the decoder reading `read`, and what it should have said.
+    """A model reading `source`, a decoder reading `read`, and what it should have said.
 
-    source: tokens. read: <bos> and all of the target but its last token; target: the tokens that
-    the loss asks for, each one place on. vocabulary: the target's. probabilities: of each of its
-    tokens, given what is read up to a place, (T, V). normal: the answer and the loss of the whole
-    model.
+    source: tokens. read: <bos> and all of the target but its last token, or nothing where no
+    decoder reads; target: the tokens that the loss asks for, each one place on, or the label.
+    vocabulary: what there is to choose from. probabilities: of each of that, given what is read up
+    to a place, (T, V). normal: the answer and the loss of the whole model.
     """
 
     source: list[str]
@@ -78,80 +81,98 @@ class Inspection:
     layers: list[Layer]
 
 
-def inspect(
-    model: Transformer,
-    source: Sequence[int],
-    vocabularies: tuple[Vocabulary, Vocabulary],
-    target: Sequence[int] | None = None,
-    max_length: int | None = None,
-) -> Inspection:
+def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = None) -> Inspection:
     """Every attention layer of `model` while it answers `source`, without changing the model.
 
-    source, target: token numbers without BOS, EOS and padding. The loss is training's: the mean
-    cross-entropy of the target (with nothing smoothed); of the model's own greedy answer where
-    none is given. vocabularies: the source's and the target's. max_length: the most tokens that an
-    answer may have, EOS included (default: as many as the model has positions for). ValueError
-    for a target that is longer.
+    source: token numbers without padding. target: the answer that the loss asks for, as the form
+    has it; the model's own answer where none is given. The loss is training's, with nothing
+    smoothed. ValueError for a model without attention.
     """
-    longest = min(max_length or model.config.max_length, model.config.max_length)
-    if target is not None and len(target) >= longest:
-        raise ValueError(f"a target of {len(target)} tokens and its end are more than {longest}")
-    if target is None:
-        target = greedy(model, [source], longest)[0]
-    # An answer that has no end, because there was no room, is asked for as it is.
-    read, expected = [BOS, *target][:longest], [*target, EOS][:longest]
-
-    def spelled(tokens: Sequence[int]) -> list[str]:
-        return [vocabularies[1].tokens[i] for i in tokens]
+    own = form.answer(model, [source])[0]
+    example = ([*source], own if target is None else target)
+    batch, sides = form.batch([example]), form.sides(example)
 
     def loss(logits: Tensor) -> Tensor:
-        return cross_entropy(logits, np.array([expected]))
+        return cross_entropy(logits, batch.labels)
 
     def outcome() -> Outcome:
+        answer = form.spell(form.answer(model, [source])[0])
         with no_grad(), evaluating(model):
-            answer = greedy(model, [source], longest)[0]
-            return Outcome(spelled(answer), loss(model([source], [read])).item())
+            return Outcome(answer, loss(model(*batch.inputs)).item())
 
-    asked, spoken = [vocabularies[0].tokens[i] for i in source], spelled(read)
     with recorded(model):
-        logits = model([source], [read])
+        logits = model(*batch.inputs)
         root = loss(logits)
-    steps = attention_steps(root, model)
-    gradients = gradients_of(root, list(steps.values()))
+    found = attention_steps(root, model)
+    if not found:
+        raise ValueError(
+            "this model has no attention to show; `minigrad explain` shows each of its steps"
+        )
+    gradients = gradients_of(root, [step for steps in found.values() for step in steps])
     modules = dict(model.named_modules())
     layers = []
-    for path, step in steps.items():
-        attention = modules[path]
-        assert isinstance(attention, MultiHeadAttention)
-        query, key, value = (x.data[0] for x in step.inputs)
-        weights, result = step.saved[0][0], step.data[0]
-        queries = asked if path.startswith("encoder") else spoken
+    for path, steps in found.items():
+        own = model.sides(path)
         layers.append(
             Layer(
                 path,
-                queries,
-                keys=asked if path.endswith("cross_attention") else queries,
-                query=query,
-                key=key,
-                value=value,
-                scores=query @ key.swapaxes(-1, -2) / sqrt(query.shape[-1]),
-                mask=np.broadcast_to(step.params["mask"], (1, *weights.shape))[0, 0],
-                weights=weights,
-                gradient=gradient_by_weights(step, gradients[step.order])[0],
-                result=result,
-                part=result @ output_of_heads(attention),
-                without=outcomes_without_heads(attention, outcome),
+                own,
+                queries=sides[own[0]],
+                keys=sides[own[1]],
+                without=outcomes_without_heads(modules[path], outcome),
+                **arrays_of(steps, gradients, modules[path]),
             )
         )
+    read = sides.get("target", [])
     return Inspection(
-        asked,
-        spoken,
-        spelled(expected),
-        vocabulary=vocabularies[1].tokens,
-        probabilities=softmax(logits.data[0]),
+        source=sides["source"],
+        read=read,
+        target=form.asked(example),
+        vocabulary=form.choices,
+        probabilities=softmax(logits.data[0]).reshape(-1, len(form.choices)),
         normal=outcome(),
         layers=layers,
     )
+
+
+def arrays_of(steps: list[Tensor], gradients: dict[int, Array], attention: Any) -> dict[str, Any]:
+    """The arrays of a Layer: of several steps, one query after the other."""
+    first = steps[0]
+    key, value = (by_heads(x.data)[0] for x in first.inputs[1:3])
+
+    def along_queries(arrays: list[Array]) -> Array:
+        return np.concatenate([by_heads(x)[0] for x in arrays], axis=1)
+
+    result = along_queries([step.data for step in steps])
+    mask = [np.broadcast_to(step.params["mask"], step.saved[0].shape) for step in steps]
+    return {
+        "query": along_queries([step.inputs[0].data for step in steps]),
+        "key": key,
+        "value": value,
+        "scores": along_queries([scores_of(step) for step in steps]),
+        "mask": along_queries(mask)[0],
+        "weights": weights_of(steps)[0],
+        "gradient": along_queries(
+            [gradient_by_weights(step, gradients[step.order]) for step in steps]
+        ),
+        "result": result,
+        "v": first.inputs[3].data if is_additive(first) else None,
+        "part": attention.parts(result),
+    }
+
+
+def is_additive(step: Tensor) -> bool:
+    """Whether the scores of an attention op are those of a small network."""
+    return step.op is not None and step.op.name == "additive_attention"
+
+
+def scores_of(step: Tensor) -> Array:
+    """What the weights of an attention op are the softmax of, before its mask."""
+    query, key = (x.data for x in step.inputs[:2])
+    if is_additive(step):
+        hidden: Array = step.saved[1]
+        return hidden @ step.inputs[3].data
+    return query @ key.swapaxes(-1, -2) / sqrt(query.shape[-1])
 
 
 def gradients_of(root: Tensor, steps: list[Tensor]) -> dict[int, Array]:
@@ -173,32 +194,10 @@ def gradient_by_weights(step: Tensor, g: Array) -> Array:
     return gradient
 
 
-def output_of_heads(attention: MultiHeadAttention) -> Array:
-    """(H, K, D): the part of W_O, transposed, that each head's result is multiplied with."""
-    weight = attention.output.weight.data
-    return weight.T.reshape(attention.num_heads, -1, len(weight))
-
-
-def outcomes_without_heads(
-    attention: MultiHeadAttention, outcome: Callable[[], Outcome]
-) -> list[Outcome]:
+def outcomes_without_heads(attention: Any, outcome: Callable[[], Outcome]) -> list[Outcome]:
     """The outcome with each of a layer's heads switched off, one at a time."""
     found = []
     for head in range(attention.num_heads):
-        with head_off(attention, head):
+        with attention.head_off(head):
             found.append(outcome())
     return found
-
-
-@contextmanager
-def head_off(attention: MultiHeadAttention, head: int) -> Iterator[None]:
-    """A block in which what one head finds reaches nobody: its columns of `output.weight` are 0."""
-    weight = attention.output.weight.data
-    width = weight.shape[1] // attention.num_heads
-    columns = weight[:, head * width : (head + 1) * width]
-    before = columns.copy()
-    columns[:] = 0
-    try:
-        yield
-    finally:
-        columns[:] = before

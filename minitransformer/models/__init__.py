@@ -1,1 +1,12 @@
-"""Models, each an entry in one table."""
+"""Models, each a file and an entry in one table."""
+
+from __future__ import annotations
+
+# isort: off
+# In the order in which `minigrad models` lists them.
+from minitransformer.models import transformer
+
+# isort: on
+from minitransformer.models.model import MODELS, Model, model
+
+__all__ = ["MODELS", "Model", "model"]

@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from minigrad import nn
-from minigrad.mode import recording
-from minigrad.tensor import Array, Tensor, behind
-from minitransformer.config import TransformerConfig
-from minitransformer.data import PAD
+from minigrad.tensor import Array, Tensor
+from minitransformer.batch import Shape
+from minitransformer.models.model import NetworkSettings, model
 from minitransformer.parts.attention import Cache, causal_mask, padding_mask
 from minitransformer.parts.blocks import Decoder, Encoder
+from minitransformer.parts.config import Activation, Norm, Positions, StackConfig
 from minitransformer.parts.embedding import TokenEmbedding
+from minitransformer.settings import SettingError, divisors, setting
+
+
+@dataclass(frozen=True)
+class TransformerConfig(StackConfig):
+    """The shape of an encoder-decoder. ValueError says which field does not fit, and why.
+
+    The defaults are the base model of the paper, table 3. `tie_embeddings` shares one matrix
+    between both embeddings and the final projection (section 3.4).
+    """
+
+    source_vocab: int
+    target_vocab: int
+    num_encoder_layers: int = 6
+    num_decoder_layers: int = 6
+    tie_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        self.require_sizes(
+            "source_vocab", "target_vocab", "num_encoder_layers", "num_decoder_layers"
+        )
+        super().__post_init__()
+        if self.tie_embeddings and self.source_vocab != self.target_vocab:
+            raise ValueError(
+                "tie_embeddings needs one vocabulary for source and target, not "
+                f"{self.source_vocab} and {self.target_vocab} tokens"
+            )
+
+    @classmethod
+    def base(cls, vocab: int = 37_000, **changes: Any) -> TransformerConfig:
+        """The paper's base model over a shared vocabulary."""
+        return cls(
+            **{"source_vocab": vocab, "target_vocab": vocab, "tie_embeddings": True, **changes}
+        )
+
+    @classmethod
+    def big(cls, vocab: int = 37_000, **changes: Any) -> TransformerConfig:
+        """The paper's big model over a shared vocabulary."""
+        wide = {"d_model": 1024, "num_heads": 16, "d_ff": 4096, "dropout": 0.3}
+        return cls.base(vocab, **{**wide, **changes})
 
 
 class Transformer(nn.Module):
@@ -33,8 +73,8 @@ class Transformer(nn.Module):
         rng = nn.source(rng)
         self.source_embedding = TokenEmbedding(config.source_vocab, config, rng)
         self.target_embedding = TokenEmbedding(config.target_vocab, config, rng)
-        self.encoder = Encoder(config, rng)
-        self.decoder = Decoder(config, rng)
+        self.encoder = Encoder(config, config.num_encoder_layers, rng)
+        self.decoder = Decoder(config, config.num_decoder_layers, rng)
         self.projection = nn.Linear(config.d_model, config.target_vocab, rng=rng)
         if config.tie_embeddings:
             shared = self.source_embedding.tokens.weight
@@ -43,80 +83,134 @@ class Transformer(nn.Module):
     def forward(self, source: Any, target: Any) -> Tensor:
         """(B, S) and (B, T) token numbers → (B, T, V) logits, all target positions at once.
 
-        Padding (token 0) is masked in both; a target position sees itself and earlier ones.
+        Padding is masked in both; a target position sees itself and earlier ones.
         """
         source, target = np.asarray(source), np.asarray(target)
-        return self.decode(target, self.encode(source), padding_mask(source, PAD))
+        return self.decode(target, self.encode(source), self.mask(source))
 
     def encode(self, source: Array) -> Tensor:
         """(B, S) token numbers → (B, S, D), the memory."""
-        return self.encoder(self.source_embedding(source), padding_mask(source, PAD))
+        return self.encoder(self.source_embedding(source), self.mask(source))
 
     def decode(self, target: Array, memory: Tensor, memory_mask: Array) -> Tensor:
         """(B, T) token numbers and the memory (B, S, D) → (B, T, V) logits."""
-        mask = causal_mask(target.shape[1]) & padding_mask(target, PAD)
+        mask = causal_mask(target.shape[1]) & self.mask(target)
         x = self.decoder(self.target_embedding(target), memory, mask, memory_mask)
         return self.projection(x)
 
-    def decode_next(
-        self,
-        token: Array,
-        position: int,
-        memory: Tensor,
-        memory_mask: Array,
-        caches: list[tuple[Cache, Cache]],
-    ) -> Tensor:
-        """(B,) tokens at `position`, the caches holding all earlier ones → (B, V) logits."""
-        x = self.target_embedding(token[:, None], start=position)
-        x = self.decoder(x, memory, None, memory_mask, caches)
-        return self.projection(x)[:, 0]
+    def mask(self, tokens: Array) -> Array:
+        """(B, 1, 1, S): which of these tokens are no padding."""
+        return padding_mask(tokens, self.config.pad)
 
-    def new_caches(self) -> list[tuple[Cache, Cache]]:
-        """Empty caches, for self- and cross-attention of each decoder layer."""
-        return [(Cache(fixed=False), Cache(fixed=True)) for _ in self.decoder.layers]
+    @property
+    def max_length(self) -> int:
+        """The number of positions of source and target."""
+        return self.config.max_length
 
-    def attention_maps(self, source: Any, target: Any) -> dict[str, Array]:
-        """What every head attends to: {"encoder.layers.0.self_attention": (B, H, T, S), …}.
+    def begin(self, source: Array) -> TransformerWriting:
+        """The writing of an answer to each source, (B, S): see `decoding`."""
+        return TransformerWriting(self, source)
 
-        Read off the graph: each attention op keeps its weights, and knows which module called it.
-        """
-        with recorded(self):
-            steps = attention_steps(self(source, target), self)
-        return {name: step.saved[0] for name, step in steps.items()}
+    @staticmethod
+    def sides(path: str) -> tuple[str, str]:
+        """Whose tokens look in the attention at this path, and at whose they look."""
+        if path.startswith("encoder"):
+            return "source", "source"
+        return "target", "source" if path.endswith("cross_attention") else "target"
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """A block in which dropout and the like are off; each module's mode before comes back."""
-    before = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training
+class TransformerWriting:
+    """Answers being written: keys and values of all earlier places are kept."""
+
+    def __init__(self, model: Transformer, source: Array) -> None:
+        self.model, self.position = model, 0
+        self.memory: Any = model.encode(source)
+        self.mask = model.mask(source)
+        self.caches = [(Cache(fixed=False), Cache(fixed=True)) for _ in model.decoder.layers]
+
+    def next(self, tokens: Array) -> Array:
+        """Read the next token of each row, (B,) → (B, V) logits of the one after it."""
+        model = self.model
+        x = model.target_embedding(tokens[:, None], start=self.position)
+        x = model.decoder(x, self.memory, None, self.mask, self.caches)
+        self.position += 1
+        logits: Array = model.projection(x).data[:, 0]
+        return logits
+
+    def select(self, rows: Array) -> None:
+        """Go on with these rows in the place of the present ones."""
+        self.memory, self.mask = self.memory[rows], self.mask[rows]
+        for cache in chain.from_iterable(self.caches):
+            cache.select(rows)
 
 
-@contextmanager
-def recorded(model: nn.Module) -> Iterator[None]:
-    """A block in which a model evaluates and everything it does is recorded, frozen or not."""
-    frozen = [x for x in model.parameters() if not x.requires_grad]
-    for x in frozen:
-        x.requires_grad = True  # or nothing that depends on these alone would be recorded
-    try:
-        with evaluating(model), recording(True):
-            yield
-    finally:
-        for x in frozen:
-            x.requires_grad = False
+@model("transformer", answers="pairs")
+@dataclass(frozen=True)
+class TransformerSettings(NetworkSettings):
+    """Attention alone, encoder and decoder: Vaswani et al., 2017."""
+
+    heads: int = setting(4, "attention heads per layer", least=1)
+    d_ff: int = setting(256, "width of the feed-forward layers", least=1, most=100_000)
+    norm: Norm = setting("pre", "layer norm before each sublayer, or after (the paper)")
+    activation: Activation = setting("relu", "activation of the feed-forward layers")
+    positions: Positions = setting("sinusoidal", "kind of position vectors")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.d_model % self.heads:
+            raise SettingError(
+                f"<heads> must divide <d_model> {self.d_model}, not {self.heads}; "
+                f"divisors are {divisors(self.d_model)}"
+            )
+        if self.positions == "sinusoidal" and self.d_model % 2:
+            raise SettingError(f"sinusoidal <positions> need an even <d_model>, not {self.d_model}")
+
+    def stack(self, shape: Shape) -> dict[str, Any]:
+        """The fields of a StackConfig."""
+        return {
+            "d_model": self.d_model,
+            "num_heads": self.heads,
+            "d_ff": self.d_ff,
+            "dropout": self.dropout,
+            "max_length": shape.length,
+            "norm": self.norm,
+            "activation": self.activation,
+            "positions": self.positions,
+            "pad": shape.pad,
+        }
+
+    def build(self, shape: Shape, rng: nn.Source) -> Transformer:
+        """A new model."""
+        config = TransformerConfig(
+            shape.vocab,
+            shape.classes,
+            num_encoder_layers=self.layers,
+            num_decoder_layers=self.layers,
+            **self.stack(shape),
+        )
+        return Transformer(config, rng)
+
+    def reader(self, shape: Shape, rng: nn.Source) -> TransformerReader:
+        """What reads a text, for a classifier."""
+        return TransformerReader(StackConfig(**self.stack(shape)), shape.vocab, self.layers, rng)
+
+    def floats(self, shape: Shape) -> int:
+        """The larger arrays that are recorded for the longest example, each once."""
+        source, target, wide = shape.source, shape.target, self.d_model
+        encoder = source * (6 * wide + 2 * self.d_ff) + self.heads * source**2
+        decoder = target * (10 * wide + 2 * self.d_ff) + self.heads * target * (target + source)
+        return self.layers * (encoder + decoder) + 2 * target * shape.classes
 
 
-def attention_steps(result: Tensor, model: nn.Module) -> dict[str, Tensor]:
-    """Every attention op behind `result`, by the path of the module that ran it, in its order."""
-    names = {id(module): name for name, module in model.named_modules()}
-    found: dict[str, Tensor] = {}
-    for node in behind(result):
-        if node.op is not None and node.op.name == "scaled_dot_product_attention":
-            assert node.scope is not None
-            found[names[id(node.scope.module)]] = node
-    return {name: found[name] for name in names.values() if name in found}
+class TransformerReader(nn.Module):
+    """A text as a vector for each token, (B, S) → (B, S, D): the encoder by itself."""
+
+    def __init__(self, config: StackConfig, vocab: int, num_layers: int, rng: nn.Source) -> None:
+        self.embedding = TokenEmbedding(vocab, config, rng)
+        self.encoder = Encoder(config, num_layers, rng)
+        self.width = config.d_model
+        self._pad = config.pad
+
+    def forward(self, source: Array) -> Tensor:
+        """(B, S) token numbers → (B, S, D)."""
+        return self.encoder(self.embedding(source), padding_mask(source, self._pad))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -49,7 +51,8 @@ class Cache:
 
     def select(self, rows: Array) -> None:
         """Keep these rows of the batch, in this order: beams that go on, some of them twice."""
-        self.key, self.value = self.key[rows], self.value[rows]
+        if self.key is not None:
+            self.key, self.value = self.key[rows], self.value[rows]
 
 
 class MultiHeadAttention(nn.Module):
@@ -98,6 +101,25 @@ class MultiHeadAttention(nn.Module):
         query, key = self.split(self.query(x)), self.split(self.key(memory))
         return attention_weights(query.data, key.data, mask)
 
+    def parts(self, result: Array) -> Array:
+        """What each head adds to the output: its result (H, T, K) times its columns of W_O,
+        (H, T, D)."""
+        weight = self.output.weight.data
+        return result @ weight.T.reshape(self.num_heads, -1, len(weight))
+
+    @contextmanager
+    def head_off(self, head: int) -> Iterator[None]:
+        """A block in which what one head finds reaches nobody: its columns of W_O are 0."""
+        weight = self.output.weight.data
+        width = weight.shape[1] // self.num_heads
+        columns = weight[:, head * width : (head + 1) * width]
+        before = columns.copy()
+        columns[:] = 0
+        try:
+            yield
+        finally:
+            columns[:] = before
+
     def split(self, x: Tensor) -> Any:
         """(B, T, D) → (B, H, T, K)."""
         batch, length, d_model = x.shape
@@ -120,6 +142,8 @@ class AdditiveAttention(nn.Module):
     Translate" (2015), appendix A.1.2.
     """
 
+    num_heads = 1
+
     def __init__(
         self, d_query: int, d_memory: int, width: int, rng: nn.Source | nn.Seed = None
     ) -> None:
@@ -128,6 +152,7 @@ class AdditiveAttention(nn.Module):
         self.query = nn.Linear(d_query, width, bias=False, rng=rng)
         self.key = nn.Linear(d_memory, width, bias=False, rng=rng)
         self.v = nn.parameter(rng.uniform(-(width**-0.5), width**-0.5, (width,)))
+        self._is_off = False
 
     def forward(self, query: Any, memory: Any, mask: Array | None = None, key: Any = None) -> Any:
         """(B, T, Q) queries and a (B, S, M) memory → (B, T, M), the memory weighed by each query.
@@ -136,4 +161,18 @@ class AdditiveAttention(nn.Module):
         where it has been computed already, as for all steps of decoding.
         """
         key = self.key(memory) if key is None else key
-        return additive_attention(self.query(query), key, memory, self.v, mask=mask)
+        found = additive_attention(self.query(query), key, memory, self.v, mask=mask)
+        return found * 0 if self._is_off else found
+
+    def parts(self, result: Array) -> Array:
+        """What the one head adds to the output: its result, (1, T, M)."""
+        return result
+
+    @contextmanager
+    def head_off(self, head: int) -> Iterator[None]:
+        """A block in which what the one head finds reaches nobody."""
+        self._is_off = True
+        try:
+            yield
+        finally:
+            self._is_off = False

@@ -8,14 +8,14 @@ from typing import Any
 from minigrad import nn
 from minigrad.ops.elementwise import gelu, relu
 from minigrad.tensor import Array, Tensor
-from minitransformer.config import TransformerConfig
 from minitransformer.parts.attention import Cache, MultiHeadAttention
+from minitransformer.parts.config import StackConfig
 
 
 class FeedForward(nn.Module):
     """Two linear maps with an activation between, the same at every position: section 3.3."""
 
-    def __init__(self, config: TransformerConfig, rng: nn.Source) -> None:
+    def __init__(self, config: StackConfig, rng: nn.Source) -> None:
         self.inner = nn.Linear(config.d_model, config.d_ff, rng=rng)
         self.outer = nn.Linear(config.d_ff, config.d_model, rng=rng)
         self.activation = config.activation
@@ -32,7 +32,7 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """What encoder and decoder layers share: the residual around each of their sublayers."""
 
-    def __init__(self, config: TransformerConfig, rng: nn.Source) -> None:
+    def __init__(self, config: StackConfig, rng: nn.Source) -> None:
         self.dropout = nn.Dropout(config.dropout, rng)
         self._norm_first = config.norm == "pre"
 
@@ -46,7 +46,7 @@ class Layer(nn.Module):
 class EncoderLayer(Layer):
     """Self-attention, then feed-forward."""
 
-    def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
+    def __init__(self, config: StackConfig, rng: nn.Source | nn.Seed = None) -> None:
         rng = nn.source(rng)
         self.self_attention = MultiHeadAttention(config.d_model, config.num_heads, rng)
         self.self_attention_norm = nn.LayerNorm(config.d_model, config.eps)
@@ -63,7 +63,7 @@ class EncoderLayer(Layer):
 class DecoderLayer(Layer):
     """Self-attention on what has been written, cross-attention to the memory, feed-forward."""
 
-    def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
+    def __init__(self, config: StackConfig, rng: nn.Source | nn.Seed = None) -> None:
         rng = nn.source(rng)
         self.self_attention = MultiHeadAttention(config.d_model, config.num_heads, rng)
         self.self_attention_norm = nn.LayerNorm(config.d_model, config.eps)
@@ -97,7 +97,7 @@ class DecoderLayer(Layer):
 class Stack(nn.Module):
     """Layers one after the other; with norm="pre" a last layer norm, as nothing else scales x."""
 
-    def __init__(self, layers: list[Layer], config: TransformerConfig) -> None:
+    def __init__(self, layers: list[Layer], config: StackConfig) -> None:
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(config.d_model, config.eps) if config.norm == "pre" else None
 
@@ -109,11 +109,11 @@ class Stack(nn.Module):
 class Encoder(Stack):
     """Reads the source: every position may look at every other."""
 
-    def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
+    def __init__(
+        self, config: StackConfig, num_layers: int, rng: nn.Source | nn.Seed = None
+    ) -> None:
         rng = nn.source(rng)
-        super().__init__(
-            [EncoderLayer(config, rng) for _ in range(config.num_encoder_layers)], config
-        )
+        super().__init__([EncoderLayer(config, rng) for _ in range(num_layers)], config)
 
     def forward(self, x: Any, mask: Array | None = None) -> Tensor:
         """(B, S, D) → (B, S, D), the memory."""
@@ -125,11 +125,11 @@ class Encoder(Stack):
 class Decoder(Stack):
     """Writes the target: a position may look at earlier ones, and at the whole memory."""
 
-    def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
+    def __init__(
+        self, config: StackConfig, num_layers: int, rng: nn.Source | nn.Seed = None
+    ) -> None:
         rng = nn.source(rng)
-        super().__init__(
-            [DecoderLayer(config, rng) for _ in range(config.num_decoder_layers)], config
-        )
+        super().__init__([DecoderLayer(config, rng) for _ in range(num_layers)], config)
 
     def forward(
         self,

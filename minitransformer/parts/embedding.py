@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad import nn
 from minigrad.tensor import Array, Tensor
-from minitransformer.config import TransformerConfig
+from minitransformer.parts.config import StackConfig
 
 
 @lru_cache(maxsize=16)
@@ -30,7 +30,7 @@ def sinusoidal_positions(length: int, d_model: int) -> Array:
 class TokenEmbedding(nn.Module):
     """Token vectors, scaled by √D, plus position vectors: section 3.4 and 3.5 of the paper."""
 
-    def __init__(self, vocab: int, config: TransformerConfig, rng: nn.Source) -> None:
+    def __init__(self, vocab: int, config: StackConfig, rng: nn.Source) -> None:
         self.tokens = nn.Embedding(vocab, config.d_model, std=config.d_model**-0.5, rng=rng)
         self.positions = None
         if config.positions == "learned":

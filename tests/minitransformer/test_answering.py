@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,13 @@ from hypothesis import strategies as st
 
 from minigrad.files import FileError
 from minitransformer.answering import Predictor
-from minitransformer.config import TrainingConfig
-from minitransformer.data import UNK, make_batch
-from minitransformer.decoding import beam_search, greedy
+from minitransformer.batch import pad_rows
+from minitransformer.decoding import SPECIAL, beam_search, greedy
+from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError
 from minitransformer.training import Trainer
+
+UNK = SPECIAL.unk
 
 TINY: dict[str, Any] = {
     "task": "reverse", "length": 4, "vocab": 5, "steps": 40, "batch_size": 16,
@@ -29,8 +30,11 @@ TINY: dict[str, Any] = {
 
 def trained(path: Path, **changes: Any) -> Trainer:
     """A trainer at the end of its run, which it has saved in a folder."""
-    trainer = Trainer(TrainingConfig(**{**TINY, **changes}))
-    run = Run.create(path, asdict(trainer.config))
+    settings = {**TINY, **changes}
+    if settings["task"] == "pairs":
+        del settings["length"], settings["vocab"]
+    trainer = Trainer(Recipe.read(settings))
+    run = Run.create(path, trainer.recipe.flat())
     list(trainer.run())
     run.save(*trainer.state())
     return trainer
@@ -76,7 +80,7 @@ def characters(tmp_path: Path) -> Trainer:
 def test_the_model_is_the_one_that_the_run_ended_with(
     predictor: Predictor, trainer: Trainer
 ) -> None:
-    assert predictor.config == trainer.config
+    assert predictor.recipe == trainer.recipe
     ours, theirs = predictor.model.state_dict(), trainer.model.state_dict()
     assert ours.keys() == theirs.keys()
     for name, x in ours.items():
@@ -89,12 +93,12 @@ SOURCES = [[4, 5, 6, 7], [8], [6, 6, 4], [5, 8]]
 def test_an_answer_is_the_models_likeliest_sequence_as_text(
     predictor: Predictor, trainer: Trainer
 ) -> None:
-    answers = greedy(trainer.model, make_batch([(x, []) for x in SOURCES]).source, 5)
+    answers = greedy(trainer.model, pad_rows(SOURCES, SPECIAL.pad), 5)
     assert predictor.answer(SOURCES) == [
         " ".join(str(token - 4) for token in answer) for answer in answers
     ]
     assert len(set(predictor.answer(SOURCES))) > 1  # it has learned to tell them apart
-    texts = [predictor.text(source) for source in SOURCES]
+    texts = [predictor.form.text(source) for source in SOURCES]
     assert predictor.answer(texts) == predictor.answer(SOURCES)
     assert predictor.answer(texts[1]) == [predictor.answer(SOURCES)[1]]
 
@@ -113,11 +117,11 @@ def test_more_than_one_beam_is_a_beam_search(
 ) -> None:
     sizes = []
 
-    def noting_search(model: Any, source: Any, length: int, beam_size: int) -> list[list[int]]:
+    def noting_search(model: Any, source: Any, length: int, beam_size: int, **rest: Any) -> Any:
         sizes.append(beam_size)
-        return beam_search(model, source, length, beam_size)
+        return beam_search(model, source, length, beam_size, **rest)
 
-    monkeypatch.setattr("minitransformer.answering.beam_search", noting_search)
+    monkeypatch.setattr("minitransformer.forms.pairs.beam_search", noting_search)
     predictor.answer(SOURCES, beam=3)
     predictor.answer(SOURCES)
     assert sizes == [3]
@@ -131,91 +135,89 @@ def test_no_sources_have_no_answers(predictor: Predictor) -> None:
 def test_a_source_is_written_as_text_and_read_again(
     predictor: Predictor, source: list[int]
 ) -> None:
-    assert predictor.read(predictor.text(source)) == source
+    assert predictor.form.read(predictor.form.text(source)) == source
 
 
 def test_white_space_around_symbols_does_not_matter(predictor: Predictor) -> None:
-    assert predictor.read(" 0  1\t2\n") == [4, 5, 6]
+    assert predictor.form.read(" 0  1\t2\n") == [4, 5, 6]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\t"])
 def test_an_empty_text_is_refused(predictor: Predictor, text: str) -> None:
     with one_line_error(ValueError, "the text is empty"):
-        predictor.read(text)
+        predictor.form.read(text)
 
 
 def test_a_text_of_more_tokens_than_the_model_holds_is_refused(predictor: Predictor) -> None:
-    assert len(predictor.read("0 1 2 3")) == 4
+    assert len(predictor.form.read("0 1 2 3")) == 4
     with one_line_error(ValueError, "5 tokens are more than the 4"):
-        predictor.read("0 1 2 3 4")
+        predictor.form.read("0 1 2 3 4")
 
 
 def test_a_target_leaves_room_for_its_end(predictor: Predictor) -> None:
-    assert predictor.max_target == 5
-    assert len(predictor.read_target("0 1 2 3")) == 4
+    assert predictor.form.max_target == 5
+    assert len(predictor.form.read_answer("0 1 2 3")) == 4
     with one_line_error(ValueError, "a target of 5 tokens and its end are more than 5"):
-        predictor.read_target("0 1 2 3 4")
+        predictor.form.read_answer("0 1 2 3 4")
 
 
 @pytest.mark.parametrize("token", ["5", "x", "<eos>", "01", "٣"])
 def test_a_symbol_that_a_task_does_not_have_is_refused(predictor: Predictor, token: str) -> None:
     with one_line_error(ValueError, f"unknown token {token!r}; this run knows 0 to 4"):
-        predictor.read(f"0 {token}")
+        predictor.form.read(f"0 {token}")
 
 
 def test_a_token_that_the_data_did_not_have_is_read_as_unknown(
     characters: Trainer, tmp_path: Path
 ) -> None:
     predictor = Predictor(tmp_path / "run")
-    seen = characters.task.source_vocabulary.tokens[4:]
-    assert predictor.unknown(f"{seen[0]}?{seen[1]}?") == ["?"]
-    assert predictor.read(f"{seen[0]}?{seen[1]}") == [4, UNK, 5]
+    seen = characters.form.vocabularies["source"].words
+    assert predictor.form.unknown(f"{seen[0]}?{seen[1]}?") == ["?"]
+    assert predictor.form.read(f"{seen[0]}?{seen[1]}") == [4, UNK, 5]
 
 
 def test_characters_are_answered_without_the_file_that_taught_them(
     characters: Trainer, tmp_path: Path
 ) -> None:
     predictor = Predictor(tmp_path / "run")
-    source, _ = characters.task.test[0]
-    answer = greedy(characters.model, [source], characters.task.max_target)[0]
-    words = characters.task.target_vocabulary.decode(answer)
-    assert predictor.answer([source]) == ["".join(words)]
+    source, _ = characters.data.test[0]
+    answer = greedy(characters.model, [source], predictor.form.max_target)[0]
+    assert predictor.answer([source]) == ["".join(predictor.form.spell(answer))]
 
 
-def test_attention_is_that_of_every_layer_and_head_over_the_answer(predictor: Predictor) -> None:
-    source = predictor.read("3 1 4")
-    maps, source_tokens, target_tokens, written = predictor.attention(source)
-    assert source_tokens == ["3", "1", "4"]
+def test_an_inspection_is_that_of_every_layer_and_head_over_the_answer(
+    predictor: Predictor,
+) -> None:
+    source = predictor.form.read("3 1 4")
+    inspection = predictor.inspect(source)
     answer = predictor.answer([source])[0].split()
-    assert target_tokens == ["<bos>", *answer]
-    assert written == [*answer, "<eos>"]
-    sides = {
-        "encoder.layers.0.self_attention": (3, 3),
-        "decoder.layers.0.self_attention": (len(target_tokens), len(target_tokens)),
-        "decoder.layers.0.cross_attention": (len(target_tokens), 3),
+    assert inspection.source == ["3", "1", "4"]
+    assert inspection.read == ["<bos>", *answer]
+    assert inspection.target == [*answer, "<eos>"]
+    assert {layer.path: layer.weights.shape for layer in inspection.layers} == {
+        "encoder.layers.0.self_attention": (2, 3, 3),
+        "decoder.layers.0.self_attention": (2, len(answer) + 1, len(answer) + 1),
+        "decoder.layers.0.cross_attention": (2, len(answer) + 1, 3),
     }
-    assert {name: weights.shape[1:] for name, weights in maps.items()} == sides
-    for weights in maps.values():
-        assert len(weights) == 2  # heads
-        np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
-    own = maps["decoder.layers.0.self_attention"]
-    assert not np.triu(own, 1).any()
+    for layer in inspection.layers:
+        np.testing.assert_allclose(layer.weights.sum(-1), 1, rtol=1e-5)
+    assert not np.triu(inspection.layers[1].weights, 1).any()
 
 
-def test_attention_of_an_answer_without_end_is_over_what_was_read(tmp_path: Path) -> None:
+def test_an_inspection_of_an_answer_without_end_is_over_what_was_read(tmp_path: Path) -> None:
     trainer = trained(tmp_path, steps=1)
     trainer.optimizer.values[-9:] = np.eye(9)[4] * 100  # the projection's bias: "0", for ever
     Run.open(tmp_path).save(*trainer.state())
     predictor = Predictor(tmp_path)
     assert predictor.answer([[5]]) == ["0 0 0 0 0"]
-    _, _, target_tokens, written = predictor.attention([5])
-    assert target_tokens == ["<bos>", "0", "0", "0", "0"]
-    assert written == ["0", "0", "0", "0", "0"]
+    inspection = predictor.inspect([5])
+    assert inspection.read == ["<bos>", "0", "0", "0", "0"]
+    assert inspection.target == ["0", "0", "0", "0", "0"]
 
 
-def test_attention_names_what_is_unknown(characters: Trainer, tmp_path: Path) -> None:
-    _, source_tokens, *_ = Predictor(tmp_path / "run").attention([4, UNK])
-    assert source_tokens == [characters.task.source_vocabulary.tokens[4], "<unk>"]
+def test_an_inspection_names_what_is_unknown(characters: Trainer, tmp_path: Path) -> None:
+    inspection = Predictor(tmp_path / "run").inspect([4, UNK])
+    assert inspection.source == [characters.form.vocabularies["source"].words[0], "<unk>"]
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
@@ -224,7 +226,7 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_model_is_named(tmp_path: Path) -> None:
-    Run.create(tmp_path, asdict(TrainingConfig()))
+    Run.create(tmp_path, Recipe.read({"task": "copy"}).flat())
     with one_line_error(FileError, "cannot read", tmp_path / "model.safetensors", "No such file"):
         Predictor(tmp_path)
 

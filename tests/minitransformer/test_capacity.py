@@ -5,13 +5,13 @@ from __future__ import annotations
 import tracemalloc
 from typing import Any
 
-import numpy as np
 import pytest
 
 from minitransformer import capacity
-from minitransformer.config import TransformerConfig
-from minitransformer.data import Batch
-from minitransformer.training import Trainer, TrainingConfig
+from minitransformer.batch import Shape
+from minitransformer.models.transformer import TransformerSettings
+from minitransformer.recipe import Recipe
+from minitransformer.training import Trainer
 
 BASE: dict[str, Any] = {"task": "copy", "steps": 1, "vocab": 50, "d_model": 32, "d_ff": 48}
 
@@ -25,31 +25,27 @@ BASE: dict[str, Any] = {"task": "copy", "steps": 1, "vocab": 50, "d_model": 32, 
     ],
 )
 def test_the_estimate_is_a_lower_bound_and_not_far_off(sizes: dict[str, Any]) -> None:
-    config = TrainingConfig(**{**BASE, **sizes})
+    recipe = Recipe.read({**BASE, **sizes})
+    length, size = recipe.task.length, recipe.training.batch_size
     tracemalloc.start()
     try:
-        trainer = Trainer(config)
-        source = np.full((config.batch_size, config.length), 5)
-        target = np.full((config.batch_size, config.length + 1), 5)
-        trainer.train_step(Batch(source, target, target))
+        trainer = Trainer(recipe)
+        trainer.train_step(trainer.form.batch([([5] * length, [5] * length)] * size))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    shape = trainer.model.config
-    task = trainer.task
-    least = capacity.training_bytes(shape, config.batch_size, task.max_source, task.max_target)
-    assert peak / 4 < least < peak
+    assert peak / 4 < capacity.training_bytes(recipe.model, trainer.form.shape, size) < peak
 
 
 def test_what_cannot_fit_is_refused_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    shape = TransformerConfig(50, 60, d_model=32, num_heads=4, d_ff=48)
-    needed = capacity.training_bytes(shape, 7, 200, 300)
+    model, shape = TransformerSettings(d_model=32, d_ff=48), Shape("pairs", 50, 60, 200, 300)
+    needed = capacity.training_bytes(model, shape, 7)
     monkeypatch.setattr(capacity, "free_memory", lambda: needed - 1)
-    with pytest.raises(ValueError, match=r"at least 0\.\d GB .* \(7 now\).* 200 and 300 tokens"):
-        capacity.require_room(shape, 7, 200, 300)
+    with pytest.raises(ValueError, match=r"at least 0\.\d GB .* \(7 now\).* has 300 tokens"):
+        capacity.require_capacity(model, shape, 7)
     for free in (needed, None):  # None: the system does not say
         monkeypatch.setattr(capacity, "free_memory", lambda free=free: free)
-        capacity.require_room(shape, 7, 200, 300)
+        capacity.require_capacity(model, shape, 7)
 
 
 def test_a_model_of_absurd_sizes_is_refused_at_once() -> None:
@@ -57,28 +53,31 @@ def test_a_model_of_absurd_sizes_is_refused_at_once() -> None:
         pytest.skip("the system does not say how much memory is free")
     for sizes in ({"batch_size": 10_000, "length": 2_000}, {"layers": 1_000, "d_model": 20_000}):
         with pytest.raises(ValueError, match="a training step needs at least"):
-            Trainer(TrainingConfig(task="copy", **sizes))  # type: ignore[arg-type]
+            Trainer(Recipe.read({"task": "copy", **sizes}))
 
 
 @pytest.mark.parametrize(
     ("changes", "more"),
     [
-        ({"num_heads": 4}, 7 * (2 * 2 * 5 * 5 + 3 * 2 * 6 * (6 + 5))),
-        ({"source": 10}, 7 * (2 * (5 * (6 * 8 + 2 * 16) + 2 * (100 - 25)) + 3 * 2 * 6 * 5)),
-        ({"target": 12}, 7 * (3 * (6 * (10 * 8 + 2 * 16) + 2 * (12 * 17 - 6 * 11)) + 2 * 6 * 9)),
-        ({"batch_size": 8}, 2 * (5 * 80 + 2 * 25) + 3 * (6 * 112 + 2 * 6 * 11) + 2 * 6 * 9),
+        ({"heads": 4}, 7 * 2 * 2 * (5 * 5 + 6 * (6 + 5))),
+        ({"source": 10}, 7 * 2 * (5 * (6 * 8 + 2 * 16) + 2 * (100 - 25) + 2 * 6 * 5)),
+        (
+            {"target": 12},
+            7 * (2 * (6 * (10 * 8 + 2 * 16) + 2 * (12 * 17 - 6 * 11)) + 2 * 6 * 9),
+        ),
+        (
+            {"batch_size": 8},
+            2 * (5 * 80 + 2 * 25 + 6 * 112 + 2 * 6 * 11) + 2 * 6 * 9,
+        ),
     ],
 )
 def test_what_is_recorded_grows_by_the_maps_and_the_activations(
     changes: dict[str, int], more: int
 ) -> None:
-    base = {"num_heads": 2, "batch_size": 7, "source": 5, "target": 6}
+    base = {"heads": 2, "batch_size": 7, "source": 5, "target": 6}
 
-    def needed(num_heads: int, batch_size: int, source: int, target: int) -> int:
-        shape = TransformerConfig(
-            11, 9, d_model=8, num_heads=num_heads, num_encoder_layers=2, num_decoder_layers=3,
-            d_ff=16,
-        )  # fmt: skip
-        return capacity.training_bytes(shape, batch_size, source, target)
+    def needed(heads: int, batch_size: int, source: int, target: int) -> int:
+        model = TransformerSettings(d_model=8, d_ff=16, heads=heads, layers=2)
+        return capacity.training_bytes(model, Shape("pairs", 11, 9, source, target), batch_size)
 
     assert needed(**base | changes) - needed(**base) == capacity.FLOAT * more

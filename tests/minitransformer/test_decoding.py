@@ -12,9 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad import Tensor, nn
-from minitransformer import Transformer, TransformerConfig, beam_search, greedy, sample
-from minitransformer.data import BOS, EOS, PAD
-from minitransformer.decoding import generate, log_probabilities, penalty, probabilities
+from minitransformer import Decoder, Transformer, TransformerConfig, beam_search, greedy, sample
+from minitransformer.decoding import (
+    SPECIAL,
+    evaluating,
+    generate,
+    log_probabilities,
+    penalty,
+    probabilities,
+)
+from minitransformer.models.transformer import TransformerWriting
+from minitransformer.tokens.vocabulary import Special
+
+PAD, BOS, EOS, _ = SPECIAL
 
 Answers = list[list[int]]
 
@@ -143,18 +153,15 @@ class Tables(nn.Module):
     `row` is the first token of a source; decode without the cache.
     """
 
-    config = TransformerConfig(V, V, d_model=2, num_heads=1, max_length=50)
+    max_length = None
 
     def __init__(self, table: Callable[[int, tuple[int, ...]], np.ndarray]) -> None:
         self.table = table
 
-    def encode(self, source: Any) -> np.ndarray:
-        return np.asarray(source)
-
-    def decode(self, tokens: np.ndarray, memory: np.ndarray, mask: Any) -> Tensor:
+    def forward(self, source: np.ndarray, target: np.ndarray) -> Tensor:
         p = [
             self.table(int(row[0]), tuple(sequence[1:]))
-            for row, sequence in zip(memory, tokens.tolist(), strict=True)
+            for row, sequence in zip(source, target.tolist(), strict=True)
         ]
         with np.errstate(divide="ignore"):
             return Tensor(np.log(np.array(p, float).reshape(-1, 1, V)))
@@ -204,7 +211,7 @@ def test_a_finished_answer_is_not_lost_to_a_worse_one() -> None:
     model = step_table(
         {2: 0.3, 4: 0.6, 5: 0.1}, {5: 0.5, 6: 0.5}, {2: 0.2, 4: 0.2, 5: 0.2, 6: 0.2, 7: 0.2}
     )
-    assert beam_search(model, [[4]], 6, beam_size=2, cache=False) == [[]]  # type: ignore[arg-type]
+    assert beam_search(model, [[4]], 6, beam_size=2, cache=False) == [[]]
 
 
 @few
@@ -225,7 +232,9 @@ def test_as_many_beams_as_tokens_find_the_best_of_what_depends_on_the_step_alone
 ) -> None:
     model: Any = random_tables(seed, by_step=True)
     everything = all_sequences([3, 4, 5], 4)
-    for (row,), answer in zip(ROWS, beam_search(model, ROWS, 4, V, alpha, False), strict=True):
+    for (row,), answer in zip(
+        ROWS, beam_search(model, ROWS, 4, V, alpha, cache=False), strict=True
+    ):
         best = max(rank(model, row, sequence, alpha) for sequence in everything)
         assert rank(model, row, whole(answer, 4), alpha) == pytest.approx(best)
 
@@ -314,7 +323,7 @@ def test_the_models_positions_are_a_limit_too(method: Callable[..., Answers]) ->
     model = a_model_that_says({5: 0.7, 6: 0.3})
     for cache in (True, False):
         answers = method(model, SOURCE, 1000, cache=cache)
-        assert [len(answer) for answer in answers] == [model.config.max_length] * 4
+        assert [len(answer) for answer in answers] == [model.max_length] * 4
 
 
 @methods
@@ -322,13 +331,13 @@ def test_decoding_stops_when_every_row_is_finished(
     method: Callable[..., Answers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     positions = []
-    step = Transformer.decode_next
+    step = TransformerWriting.next
 
-    def counted(self: Any, token: Any, position: int, *rest: Any) -> Any:
-        positions.append(position)
-        return step(self, token, position, *rest)
+    def counted(self: Any, tokens: Any) -> Any:
+        positions.append(self.position)
+        return step(self, tokens)
 
-    monkeypatch.setattr(Transformer, "decode_next", counted)
+    monkeypatch.setattr(TransformerWriting, "next", counted)
     assert method(a_model_that_says({EOS: 1.0}), SOURCE, 12) == [[], [], [], []]
     assert len(positions) < 12
     if method is greedy:
@@ -344,6 +353,14 @@ def test_answers_hold_neither_padding_nor_bos_nor_eos(
     model.projection.bias.data[[PAD, BOS]] = 30  # an untrained model may well like them best
     for answer in method(model, SOURCE, 12):
         assert not {PAD, BOS, EOS} & set(answer)
+
+
+@methods
+def test_the_special_tokens_may_have_other_numbers(method: Callable[..., Answers]) -> None:
+    model = a_model_that_says({0: 0.2, 1: 0.2, 2: 0.2, 5: 0.2, 8: 0.2})
+    answers = method(model, SOURCE, 12, special=Special(pad=5, bos=8, eos=0, unk=1))
+    assert {token for answer in answers for token in answer} <= {1, 2}
+    assert method(a_model_that_says({7: 1.0}), SOURCE, 12, special=Special(5, 6, 7, 8)) == [[]] * 4
 
 
 @methods
@@ -376,6 +393,17 @@ def test_the_mode_comes_back_when_decoding_fails(method: Callable[..., Answers])
     assert all(module.training for _, module in model.named_modules())
 
 
+def test_a_models_modes_come_back_after_an_error() -> None:
+    model = a_model(dropout=0.3)
+    model.encoder.eval()
+    with pytest.raises(ZeroDivisionError), evaluating(model):
+        assert not any(module.training for _, module in model.named_modules())
+        raise ZeroDivisionError
+    assert model.training
+    assert model.decoder.training
+    assert not model.encoder.training
+
+
 def test_the_mode_comes_back_when_choosing_fails() -> None:
     model = a_model(dropout=0.5)
 
@@ -384,7 +412,7 @@ def test_the_mode_comes_back_when_choosing_fails() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        generate(model, SOURCE, 12, choose)
+        generate(model, SOURCE, 12, choose, SPECIAL)
     assert all(module.training for _, module in model.named_modules())
 
 
@@ -393,14 +421,14 @@ def test_nothing_is_recorded(
     method: Callable[..., Answers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorded = []
-    step = Transformer.decode_next
+    decode = Decoder.forward
 
     def watched(*args: Any) -> Any:
-        logits = step(*args)
-        recorded.append(logits.requires_grad)
-        return logits
+        x = decode(*args)
+        recorded.append(x.requires_grad)
+        return x
 
-    monkeypatch.setattr(Transformer, "decode_next", watched)
+    monkeypatch.setattr(Decoder, "forward", watched)
     method(a_model(), SOURCE, 3)
     assert recorded
     assert not any(recorded)

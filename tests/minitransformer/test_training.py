@@ -14,19 +14,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
 from minitransformer import training
-from minitransformer.config import LARGEST, TrainingConfig
-from minitransformer.data import PAD, UNK, Batch, make_batch, pairs_of
+from minitransformer.batch import IGNORE, Batch
 from minitransformer.models.transformer import Transformer
-from minitransformer.tasks import FileTask, SyntheticTask
-from minitransformer.training import (
-    DivergenceError,
-    Record,
-    Score,
-    Trainer,
-    compare,
-    evaluate,
-    make_task,
-)
+from minitransformer.recipe import Recipe
+from minitransformer.tokens.vocabulary import Special
+from minitransformer.training import DivergenceError, Record, Trainer, evaluate, metric_of
+
+PAD = Special().pad
 
 TINY: dict[str, Any] = {
     "task": "copy", "length": 4, "vocab": 5, "steps": 24, "batch_size": 8,
@@ -36,8 +30,20 @@ TINY: dict[str, Any] = {
 PAIRS = "one two\tII I\ntwo\tII\nthree one\tI III\none\tI\nthree two\tII III\n"
 
 
+def a_recipe(**changes: Any) -> Recipe:
+    settings = {**TINY, **changes}
+    if settings["task"] == "pairs":
+        del settings["length"], settings["vocab"]
+    return Recipe.read(settings)
+
+
 def a_trainer(**changes: Any) -> Trainer:
-    return Trainer(TrainingConfig(**{**TINY, **changes}))
+    return Trainer(a_recipe(**changes))
+
+
+def a_batch(trainer: Trainer, count: int) -> Batch:
+    """The next batch of the training stream."""
+    return trainer.form.batch(trainer.data.sample(trainer.rng, count))
 
 
 @pytest.fixture
@@ -56,64 +62,35 @@ def without_times(records: list[Record]) -> list[Record]:
     return [{key: x for key, x in record.items() if key not in times} for record in records]
 
 
-def test_the_task_is_synthetic_or_a_file(pairs: Path) -> None:
-    task = make_task(TrainingConfig(task="sort", length=3, vocab=7, seed=2))
-    assert isinstance(task, SyntheticTask)
-    assert (task.name, task.length, task.vocab) == ("sort", 3, 7)
-    file_task = make_task(TrainingConfig(task="pairs", data=str(pairs), held_out=0.4))
-    assert isinstance(file_task, FileTask)
-    assert len(file_task.test) == 2
-
-
-def test_an_unknown_task_is_named() -> None:
-    with pytest.raises(ValueError, match="unknown task 'translate'; the tasks are copy, reverse"):
-        a_trainer(task="translate")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"heads": 3}, "heads must divide d_model 8, not 3; divisors are 1, 2, 4, 8"),
-        ({"steps": 0}, "steps must be at least 1, not 0"),
-        ({"batch_size": -1}, "batch_size must be at least 1, not -1"),
-        ({"seed": -1}, "seed must be at least 0, not -1"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, not nan"),
-        ({"clip": 0.0}, "clip must be above 0, not 0.0"),
-        ({"dropout": 1.0}, "dropout is a share, at least 0 and below 1, not 1.0"),
-        ({"label_smoothing": -0.1}, "label_smoothing is a share, at least 0 and below 1, not -0.1"),
-        ({"length": 1}, "length must be at least 2, not 1"),
-        ({"vocab": 1}, "vocab must be at least 2, not 1"),
-        ({"data": "pairs.tsv"}, "task copy takes no data"),
-        ({"task": "pairs"}, "task pairs needs data, a file of pairs"),
-        *(({name: most + 1}, f"{name} must be at most {most}") for name, most in LARGEST.items()),
-    ],
-)
-def test_settings_that_make_no_sense_are_named(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as error:
-        a_trainer(**changes)
-    assert str(error.value).startswith(message)
+def test_the_data_is_that_of_the_task_and_the_seed(pairs: Path) -> None:
+    recipe = a_recipe(task="pairs", data=str(pairs), held_out=0.4, seed=2)
+    trainer = Trainer(recipe)
+    assert trainer.data == recipe.task.load(2)
+    assert trainer.form is trainer.data.form
+    assert len(trainer.data.test) == 2
 
 
 def test_an_untrained_model_finds_all_tokens_about_equally_likely() -> None:
     trainer = a_trainer(vocab=40)
-    batch = trainer.task.sample(trainer.rng, 64)
-    assert trainer.train_step(batch) == pytest.approx(log(len(trainer.task.target_vocabulary)), 0.1)
+    assert trainer.train_step(a_batch(trainer, 64)) == pytest.approx(log(44), 0.1)
 
 
 def test_a_step_lowers_the_loss_on_its_batch() -> None:
     trainer = a_trainer(learning_rate=1e-2, warmup=1)
-    batch = trainer.task.sample(trainer.rng, 8)
+    batch = a_batch(trainer, 8)
     losses = [trainer.train_step(batch) for _ in range(20)]
     assert losses[-1] < losses[0] / 2
 
 
 def test_padding_changes_nothing() -> None:
-    def padded(x: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.pad(x, ((0, 0), (0, 2)), constant_values=PAD)
+    def padded(x: NDArray[np.int64], filling: int) -> NDArray[np.int64]:
+        return np.pad(x, ((0, 0), (0, 2)), constant_values=filling)
 
     plain, wider = (a_trainer(length=6) for _ in range(2))
-    batch = make_batch([([5, 6, 7], [5, 6, 7]), ([8], [8])])
-    losses = plain.train_step(batch), wider.train_step(Batch(*map(padded, batch)))
+    batch = plain.form.batch([([5, 6, 7], [5, 6, 7]), ([8], [8])])
+    source, read = batch.inputs
+    wide = Batch((padded(source, PAD), padded(read, PAD)), padded(batch.labels, IGNORE), 10)
+    losses = plain.train_step(batch), wider.train_step(wide)
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert plain.tokens == wider.tokens == 3 + 1 + 4 + 2
 
@@ -122,7 +99,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
     trainer = a_trainer(steps=20, warmup=5, learning_rate=1e-2)
     rates = []
     while not trainer.finished:
-        trainer.train_step(trainer.task.sample(trainer.rng, 2))
+        trainer.train_step(a_batch(trainer, 2))
         rates.append(trainer.optimizer.learning_rate)
     assert rates[:5] == pytest.approx([2e-3, 4e-3, 6e-3, 8e-3, 1e-2])
     assert rates[4:] == sorted(rates[4:], reverse=True)
@@ -140,7 +117,7 @@ def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
         step()
 
     monkeypatch.setattr(trainer.optimizer, "step", noting_step)
-    trainer.train_step(trainer.task.sample(trainer.rng, 8))
+    trainer.train_step(a_batch(trainer, 8))
     assert norms == [pytest.approx(1e-3, rel=1e-3)]
 
 
@@ -164,13 +141,13 @@ def test_the_last_step_is_evaluated() -> None:
 
 def test_a_recorded_loss_is_the_mean_since_the_record_before() -> None:
     alone = a_trainer()
-    losses = [alone.train_step(alone.task.sample(alone.rng, 8)) for _ in range(24)]
+    losses = [alone.train_step(a_batch(alone, 8)) for _ in range(24)]
     records = list(a_trainer().run())
     expected = [np.mean(losses[i:j]) for i, j in ((0, 8), (8, 10), (10, 16), (16, 20), (20, 24))]
     assert [record["loss"] for record in records] == pytest.approx(expected)
 
 
-def test_the_same_configuration_gives_the_same_bits() -> None:
+def test_the_same_recipe_gives_the_same_bits() -> None:
     first, second = (a_trainer(dropout=0.3) for _ in range(2))
     assert without_times(list(first.run())) == without_times(list(second.run()))
     assert weights(first) == weights(second)
@@ -179,25 +156,27 @@ def test_the_same_configuration_gives_the_same_bits() -> None:
 def test_another_seed_gives_other_weights_batches_and_held_out_sequences() -> None:
     first, second = (a_trainer(seed=seed) for seed in (0, 1))
     assert weights(first) != weights(second)
-    assert first.task.test != second.task.test
-    batches = [x.task.sample(x.rng, 8).source.tolist() for x in (first, second)]
+    assert first.data.test != second.data.test
+    batches = [x.data.sample(x.rng, 8) for x in (first, second)]
     assert batches[0] != batches[1]
 
 
 @pytest.mark.parametrize("task", ["copy", "reverse", "sort", "pairs"])
 def test_no_held_out_sequence_is_ever_trained_on(task: str, pairs: Path) -> None:
     data = {"data": str(pairs)} if task == "pairs" else {}
-    trainer = a_trainer(task=task, length=3, vocab=4, steps=40, batch_size=32, **data)
+    trainer = a_trainer(
+        **{"task": task, "length": 3, "vocab": 4, "steps": 40, "batch_size": 32, **data}
+    )
     seen: set[tuple[int, ...]] = set()
     train_step = trainer.train_step
 
     def noting_step(batch: Batch) -> float:
-        seen.update(tuple(row[row != PAD].tolist()) for row in batch.source)
+        seen.update(tuple(row[row != PAD].tolist()) for row in batch.inputs[0])
         return train_step(batch)
 
     trainer.train_step = noting_step  # type: ignore[method-assign]
     assert list(trainer.run())
-    held_out = {tuple(source) for source, _ in trainer.task.test}
+    held_out = {tuple(source) for source, _ in trainer.data.test}
     assert held_out
     assert not held_out & seen
     others = 4 - 1 if task == "pairs" else 4 + 4**2 + 4**3 - len(held_out)
@@ -209,12 +188,12 @@ class Scripted(Trainer):
 
     script: Iterator[float]
 
-    def evaluate(self) -> tuple[Score, Score]:
-        return Score(next(self.script), 0.5, 1.0), Score(0.75, 0.875, 0.5)
+    def evaluate(self) -> Record:
+        return {"held_out_loss": 1.0, "exact_match": next(self.script), "token_accuracy": 0.5}
 
 
 def test_it_stops_early_after_two_perfect_evaluations_in_a_row() -> None:
-    trainer = Scripted(TrainingConfig(**{**TINY, "evaluate_every": 2}))
+    trainer = Scripted(a_recipe(evaluate_every=2))
     trainer.script = iter([0.5, 1.0, 0.999, 1.0, 1.0])
     assert [record["exact_match"] for record in trainer.run() if "exact_match" in record] == [
         0.5, 1.0, 0.999, 1.0, 1.0,
@@ -259,16 +238,29 @@ def test_matrix_products_use_the_threads_asked_for_while_it_runs() -> None:
     assert blas_threads() == before
 
 
-def test_an_answer_counts_when_all_of_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_rates_each_answer_beside_its_own_example(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     trainer = a_trainer()
-    pairs = [([5], [5, 6]), ([6], [6, 5]), ([7], [7]), ([8], [8])]
-    answers = iter([[[5, 6], [6]], [[8, 7], []]])
+    pairs = [([5, 6], [5, 6]), ([6], [6]), ([7, 7, 7], [7]), ([8], [8, 8])]
+    asked = []
+
+    def right(form: Any, model: Any, sources: Any) -> list[list[int]]:
+        asked.append(sources)
+        return [next(target for x, target in pairs if x == source) for source in sources]
+
     monkeypatch.setattr(training, "DECODED", 1)
-    monkeypatch.setattr(training, "greedy", lambda *_: next(answers))
-    score = evaluate(trainer.model, pairs, 5, batch_size=2)
-    assert score.exact_match == 1 / 4
-    # right: "5 6 EOS", "6" of "6 5 EOS", nothing of "7 EOS", nothing of "8 EOS"
-    assert score.token_accuracy == 4 / 10
+    monkeypatch.setattr(type(trainer.form), "answer", right)
+    score = evaluate(trainer.model, trainer.form, pairs, batch_size=2)
+    assert asked == [[[6], [8]], [[5, 6], [7, 7, 7]]]  # those of a length together
+    assert (score["exact_match"], score["token_accuracy"]) == (1, 1)
+    assert set(score) == {"exact_match", "token_accuracy", "loss"}
+
+
+def test_records_of_evaluations_are_told_by_the_metric_of_their_form() -> None:
+    assert metric_of({"step": 1, "exact_match": 0.5, "token_accuracy": 1}) == "exact_match"
+    assert metric_of({"step": 1, "accuracy": 0.5}) == "accuracy"
+    assert metric_of({"step": 1, "loss": 0.5}) == ""
 
 
 def largest_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -291,28 +283,27 @@ def test_no_batch_is_larger_than_asked_for_and_four_are_answered_at_once(
     trainer = a_trainer(steps=2, batch_size=batch_size)
     sizes = largest_batches(monkeypatch)
     assert len(list(trainer.run())) == 1
-    trainer.wrong_answers()
-    assert max(sizes) == 4 * batch_size < len(trainer.task.test)
+    assert len(trainer.answers()) == len(trainer.data.test)
+    assert max(sizes) == 4 * batch_size < len(trainer.data.test)
 
 
 def test_the_size_of_its_batches_does_not_change_a_score() -> None:
     trainer = a_trainer(steps=12)
     list(trainer.run())
-    pairs, longest = trainer.task.test, trainer.task.max_target
-    scores = [evaluate(trainer.model, pairs, longest, size) for size in (1, 7, 1000)]
-    for score in scores[1:]:
-        assert (score.exact_match, score.token_accuracy) == (
-            scores[0].exact_match, scores[0].token_accuracy,
-        )  # fmt: skip
-        assert score.loss == pytest.approx(scores[0].loss, rel=1e-5)
+    first, *others = (
+        evaluate(trainer.model, trainer.form, trainer.data.test, size) for size in (1, 7, 1000)
+    )
+    for score in others:
+        assert score.pop("loss") == pytest.approx(first["loss"], rel=1e-5)
+        assert score == {name: x for name, x in first.items() if name != "loss"}
 
 
 def test_the_held_out_loss_is_that_of_training_without_dropout(pairs: Path) -> None:
     trainer = a_trainer(task="pairs", data=str(pairs), dropout=0.5, label_smoothing=0.2)
-    examples = trainer.task.test + pairs_of(trainer.task.sample(np.random.default_rng(0), 4))
-    held_out = evaluate(trainer.model, examples, 4, 2, label_smoothing=0.2).loss
+    examples = trainer.data.test + trainer.data.sample(np.random.default_rng(0), 4)
+    held_out = evaluate(trainer.model, trainer.form, examples, 2, label_smoothing=0.2)["loss"]
     same = a_trainer(task="pairs", data=str(pairs), label_smoothing=0.2)
-    assert held_out == pytest.approx(same.train_step(make_batch(examples)), rel=1e-5)
+    assert held_out == pytest.approx(same.train_step(same.form.batch(examples)), rel=1e-5)
 
 
 def test_evaluations_draw_nothing_from_the_training_stream() -> None:
@@ -327,17 +318,13 @@ def test_what_is_answered_beside_the_held_out_examples_is_trained_on(pairs: Path
         data = {"data": str(pairs), "held_out": 0.5} if task == "pairs" else {}
         trainer = a_trainer(task=task, **data)
         sample = trainer.training_sample
-        assert len(sample) == min(200, len(trainer.task.test))
-        assert not {str(source) for source, _ in sample} & {str(x) for x, _ in trainer.task.test}
+        assert len(sample) == min(200, len(trainer.data.test))
+        assert not {str(source) for source, _ in sample} & {str(x) for x, _ in trainer.data.test}
         assert sample == a_trainer(task=task, **data).training_sample
 
 
-def test_an_unknown_token_is_not_answered_right_by_another_unknown_token() -> None:
-    assert compare([[UNK], [5]], [([5], [UNK]), ([6], [5])]) == (1 / 2, 3 / 4)
-
-
 def test_no_perfect_evaluation_ends_a_run_without_patience() -> None:
-    trainer = Scripted(TrainingConfig(**{**TINY, "patience": 0}))
+    trainer = Scripted(a_recipe(patience=0))
     trainer.script = iter([1.0] * 3)
     assert [record["step"] for record in trainer.run()][-1] == 24
 
@@ -363,8 +350,9 @@ def test_a_summary_tells_how_the_run_ended() -> None:
     last = list(trainer.run())[-1]
     summary = trainer.summary()
     assert summary == json.loads(json.dumps(summary))
-    assert {key: summary[key] for key in ("task", "seed", "steps", "held_out")} == {
-        "task": "copy", "seed": 0, "steps": 24, "held_out": len(trainer.task.test),
+    assert {key: summary[key] for key in ("task", "model", "seed", "steps", "held_out")} == {
+        "task": "copy", "model": "transformer", "seed": 0, "steps": 24,
+        "held_out": len(trainer.data.test),
     }  # fmt: skip
     assert summary["parameters"] == sum(p.size for p in trainer.model.parameters())
     assert summary["seconds"] > 0
@@ -410,7 +398,7 @@ def test_a_run_goes_on_to_the_bit_wherever_it_was_stopped(
 
 
 def test_what_was_perfect_before_a_stop_counts_after_it() -> None:
-    stopped, resumed = (Scripted(TrainingConfig(**TINY)) for _ in range(2))
+    stopped, resumed = (Scripted(a_recipe()) for _ in range(2))
     stopped.script, resumed.script = iter([1.0]), iter([1.0])
     for _ in stopped.run():
         stopped.stop()

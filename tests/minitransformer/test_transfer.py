@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from minitransformer.config import TrainingConfig
+from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError
+from minitransformer.tasks import TASKS
 from minitransformer.training import Trainer
+from minitransformer.transfer import adopt
 
 TINY: dict[str, Any] = {
     "task": "pairs", "held_out": 0.3, "steps": 3, "batch_size": 4, "warmup": 2,
@@ -27,15 +28,15 @@ def old(tmp_path: Path) -> Trainer:
     """A trainer whose run is in the folder "old"."""
     (tmp_path / "old.tsv").write_text(OLD, encoding="utf-8")
     (tmp_path / "new.tsv").write_text(NEW, encoding="utf-8")
-    trainer = Trainer(TrainingConfig(**TINY, data=str(tmp_path / "old.tsv")))
+    trainer = Trainer(Recipe.read({**TINY, "data": str(tmp_path / "old.tsv")}))
     list(trainer.run())
-    Run.create(tmp_path / "old", asdict(trainer.config)).save(*trainer.state())
+    Run.create(tmp_path / "old", trainer.recipe.flat()).save(*trainer.state())
     return trainer
 
 
 def begun(tmp_path: Path, **changes: Any) -> Trainer:
     start = {"data": str(tmp_path / "new.tsv"), "from_run": str(tmp_path / "old")}
-    return Trainer(TrainingConfig(**{**TINY, **start, **changes}))
+    return Trainer(Recipe.read({**TINY, **start, **changes}))
 
 
 def test_tokens_that_both_know_keep_their_vectors_and_new_ones_get_their_own(
@@ -44,13 +45,13 @@ def test_tokens_that_both_know_keep_their_vectors_and_new_ones_get_their_own(
     new = begun(tmp_path)
     fresh = begun(tmp_path, from_run="")
     for name, side in (
-        ("source_embedding.tokens.weight", "source_vocabulary"),
-        ("target_embedding.tokens.weight", "target_vocabulary"),
-        ("projection.weight", "target_vocabulary"),
-        ("projection.bias", "target_vocabulary"),
+        ("source_embedding.tokens.weight", "source"),
+        ("target_embedding.tokens.weight", "target"),
+        ("projection.weight", "target"),
+        ("projection.bias", "target"),
     ):
         before, now, otherwise = (x.model.state_dict()[name] for x in (old, new, fresh))
-        theirs, ours = getattr(old.task, side).tokens, getattr(new.task, side).tokens
+        theirs, ours = (x.form.vocabularies[side].tokens for x in (old, new))
         assert set(ours) - set(theirs) and set(ours) & set(theirs) > {"<pad>", "<eos>"}
         for i, token in enumerate(ours):
             expected = before[theirs.index(token)] if token in theirs else otherwise[i]
@@ -75,8 +76,8 @@ def test_all_other_weights_are_taken_over_and_positions_as_far_as_they_go(
 def test_one_line_says_what_is_known(old: Trainer, tmp_path: Path) -> None:
     new = begun(tmp_path)
     counts = []
-    for side in ("source_vocabulary", "target_vocabulary"):
-        ours, theirs = (set(getattr(x.task, side).tokens[4:]) for x in (new, old))
+    for side in ("source", "target"):
+        ours, theirs = (set(x.form.vocabularies[side].words) for x in (new, old))
         counts.append(f"{len(ours & theirs)} of {len(ours)}")
     assert new.borrowed == (
         f"{tmp_path / 'old'} knows {counts[0]} source tokens and {counts[1]} target tokens; "
@@ -90,7 +91,7 @@ def test_it_trains_on_like_any_other_run_without_the_old_one(old: Trainer, tmp_p
     state = again.state()
     for path in (tmp_path / "old").iterdir():
         path.unlink()
-    resumed = Trainer(again.config, state)
+    resumed = Trainer(again.recipe, state)
     for trainer in (whole, resumed):
         list(trainer.run())
     assert whole.optimizer.values.tobytes() == resumed.optimizer.values.tobytes()
@@ -107,3 +108,11 @@ def test_a_run_with_another_model_is_refused_by_the_settings_that_differ(
     )
     with pytest.raises(RunError, match="holds no run"):
         begun(tmp_path, from_run=str(tmp_path))
+
+
+def test_a_run_that_answers_other_questions_is_refused(old: Trainer, tmp_path: Path) -> None:
+    data = str(tmp_path / "labels.tsv")
+    Path(data).write_text("red\tcolour\none\tnumber\ntwo\tnumber\n", encoding="utf-8")
+    labels = TASKS["labels"](data=data).load(0).form
+    with pytest.raises(RunError, match="old answers pairs, and this task asks for labels"):
+        adopt(old.model, old.recipe, labels, tmp_path / "old")

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minitransformer.config import SettingError
-from minitransformer.data import EOS
 from minitransformer.runs import Run, RunError
-from minitransformer.training import Score, Trainer
-from minitransformer.workflow import follow, resume, start, warnings
+from minitransformer.settings import SettingError
+from minitransformer.tokens.vocabulary import Special
+from minitransformer.training import Record, Trainer
+from minitransformer.workflow import example, finish, follow, resume, start, warnings
+
+EOS = Special().eos
 
 TINY: dict[str, Any] = {
     "task": "copy", "length": 4, "vocab": 5, "steps": 24, "batch_size": 8, "dropout": 0.1,
@@ -39,10 +41,11 @@ def weights(path: str) -> bytes:
 def test_a_run_is_called_after_its_task_or_its_file() -> None:
     Path("my dates.tsv").write_text("a\tb\nc\td\n")
     Path(".tsv").write_text("a\tb\nc\td\n")
-    small = {name: x for name, x in TINY.items() if name not in ("task", "length", "vocab")}
+    small = {name: TINY[name] for name in ("steps", "batch_size", "d_model", "heads", "d_ff")}
     names = []
-    for chosen in (*3 * [{"task": "copy"}], {"data": "my dates.tsv"}, {"data": ".tsv"}):
-        trainer, run = start({"task": "pairs", **small, **chosen})
+    files = [{"task": "pairs", "data": name} for name in ("my dates.tsv", ".tsv")]
+    for chosen in (*3 * [{"task": "copy"}], *files):
+        trainer, run = start({**small, **chosen})
         names.append(str(run.path))
         assert trainer.step == 0 and run.load()[2]["step"] == 0
     assert names == ["runs/copy", "runs/copy-2", "runs/copy-3", "runs/my dates", "runs/tsv"]
@@ -52,7 +55,7 @@ def test_a_finished_run_is_trained_longer_as_one_of_more_steps_would_have_been()
     finished("short", evaluate_every=12)
     run = Run.open("short")
     trainer = resume(run, {"steps": 40})
-    assert (trainer.step, trainer.config.steps) == (24, 40)
+    assert (trainer.step, trainer.settings.steps) == (24, 40)
     records = list(follow(trainer, run))
     assert not run.is_finished()
     assert records[-1]["step"] == 40
@@ -84,8 +87,8 @@ def test_a_run_that_goes_on_longer_may_be_stopped_and_ends_with_the_same_bits() 
 class Perfect(Trainer):
     """A trainer whose evaluations are all perfect."""
 
-    def evaluate(self) -> tuple[Score, Score]:
-        return Score(1.0, 1.0, 0.25), Score(1.0, 1.0, 0.125)
+    def evaluate(self) -> Record:
+        return {"held_out_loss": 0.25, "exact_match": 1.0, "token_accuracy": 1.0}
 
 
 def test_a_run_that_ended_early_trains_all_the_steps_it_is_given_then(
@@ -99,7 +102,7 @@ def test_a_run_that_ended_early_trains_all_the_steps_it_is_given_then(
     assert resume(run, {"learning_rate": 1e-4}).finished  # nothing says to train any longer
     assert resume(run, {"steps": 40, "patience": 2}).finished
     longer = resume(run, {"steps": 40})
-    assert longer.config.patience == 0
+    assert longer.settings.patience == 0
     assert list(follow(longer, run))[-1]["step"] == 40
 
 
@@ -110,16 +113,36 @@ def test_what_makes_the_task_and_the_model_stays(name: str, value: Any) -> None:
         resume(Run.open("run"), {name: value})
 
 
-def test_settings_that_the_task_would_ignore_are_refused_or_named() -> None:
+def test_settings_that_the_task_would_ignore_are_refused_before_there_is_a_run() -> None:
     for name, value in {"tokens": "char", "columns": "1,2", "held_out": 0.5}.items():
-        with pytest.raises(SettingError, match=f"{name} is about data, and copy has none"):
+        with pytest.raises(SettingError, match=f"{name} is a setting of pairs.*task copy has none"):
             start({**TINY, name: value}, Path("run"))
-    assert not Path("run").exists()
     Path("x.tsv").write_text("a b\tb\nb\td\na\te\n")
-    trainer, _ = start({**TINY, "task": "pairs", "data": "x.tsv"})
-    assert warnings(trainer)[0] == "--length and --vocab without effect: a file has its own"
-    trainer, _ = start({**TINY, "task": "pairs", "data": "x.tsv", "length": 10, "vocab": 10})
-    assert not any("effect" in line for line in warnings(trainer))
+    pairs = {"task": "pairs", "data": "x.tsv", "d_model": 8, "d_ff": 8}
+    with pytest.raises(SettingError, match="length is a setting of copy, reverse and sort"):
+        start({**pairs, "length": 4}, Path("run"))
+    assert not Path("run").exists()
+    start({**pairs, "length": 10, "vocab": 10}, Path("run"))  # as they are where nobody chooses
+
+
+def test_a_task_must_be_named() -> None:
+    with pytest.raises(ValueError, match=r"name a task \(.*copy.*\), or give "):
+        start({"steps": 3})
+
+
+def test_a_run_that_begins_with_another_has_the_sizes_of_its_model() -> None:
+    finished("old", d_model=12, norm="post")
+    trainer, _ = start({"task": "sort", "length": 4, "vocab": 5, "from_run": "old"})
+    assert (trainer.recipe.model.d_model, trainer.recipe.model.norm) == (12, "post")
+    assert trainer.settings.steps == 2500
+    assert trainer.borrowed.startswith("old knows 5 of 5 source tokens")
+
+
+def test_the_example_to_show_is_a_long_one_that_is_known() -> None:
+    trainer, _ = start(TINY)
+    source, text = example(trainer)
+    assert trainer.form.read(text) == source
+    assert len(source) == max(len(x) for x, _ in trainer.data.test[:20])
 
 
 def test_held_out_examples_that_cannot_be_learned_are_counted() -> None:
@@ -147,18 +170,20 @@ def test_errors_are_the_held_out_examples_that_are_answered_wrong() -> None:
     trainer, run = start(
         {"task": "pairs", "data": "x.tsv", "held_out": 0.6, "steps": 1, "d_model": 8, "d_ff": 8}
     )
-    texts = dict(trainer.task.test_texts)
+    texts = dict(trainer.data.test_texts)
     assert len(texts) == 2
+    list(follow(trainer, run))
     bias = trainer.model.projection.bias.data
     bias[:] = -100
-    bias[trainer.task.target_vocabulary.encode(["X"])[0]] = 0  # "X", and never an end
+    bias[trainer.form.read_answer("X")[0]] = 0  # "X", and never an end
     bias[EOS] = -1
     trainer.model.projection.weight.data[:] = 0
-    answer = " ".join(["X"] * trainer.task.max_target)
-    wrong = trainer.wrong_answers()
-    assert wrong == [(source, target, answer) for source, target in trainer.task.test_texts]
-    run.write_errors(wrong)
+    answer = " ".join(["X"] * trainer.form.shape.target)
+    summary, wrong = finish(trainer, run)
+    assert wrong == [(source, target, answer) for source, target in trainer.data.test_texts]
+    assert summary["wrong"] == len(wrong) == 2
+    assert run.summary() == summary
     lines = (run.path / "errors.tsv").read_text(encoding="utf-8").splitlines()
     assert lines == ["source\texpected\tanswer", *("\t".join(row) for row in wrong)]
     bias[EOS] = 1
-    assert trainer.wrong_answers() == [(s, t, "") for s, t in trainer.task.test_texts]
+    assert finish(trainer, run)[1] == [(s, t, "") for s, t in trainer.data.test_texts]

@@ -55,11 +55,23 @@ class _Kind(NamedTuple):
 _STACKS = {"source": "encoder", "target": "decoder"}
 _SIDES = {"source": "source", "target": "reads"}  # what the decoder has of the target
 _KINDS = {
-    ("encoder", "self"): _Kind("Encoder self-attention", "source", "source", BLUE),
-    ("decoder", "self"): _Kind("Decoder self-attention", "target", "target", VERMILION),
-    ("decoder", "cross"): _Kind("Decoder cross-attention", "target", "source", GREEN),
+    (kind.query, kind.key): kind
+    for kind in (
+        _Kind("Encoder self-attention", "source", "source", BLUE),
+        _Kind("Decoder self-attention", "target", "target", VERMILION),
+        _Kind("Decoder cross-attention", "target", "source", GREEN),
+    )
 }
-_LAYER = re.compile(r"(encoder|decoder)\.layers\.(\d+)\.(self|cross)_attention")
+Sides = tuple[str, str]
+"""Whose tokens look in a map, and at whose they look: the "source"'s or the "target"'s."""
+
+_SIDES_BY_NAME: dict[tuple[str, str], Sides] = {
+    ("encoder", "self"): ("source", "source"),
+    ("decoder", "self"): ("target", "target"),
+    ("decoder", "cross"): ("target", "source"),
+}
+_LAYER = re.compile(r"(encoder|decoder)\.layers\.\d+\.(self|cross)_attention")
+_NUMBER = re.compile(r"\blayers\.(\d+)\b")
 
 # From near white to navy in equal steps of lightness (CIELAB 97, 81, … 17), so that equal
 # differences of weight look equal, and grey print keeps their order.
@@ -86,6 +98,7 @@ def draw_attention(
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
     written: Sequence[str] | None = None,
+    sides: Mapping[str, Sides] | None = None,
 ) -> Drawing:
     """A panel per head and a row per layer, for each kind of attention in the model.
 
@@ -94,8 +107,9 @@ def draw_attention(
     mask hides is a cell of 0, and a query that may attend to nothing is a row of 0. Colours follow
     the square root of the weight, so that small ones can be seen. The target's tokens are those
     that the decoder reads; `written`, one for each, are those that it has to write then, and stand
-    at the right. With `path`, the picture is written there too, as png, svg or pdf. A warning
-    names the characters that no font on the system has.
+    at the right. `sides` says of each layer whose tokens look and at whose they look, such as
+    ("target", "source"); otherwise its path tells. With `path`, the picture is written there too,
+    as png, svg or pdf. A warning names the characters that no font on the system has.
 
     Raises ValueError for a path of another form, for weights that do not fit the tokens or are not
     weights, and for another number of tokens written than read.
@@ -120,16 +134,16 @@ def draw_attention(
             f"draw_attention: {len(written)} tokens are written after {len(target_tokens)} are read"
         )
     use_fonts_for(one_line(title or ""), *(label for side in tokens.values() for label in side))
-    groups = _group(maps, tokens)
+    groups = _group(maps, tokens, sides or {})
     heads = _count_heads(maps)
 
     # A panel grows with its tokens; then their labels shrink; then not every token has one.
-    sides = [tokens[side] for kind in groups for side in (kind.query, kind.key)]
-    longest = max(len(side) for side in sides)
+    along = [tokens[side] for kind in groups for side in (kind.query, kind.key)]
+    longest = max(len(side) for side in along)
     panel = min(max(1.3, 0.085 * longest), 2.2)
     cell = panel / min(longest, _MOST_LABELS)
     label_size = min(7.0, 0.8 * 72 * cell)
-    label_width = _ROUNDING * max(text_width(token, label_size) for side in sides for token in side)
+    label_width = _ROUNDING * max(text_width(token, label_size) for side in along for token in side)
     rotated = label_width > 0.9 * cell
 
     panels = heads * panel + (heads - 1) * _GAP
@@ -178,29 +192,34 @@ def draw_attention(
 
 
 def _group(
-    maps: Mapping[str, Weights], tokens: Mapping[str, Sequence[str]]
+    maps: Mapping[str, Weights], tokens: Mapping[str, Sequence[str]], sides: Mapping[str, Sides]
 ) -> dict[_Kind, dict[int, Weights]]:
     """The weights by kind and layer, in the order in which they are drawn, each one checked."""
     found: dict[_Kind, dict[int, Weights]] = {kind: {} for kind in _KINDS.values()}
     for path, weights in maps.items():
-        known = kind_of(path)
+        known = kind_of(path, sides.get(path))
         if known is None:
             raise ValueError(
                 f"draw_attention: {path!r} names no attention layer; expected "
-                + ", ".join(f"{stack}.layers.N.{of}_attention" for stack, of in _KINDS)
+                + ", ".join(f"{stack}.layers.N.{of}_attention" for stack, of in _SIDES_BY_NAME)
             )
         kind, number = known
         queries, keys = len(tokens[kind.query]), len(tokens[kind.key])
         check_weights(f"draw_attention: {path}", weights, queries, keys)
-        found[kind][number] = weights
+        found[kind][len(found[kind]) if number is None else number] = weights
     return {kind: dict(sorted(layers.items())) for kind, layers in found.items() if layers}
 
 
-def kind_of(path: str) -> tuple[_Kind, int] | None:
-    """The kind of attention that a path in a model names, and the number of its layer, from 0."""
+def kind_of(path: str, sides: Sides | None = None) -> tuple[_Kind, int | None] | None:
+    """The kind of attention with these sides, and the number of its layer, from 0, if it has one.
+
+    Where nobody says what the sides are, the path may tell, as in encoder.layers.0.self_attention.
+    """
     match = _LAYER.fullmatch(path)
-    kind = _KINDS.get((match[1], match[3])) if match else None
-    return None if match is None or kind is None else (kind, int(match[2]))
+    sides = sides or (_SIDES_BY_NAME.get((match[1], match[2])) if match else None)
+    numbered = _NUMBER.search(path)
+    number = int(numbered[1]) if numbered else None
+    return (_KINDS[sides], number) if sides in _KINDS else None
 
 
 def check_weights(what: str, weights: Weights, queries: int, keys: int) -> None:

@@ -31,8 +31,10 @@ Point = tuple[float, float]  # (step, value)
 # Blue is what was trained on, whatever is measured.
 ACCURACIES = {
     "exact_match": (VERMILION, "exact match"),
+    "accuracy": (VERMILION, "accuracy"),
     "token_accuracy": (GREEN, "token accuracy"),
     "training_exact_match": (BLUE, "in training"),
+    "training_accuracy": (BLUE, "in training"),
 }
 
 _PANEL = 1.75  # inches, the height of each panel of a learning curve
@@ -48,9 +50,9 @@ def draw_curve(
 
     `records` are the lines of a run's `metrics.jsonl`: each has "step" and "loss"; those of an
     evaluation also have "held_out_loss", and "exact_match", "token_accuracy" and
-    "training_exact_match" from 0 to 1. The loss is on a logarithmic scale when it spans more than
-    1.5 decades; what is not finite is left out. With `path`, the picture is written there too, as
-    png, svg or pdf.
+    "training_exact_match", or "accuracy" and "training_accuracy", from 0 to 1. The loss is on a
+    logarithmic scale when it spans more than 1.5 decades; what is not finite is left out. With
+    `path`, the picture is written there too, as png, svg or pdf.
 
     Raises ValueError when no record has a finite loss.
 
@@ -138,7 +140,8 @@ def _draw_accuracies(axes: Axes, accuracies: Mapping[str, list[Point]]) -> None:
 
     axes.set_ylim(-0.05, 1.05)  # a label at 0 % stays clear of the steps below it
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    beside = " (blue: exact match in training)" if "training_exact_match" in accuracies else ""
+    measures = [key.removeprefix("training_") for key in accuracies if key.startswith("training_")]
+    beside = f" (blue: {measures[0].replace('_', ' ')} in training)" if measures else ""
     axes.set_title(f"Accuracy on unseen examples{beside}", loc="left", fontsize=9)
     _draw_lines(
         axes,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minigrad.tensor import unwrap
 from minitransformer.inside.inspection import Inspection, Layer, Outcome
-from viz.figure.maps import WEIGHT_COLOURS, check_weights, kind_of
+from viz.figure.maps import WEIGHT_COLOURS, Sides, check_weights, kind_of
 from viz.pages.page import Page, packed, page, plain
 
 
@@ -141,7 +141,7 @@ def numbers(count: int) -> list[str]:
 
 def of_model(layer: Layer, target: list[str]) -> dict[str, Any]:
     """A layer with all that an inspection found; where a decoder asks, the target is `written`."""
-    about = titled(layer.path)
+    about = titled(layer.path, layer.sides)
     return {
         **about,
         "written": target if about["asking"] == "target" else [],
@@ -159,15 +159,16 @@ def of_model(layer: Layer, target: list[str]) -> dict[str, Any]:
     }
 
 
-def titled(path: str) -> dict[str, Any]:
+def titled(path: str, sides: Sides | None = None) -> dict[str, Any]:
     """What a layer is called: its path, the group that it stands in, and its name there; and whose
     tokens stand at its sides."""
-    known = kind_of(path)
+    known = kind_of(path, sides)
     if known is None:
         return {"path": path, "group": "", "name": path, "asking": "", "asked": ""}
     kind, number = known
-    sides = {"origin": kind.origin, "asking": kind.query, "asked": kind.key}
-    return {"path": path, "group": kind.heading, "name": f"layer {number + 1}", **sides}
+    name = path if number is None else f"layer {number + 1}"
+    about = {"origin": kind.origin, "asking": kind.query, "asked": kind.key}
+    return {"path": path, "group": kind.heading, "name": name, **about}
 
 
 def likeliest(inspection: Inspection, count: int = 5) -> list[dict[str, Any]]:

@@ -9,9 +9,8 @@ import numpy as np
 
 from minigrad.files import StrPath
 from minigrad.tensor import Array
-from minitransformer.data import EOS, SPECIAL_TOKENS
 from minitransformer.inside.film import Film, Frame, read_film
-from minitransformer.training import Record
+from minitransformer.training import Record, metric_of
 from viz.figure.maps import WEIGHT_COLOURS
 from viz.figure.plots import percent
 from viz.pages.attention import titled
@@ -39,6 +38,7 @@ def film(run: StrPath) -> Page:
     }
     body = BODY.format(
         task=html.escape(shown.task),
+        metric=metric_of(shown.frames[-1].score).replace("_", " ") or "exact match",
         last=len(shown.frames) - 1,
         heads=HEADS if data["layers"] else NO_HEADS,
         births=BIRTHS if data["layers"] else "",
@@ -59,7 +59,7 @@ BODY = """
   <button type="button" id="play" title="play or pause (space)">play</button>
   <input type="range" id="frame" min="0" max="{last}" value="0" aria-label="frame">
   <p id="moment"><b id="step"></b> <span>loss <b id="loss"></b></span>
-    <span>exact match <b id="score"></b></span></p>
+    <span>{metric} <b id="score"></b></span></p>
 </div>
 <main>
 {heads}
@@ -114,20 +114,19 @@ def moment(frame: Frame) -> dict[str, Any]:
 
 def scored(record: Record) -> str | None:
     """The share of right answers in a record, and when it was found; None where it has none."""
-    return f"{percent(record['exact_match'])} (step {record['step']})" if record else None
+    return f"{percent(record[metric_of(record)])} (step {record['step']})" if record else None
 
 
 def layer(path: str, shown: Film) -> dict[str, Any]:
     """One layer's attention: the tokens along its sides, weights (frames, H, T, S), and the line of
     each head."""
     weights = np.stack([frame.maps[path] for frame in shown.frames])
-    about, tokens = titled(path), {"source": shown.source, "target": shown.read}
-    written = [*shown.target, SPECIAL_TOKENS[EOS]] if about["asking"] == "target" else []
+    about, (queries, keys) = titled(path, shown.sides[path]), shown.tokens(path)
     return {
         **about,
-        "queries": tokens[about["asking"]],
-        "keys": tokens[about["asked"]],
-        "written": written,
+        "queries": queries,
+        "keys": keys,
+        "written": [*shown.target, shown.end] if about["asking"] == "target" else [],
         "weights": packed(weights),
         "lines": [line(weights[:, head]) for head in range(weights.shape[1])],
     }

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.nn import count_parameters
 from minigrad.tensor import Array
 from minitransformer import (
     DecoderLayer,
@@ -20,11 +19,10 @@ from minitransformer import (
     Transformer,
     TransformerConfig,
     causal_mask,
-    greedy,
 )
-from minitransformer.answering import Predictor
-from minitransformer.config import Norm
-from minitransformer.data import PAD, SPECIAL_TOKENS, Batch, detokenize, make_batch
+from minitransformer.batch import IGNORE, Batch
+from minitransformer.parts.config import Norm
+from minitransformer.training import loss_of
 
 CONFIG = TransformerConfig(
     14, 14, d_model=64, num_heads=4, num_encoder_layers=2, num_decoder_layers=2, d_ff=128,
@@ -90,13 +88,10 @@ def decoder_layer() -> Tensor:
 
 def transformer() -> Tensor:
     """A whole encoder-decoder, from token numbers to the loss."""
-    return loss(Transformer(CONFIG, rng=0), make_batch([([5, 6, 7], [7, 6, 5]), ([9, 4], [4, 9])]))
-
-
-def loss(model: Transformer, batch: Batch) -> Tensor:
-    """The cross-entropy of the targets, as in training."""
-    logits = model(batch.source, batch.target_in)
-    return cast(Tensor, mg.cross_entropy(logits, batch.target_out, ignore_index=PAD))
+    source, read = np.array([[5, 6, 7], [9, 4, 0]]), np.array([[1, 7, 6, 5], [1, 4, 9, 0]])
+    labels = np.array([[7, 6, 5, 2], [4, 9, 2, IGNORE]])
+    batch = Batch((source, read), labels, tokens=12)
+    return loss_of(Transformer(CONFIG, rng=0), batch)
 
 
 EXAMPLES: dict[str, tuple[Callable[[], Tensor], dict[str, Any]]] = {
@@ -111,27 +106,3 @@ EXAMPLES: dict[str, tuple[Callable[[], Tensor], dict[str, Any]]] = {
     "transformer": (transformer, {"zoom": "module"}),
 }
 """The examples by the names that the command knows, each with how it is best drawn."""
-
-
-def of_run(
-    path: str, text: str | None = None, target: str | None = None
-) -> tuple[Tensor, dict[str, Any], dict[str, str]]:
-    """(loss, drawing options, what it is) of the model in a run folder on a text, or on all of its
-    tokens, where the loss asks for the target, or for the model's own answer."""
-    predictor = Predictor(path)
-    tokens = range(len(SPECIAL_TOKENS), len(predictor.source_vocabulary))
-    source = list(tokens)[: predictor.max_source] if text is None else predictor.read(text)
-    if target is None:
-        answer = greedy(predictor.model, [source], predictor.max_target)[0]
-        answer = answer[: predictor.max_target - 1]  # room for <eos>
-    else:
-        answer = predictor.read_target(target)
-    result = loss(predictor.model.eval(), make_batch([(source, answer)]))
-    spelled = detokenize(predictor.target_vocabulary.decode(answer), predictor.tokens)
-    about = {
-        "model": f"{path}: {count_parameters(predictor.model):,} parameters",
-        "input": predictor.text(source) + ("" if text else " (all that it knows, in order)"),
-        "target": spelled + ("" if target else " (the model's own answer)"),
-        "loss": f"cross-entropy of the target, {result.item():.4g}",
-    }
-    return result, {"zoom": "module"}, about

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Tensor
-from viz.subject.examples import EXAMPLES, of_run
+from viz.subject.examples import EXAMPLES
 from viz.subject.expressions import evaluate, read_inputs
+from viz.subject.runs import loss_of_run
 
 
 class Computation(NamedTuple):
@@ -43,7 +44,7 @@ def computation(
     if target is not None and not is_run:
         raise ValueError(f"a target is for the answer of a run; {what} has none")
     if is_run:
-        return Computation(*of_run(what, " ".join(inputs) or None, target))
+        return Computation(*loss_of_run(what, " ".join(inputs) or None, target))
     given = {"inputs": " ".join(inputs)} if inputs else {}
     if is_function(what):
         return Computation(call_function(what, read_inputs(inputs, seed)), {}, {"of": what} | given)

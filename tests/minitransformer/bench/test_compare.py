@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minitransformer.batch import IGNORE
 from minitransformer.bench import compare as bench
 from minitransformer.bench.compare import Result, Size
-from minitransformer.data import BOS, PAD
+from minitransformer.tokens.vocabulary import Special
+
+PAD, BOS, *_ = Special()
 
 TOY = Size(vocab=16, source_length=5, target_length=6, batch=4, d_model=8, heads=2, d_ff=12)
 RESULT = Result("toy", 2, "", "minigrad", 1.5, 1, 2, [2.5, 2.25], True)
@@ -37,12 +40,14 @@ def test_losses_that_differ_or_are_not_numbers_disagree() -> None:
 
 def test_batches_are_shifted_padded_and_the_same_each_time() -> None:
     for batch, again in zip(bench.make_batches(TOY), bench.make_batches(TOY), strict=True):
-        source, target_in, target_out = batch
-        assert source.shape == (4, 5) and target_in.shape == target_out.shape == (4, 6)
-        assert (target_in[:, 0] == BOS).all()
-        assert (target_in[:, 1:] == target_out[:, :-1]).all()
+        source, read = batch.inputs
+        assert source.shape == (4, 5) and read.shape == batch.labels.shape == (4, 6)
+        assert (read[:, 0] == BOS).all()
+        assert (read[:, 1:] == np.where(batch.labels == IGNORE, PAD, batch.labels)[:, :-1]).all()
         assert (np.diff(source != PAD, axis=1).sum(axis=1) <= 1).all()
-        assert all(map(np.array_equal, batch, again))
+        assert batch.tokens == (source != PAD).sum() + (batch.labels != IGNORE).sum()
+        assert all(map(np.array_equal, batch.inputs, again.inputs))
+        assert np.array_equal(batch.labels, again.labels)
 
 
 def test_bare_products_are_those_of_every_weight_and_every_attention() -> None:

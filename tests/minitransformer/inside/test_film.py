@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad.files import FileError
-from minitransformer.config import TrainingConfig
-from minitransformer.data import UNK, Batch, make_batch
+from minitransformer.batch import Batch
 from minitransformer.decoding import greedy
+from minitransformer.forms import Pairs
 from minitransformer.inside.film import FRAMES, LONGEST, Camera, Film, read_film, telling
+from minitransformer.inside.maps import attention_maps
+from minitransformer.models.transformer import Transformer
+from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError, load_checkpoint, save_checkpoint
+from minitransformer.tokens.vocabulary import Special, Tokeniser, Vocabulary
 from minitransformer.training import Record, Trainer
+
+UNK = Special().unk
 
 TINY: dict[str, Any] = {
     "task": "reverse", "length": 4, "vocab": 5, "steps": 40, "batch_size": 8, "dropout": 0.2,
@@ -26,11 +31,11 @@ TINY: dict[str, Any] = {
 
 
 def a_trainer(**changes: Any) -> Trainer:
-    return Trainer(TrainingConfig(**{**TINY, **changes}))
+    return Trainer(Recipe.read({**TINY, **changes}))
 
 
 def a_run(path: Path, trainer: Trainer) -> Run:
-    run = Run.create(path, asdict(trainer.config))
+    run = Run.create(path, trainer.recipe.flat())
     run.save(*trainer.state())
     return run
 
@@ -74,28 +79,29 @@ def test_a_film_begins_before_the_first_step_and_ends_with_the_last(tmp_path: Pa
 def test_a_frame_holds_the_maps_and_the_answer_of_the_model_at_its_step(tmp_path: Path) -> None:
     trainer = a_trainer()
     run = a_run(tmp_path / "run", trainer)
-    source, target = telling(trainer.task.test)
-    batch = make_batch([(source, target)])
+    form = trainer.form
+    source, target = telling(trainer.data.test, form)
+    batch = form.batch([(source, target)])
     camera = Camera(run, trainer)
     expected = []
     for record in trainer.run():
         run.append_metrics(record)
         camera.capture()
-        maps = trainer.model.attention_maps(batch.source, batch.target_in)
-        expected.append((maps, greedy(trainer.model, [source], trainer.task.max_target)[0]))
+        maps = attention_maps(trainer.model, *batch.inputs)
+        expected.append((maps, greedy(trainer.model, [source], form.shape.length)[0]))
 
     shown = read_film(run.path)
-    tokens = trainer.task.target_vocabulary.tokens
     assert shown.task == "reverse"
-    assert shown.source == [tokens[i] for i in source]
+    assert shown.source == form.spell(source)
     assert shown.target == shown.source[::-1]
     assert shown.read == ["<bos>", *shown.target]
     for frame, (maps, answer) in zip(shown.frames[1:], expected, strict=True):
         assert list(frame.maps) == list(maps)
-        for name, weights in maps.items():
+        for name, expected_map in maps.items():
             assert frame.maps[name].dtype == np.float32
-            np.testing.assert_array_equal(frame.maps[name], weights[0])
-        assert frame.answer == [tokens[i] for i in answer]
+            np.testing.assert_array_equal(frame.maps[name], expected_map.weights[0])
+            assert shown.sides[name] == (expected_map.queries, expected_map.keys)
+        assert frame.answer == form.spell(answer)
 
 
 def test_a_frame_has_the_record_of_its_step_and_the_latest_score(tmp_path: Path) -> None:
@@ -232,6 +238,10 @@ def test_layers_come_in_the_models_order(tmp_path: Path) -> None:
     ]
 
 
+TEN = Tokeniser(Vocabulary((*Vocabulary.names, *"abcdef")), "word")
+SYMBOLS = Pairs(TEN, TEN, 30, 31)
+
+
 @given(
     st.lists(
         st.tuples(
@@ -245,7 +255,7 @@ def test_layers_come_in_the_models_order(tmp_path: Path) -> None:
 def test_the_example_is_the_longest_that_is_not_too_long_of_the_most_symbols(
     pairs: list[Any],
 ) -> None:
-    chosen = telling(pairs)
+    chosen = telling(pairs, SYMBOLS)
     known = [pair for pair in pairs if UNK not in pair[0] + pair[1]] or pairs
     assert chosen in known
     lengths = [max(map(len, pair)) for pair in known]
@@ -267,6 +277,20 @@ def test_a_run_without_a_film_says_how_to_get_one(tmp_path: Path) -> None:
 def test_a_folder_without_a_run_has_no_film(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no run"):
         read_film(tmp_path)
+
+
+def test_a_film_that_does_not_say_what_is_read_is_one_of_a_transformer(tmp_path: Path) -> None:
+    """So are films of before."""
+    trainer = a_trainer(steps=8)
+    follow(trainer, a_run(tmp_path / "run", trainer))
+    expected = read_film(tmp_path / "run")
+    for path in (tmp_path / "run" / "film").iterdir():
+        maps, about = load_checkpoint(path)
+        del about["read"], about["sides"]
+        save_checkpoint(path, maps, about)
+    found = read_film(tmp_path / "run")
+    assert (found.read, found.sides) == (expected.read, expected.sides)
+    assert found.sides == {path: Transformer.sides(path) for path in expected.frames[0].maps}
 
 
 def test_a_film_of_an_unfinished_run_can_be_read(tmp_path: Path) -> None:
@@ -314,4 +338,4 @@ def test_a_film_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_an_example_of_just_the_longest_length_is_not_too_long() -> None:
     pairs = [([5] * length, [5]) for length in (LONGEST - 1, LONGEST, LONGEST + 1)]
-    assert telling(pairs) == pairs[1]
+    assert telling(pairs, SYMBOLS) == pairs[1]

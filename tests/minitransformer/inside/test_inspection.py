@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from minigrad import nn
 from minigrad.mode import no_grad
 from minigrad.ops.neural import cross_entropy, product_like
 from minigrad.table import TABLE
 from minigrad.tensor import Array
 from minitransformer.answering import Predictor
-from minitransformer.config import TrainingConfig, TransformerConfig
-from minitransformer.data import BOS, EOS, SPECIAL_TOKENS, Vocabulary
-from minitransformer.decoding import greedy
-from minitransformer.inside.inspection import Inspection, Layer, head_off, inspect
-from minitransformer.models.transformer import Transformer, evaluating
+from minitransformer.decoding import SPECIAL, evaluating, greedy
+from minitransformer.forms import Labels, Pairs
+from minitransformer.inside.inspection import Inspection, Layer, inspect
+from minitransformer.inside.maps import attention_maps
+from minitransformer.models.transformer import Transformer, TransformerConfig
+from minitransformer.recipe import Recipe
 from minitransformer.runs import Run
+from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
 from minitransformer.training import Trainer
 
-SOURCE_WORDS = Vocabulary((*SPECIAL_TOKENS, "a", "b", "c", "d"))
-TARGET_WORDS = Vocabulary((*SPECIAL_TOKENS, "A", "B", "C", "D", "E"))
-WORDS = SOURCE_WORDS, TARGET_WORDS
+_, BOS, EOS, _ = SPECIAL
+
+SOURCE_WORDS = Vocabulary((*Vocabulary.names, "a", "b", "c", "d"))
+TARGET_WORDS = Vocabulary((*Vocabulary.names, "A", "B", "C", "D", "E"))
+FORM = Pairs(Tokeniser(SOURCE_WORDS, "word"), Tokeniser(TARGET_WORDS, "word"), 8, 8)
 SOURCE = [4, 6, 5, 4, 7]
 TARGET = [5, 8, 4]
 
@@ -52,7 +57,7 @@ def model() -> Transformer:
 
 @pytest.fixture(scope="module")
 def inspection(model: Transformer) -> Inspection:
-    return inspect(model, SOURCE, WORDS, TARGET)
+    return inspect(model, FORM, SOURCE, TARGET)
 
 
 def test_every_attention_layer_is_there_with_the_tokens_along_its_sides(
@@ -68,15 +73,18 @@ def test_every_attention_layer_is_there_with_the_tokens_along_its_sides(
         ("decoder.layers.1.self_attention", read, read),
         ("decoder.layers.1.cross_attention", read, source),
     ]
+    assert [layer.sides for layer in inspection.layers] == [
+        ("source", "source"), *2 * [("target", "target"), ("target", "source")],
+    ]  # fmt: skip
 
 
 def test_the_weights_are_those_of_the_model_bit_for_bit(
     model: Transformer, inspection: Inspection
 ) -> None:
-    maps = model.attention_maps([SOURCE], [[BOS, *TARGET]])
+    maps = attention_maps(model, [SOURCE], [[BOS, *TARGET]])
     assert maps.keys() == {layer.path for layer in inspection.layers}
     for layer in inspection.layers:
-        assert layer.weights.tobytes() == maps[layer.path][0].tobytes()
+        assert layer.weights.tobytes() == maps[layer.path].weights[0].tobytes()
 
 
 def test_weights_are_the_softmax_of_the_scores_that_the_mask_leaves(inspection: Inspection) -> None:
@@ -109,7 +117,7 @@ def test_the_result_of_a_head_is_the_sum_of_the_values_each_times_its_weight(
 def test_the_parts_of_all_heads_and_a_bias_are_the_output_of_the_layer(model: Transformer) -> None:
     """Of the first layer, whose input is the embedded source; a head off lacks its own part."""
     model = a_model(norm="post")
-    layer = inspect(model, SOURCE, WORDS, TARGET).layers[0]
+    layer = inspect(model, FORM, SOURCE, TARGET).layers[0]
     attention = model.encoder.layers[0].self_attention
     bias = attention.output.bias.data
     assert layer.part.shape == (2, len(SOURCE), 12)
@@ -117,7 +125,7 @@ def test_the_parts_of_all_heads_and_a_bias_are_the_output_of_the_layer(model: Tr
         x = model.source_embedding(np.array([SOURCE]))
         whole = attention(x, x).data[0]
         np.testing.assert_allclose(layer.part.sum(0) + bias, whole, rtol=1e-5, atol=1e-6)
-        with head_off(attention, 0):
+        with attention.head_off(0):
             rest = attention(x, x).data[0]
     np.testing.assert_allclose(layer.part[0], whole - rest, rtol=1e-4, atol=1e-6)
 
@@ -142,7 +150,7 @@ def test_the_gradient_by_a_weight_is_how_the_loss_changes_with_it(
 ) -> None:
     """Each weight in turn is made a little larger and smaller, inside the model, in float64."""
     model = a_model(norm=norm).astype(np.float64)
-    inspection = inspect(model, SOURCE, WORDS, TARGET)
+    inspection = inspect(model, FORM, SOURCE, TARGET)
     attention = TABLE["scaled_dot_product_attention"]
     kernel: Any = attention.forward
     paths = ["encoder.layers.0.self_attention"]  # in the order in which they run
@@ -200,20 +208,31 @@ def test_without_a_head_answer_and_loss_are_those_of_a_model_that_never_had_it(
 
 
 def test_without_a_target_the_loss_asks_for_the_models_own_answer(model: Transformer) -> None:
-    for longest in (None, 1, 3, 8, 100):
-        inspection = inspect(model, SOURCE, WORDS, max_length=longest)
-        answer = greedy(model, [SOURCE], longest or 8)[0]
-        limit = min(longest or 8, 8)
-        spelled = [TARGET_WORDS.tokens[i] for i in answer]
+    for longest in (1, 3, 8):
+        inspection = inspect(model, replace(FORM, max_target=longest), SOURCE)
+        spelled = FORM.spell(greedy(model, [SOURCE], longest)[0])
         assert inspection.normal.answer == spelled
-        assert inspection.read == ["<bos>", *spelled][:limit]
-        assert inspection.target == [*spelled, "<eos>"][:limit]
+        assert inspection.read == ["<bos>", *spelled][:longest]
+        assert inspection.target == [*spelled, "<eos>"][:longest]
 
 
-def test_a_target_that_the_model_has_no_room_for_is_refused(model: Transformer) -> None:
-    assert len(inspect(model, SOURCE, WORDS, [4] * 7).read) == 8
-    with pytest.raises(ValueError, match=r"a target of 8 tokens and its end are more than 8$"):
-        inspect(model, SOURCE, WORDS, [4] * 8)
+def test_a_target_may_fill_all_places_but_that_of_its_end(model: Transformer) -> None:
+    inspection = inspect(model, FORM, SOURCE, [4] * 7)
+    assert len(inspection.read) == len(inspection.target) == 8
+    assert inspection.target[-1] == "<eos>"
+
+
+def test_a_model_without_attention_has_none_to_show() -> None:
+    class Bag(nn.Module):
+        def __init__(self) -> None:
+            self.tokens = nn.Embedding(8, 2, rng=np.random.default_rng(0))
+
+        def forward(self, source: Any) -> Any:
+            return self.tokens(np.asarray(source)).sum(1)
+
+    form = Labels(FORM.source, ("bad", "good"), 8)
+    with pytest.raises(ValueError, match="has no attention to show"):
+        inspect(Bag(), form, SOURCE)
 
 
 def test_the_model_is_left_as_it_was() -> None:
@@ -226,7 +245,7 @@ def test_the_model_is_left_as_it_was() -> None:
     before = model.state_dict()
     modes = [module.training for _, module in model.named_modules()]
     grad = model.projection.weight.grad = np.ones_like(model.projection.weight.data)
-    inspect(model, SOURCE, WORDS)
+    inspect(model, FORM, SOURCE)
     after = model.state_dict()
     assert {name: x.tobytes() for name, x in before.items()} == {
         name: x.tobytes() for name, x in after.items()
@@ -242,7 +261,7 @@ def test_the_model_is_left_as_it_was() -> None:
 def test_a_head_comes_back_after_an_error(model: Transformer) -> None:
     attention = model.encoder.layers[0].self_attention
     before = attention.output.weight.data.tobytes()
-    with pytest.raises(KeyboardInterrupt), head_off(attention, 1):
+    with pytest.raises(KeyboardInterrupt), attention.head_off(1):
         assert not attention.output.weight.data[:, 6:].any()
         assert attention.output.weight.data[:, :6].all()
         raise KeyboardInterrupt
@@ -251,19 +270,26 @@ def test_a_head_comes_back_after_an_error(model: Transformer) -> None:
 
 def test_a_run_is_inspected_by_its_texts(tmp_path: Path) -> None:
     settings = {"task": "reverse", "length": 4, "vocab": 5, "steps": 1, "d_model": 8, "heads": 2}
-    trainer = Trainer(TrainingConfig(**settings, layers=1, d_ff=16))
-    run = Run.create(tmp_path, asdict(trainer.config))
+    trainer = Trainer(Recipe.read({**settings, "layers": 1, "d_ff": 16}))
+    run = Run.create(tmp_path, trainer.recipe.flat())
     list(trainer.run())
     run.save(*trainer.state())
     predictor = Predictor(tmp_path)
-    source = predictor.read("3 1 4")
+    form = predictor.form
+    source = form.read("3 1 4")
 
     inspection = predictor.inspect(source)
-    maps, *tokens = predictor.attention(source)
-    assert [inspection.source, inspection.read, inspection.target] == tokens
-    assert " ".join(inspection.normal.answer) == predictor.answer([source])[0]
+    answer = predictor.answer([source])[0]
+    assert inspection.source == ["3", "1", "4"]
+    assert " ".join(inspection.normal.answer) == answer
+    example = source, form.read_answer(answer)
+    assert (inspection.read, inspection.target) == (
+        form.sides(example)["target"], form.asked(example),
+    )  # fmt: skip
+    maps = attention_maps(predictor.model, *form.batch([example]).inputs)
+    assert len(inspection.layers) == len(maps) == 3
     for layer in inspection.layers:
-        np.testing.assert_array_equal(layer.weights, maps[layer.path])
+        np.testing.assert_array_equal(layer.weights, maps[layer.path].weights[0])
 
     asked = predictor.inspect(source, "4 1 3")
     assert (asked.read, asked.target) == (["<bos>", "4", "1", "3"], ["4", "1", "3", "<eos>"])

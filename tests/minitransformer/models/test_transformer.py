@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 import tracemalloc
 from typing import Any
@@ -12,14 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad import cross_entropy, nn, no_grad
+from minigrad import cross_entropy, nn
 from minitransformer import Transformer, TransformerConfig, sinusoidal_positions
-from minitransformer.data import PAD, make_batch
+from minitransformer.batch import IGNORE, Shape, pad_rows
 from minitransformer.interop.torch import to_torch
-from minitransformer.models.transformer import evaluating
+from minitransformer.models.transformer import TransformerSettings
+from minitransformer.settings import SettingError
+from minitransformer.tokens.vocabulary import Special
 
 V, D, F, H = 11, 8, 12, 2
-BATCH = make_batch([([4, 5, 6, 7, 8], [8, 7, 6]), ([9, 10, 4], [4]), ([5], [5, 5, 9, 10])])
+PAD = Special().pad
+SOURCE = np.array([[4, 5, 6, 7, 8], [9, 10, 4, 0, 0], [5, 0, 0, 0, 0]])
+TARGET = np.array([[1, 8, 7, 6, 0], [1, 4, 0, 0, 0], [1, 5, 5, 9, 10]])
+LABELS = pad_rows([[8, 7, 6, 2], [4, 2], [5, 5, 9, 10, 2]], IGNORE)
 
 norms = pytest.mark.parametrize("norm", ["post", "pre"])
 
@@ -113,10 +117,8 @@ def test_the_training_loss_equals_pytorchs_with_all_gradients(
 ) -> None:
     torch = pytest.importorskip("torch")
     model = a_model(**choices)
-    logits = model(BATCH.source, BATCH.target_in)
-    loss = cross_entropy(
-        logits, BATCH.target_out, ignore_index=PAD, label_smoothing=label_smoothing
-    )
+    logits = model(SOURCE, TARGET)
+    loss = cross_entropy(logits, LABELS, ignore_index=IGNORE, label_smoothing=label_smoothing)
     loss.backward()
 
     theirs = torch_model(torch, model.config)
@@ -125,12 +127,12 @@ def test_the_training_loss_equals_pytorchs_with_all_gradients(
     tied = {"target_embedding.tokens.weight", "projection.weight"}
     assert not unexpected
     assert set(missing) == (tied if model.config.tie_embeddings else set())
-    source, target_in, target_out = map(torch.tensor, BATCH)
-    their_logits = theirs(source, target_in)
+    source, target, labels = map(torch.tensor, (SOURCE, TARGET, LABELS))
+    their_logits = theirs(source, target)
     their_loss = torch.nn.functional.cross_entropy(
         their_logits.flatten(0, 1),
-        target_out.flatten(),
-        ignore_index=PAD,
+        labels.flatten(),
+        ignore_index=IGNORE,
         label_smoothing=label_smoothing,
     )
     their_loss.backward()
@@ -142,6 +144,93 @@ def test_the_training_loss_equals_pytorchs_with_all_gradients(
     assert gradients.keys() == their_gradients.keys()
     for name, gradient in their_gradients.items():
         assert np.allclose(gradients[name], gradient, rtol=0, atol=1e-9), name
+
+
+def test_the_defaults_are_the_papers_base_model() -> None:
+    config = TransformerConfig(source_vocab=100, target_vocab=200)
+    assert (config.source_vocab, config.target_vocab) == (100, 200)
+    assert (config.num_encoder_layers, config.num_decoder_layers) == (6, 6)
+    assert (config.d_model, config.num_heads, config.d_ff) == (512, 8, 2048)
+    assert not config.tie_embeddings
+
+
+def test_base_is_the_defaults_over_one_tied_vocabulary() -> None:
+    assert TransformerConfig.base() == TransformerConfig(37_000, 37_000, tie_embeddings=True)
+    assert TransformerConfig.base(500) == TransformerConfig(500, 500, tie_embeddings=True)
+
+
+def test_big_is_base_but_wider() -> None:
+    assert TransformerConfig.big(500) == TransformerConfig.base(
+        500, d_model=1024, num_heads=16, d_ff=4096, dropout=0.3
+    )
+
+
+def test_a_preset_can_be_changed() -> None:
+    config = TransformerConfig.big(
+        500, dropout=0.0, norm="pre", target_vocab=7, tie_embeddings=False
+    )
+    assert (config.dropout, config.norm, config.target_vocab) == (0.0, "pre", 7)
+    assert (config.d_model, config.source_vocab) == (1024, 500)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"source_vocab": 0}, "source_vocab must be at least 1, not 0"),
+        ({"target_vocab": -3}, "target_vocab must be at least 1, not -3"),
+        ({"num_encoder_layers": 0}, "num_encoder_layers must be at least 1, not 0"),
+        ({"num_decoder_layers": 0}, "num_decoder_layers must be at least 1, not 0"),
+        ({"d_model": 0}, "d_model must be at least 1, not 0"),
+        (
+            {"source_vocab": 10, "target_vocab": 20, "tie_embeddings": True},
+            "tie_embeddings needs one vocabulary for source and target, not 10 and 20 tokens",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        TransformerConfig(**{"source_vocab": 10, "target_vocab": 10, **choice})
+    assert str(error.value) == message
+
+
+def test_settings_build_a_model_for_what_a_task_asks() -> None:
+    settings = TransformerSettings(d_model=6, heads=3, layers=1, d_ff=5, norm="post", dropout=0.5)
+    model = settings.build(Shape("pairs", 9, 8, 11, 12, pad=7), np.random.default_rng(0))
+    assert model.config == TransformerConfig(
+        9, 8, num_encoder_layers=1, num_decoder_layers=1, d_model=6, num_heads=3, d_ff=5,
+        norm="post", dropout=0.5, max_length=12, pad=7,
+    )  # fmt: skip
+    assert model.max_length == 12
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"d_model": 0}, "<d_model> must be at least 1, not 0"),
+        ({"d_model": 20_001}, "<d_model> must be at most 20000, not 20001"),
+        ({"layers": 1_001}, "<layers> must be at most 1000, not 1001"),
+        ({"d_ff": 100_001}, "<d_ff> must be at most 100000, not 100001"),
+        (
+            {"d_model": 8, "heads": 3},
+            "<heads> must divide <d_model> 8, not 3; divisors are 1, 2, 4, 8",
+        ),
+        ({"d_model": 9, "heads": 3}, "sinusoidal <positions> need an even <d_model>, not 9"),
+        ({"dropout": 1.0}, "<dropout> is a share, at least 0 and below 1, not 1.0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError) as error:
+        TransformerSettings(**settings)
+    assert error.value.text == message
+
+
+def test_another_padding_token_is_masked_as_well() -> None:
+    plain, other = a_model(), a_model(pad=3)
+    renumbered = np.array([3, 1, 2, 0, *range(4, V)])
+    for embedding in (other.source_embedding, other.target_embedding):
+        embedding.tokens.weight.data[:] = embedding.tokens.weight.data[renumbered]
+    before, after = plain(SOURCE, TARGET), other(renumbered[SOURCE], renumbered[TARGET])
+    np.testing.assert_allclose(after.data, before.data, rtol=0, atol=1e-12)
 
 
 def counted(config: TransformerConfig) -> int:
@@ -202,11 +291,11 @@ def test_tied_embeddings_are_one_tensor() -> None:
 @norms
 def test_the_pad_tokens_vector_does_not_matter(norm: Any) -> None:
     model = a_model(norm=norm)
-    real = BATCH.target_in != PAD
-    before = model(BATCH.source, BATCH.target_in).data
+    real = TARGET != PAD
+    before = model(SOURCE, TARGET).data
     for embedding in (model.source_embedding, model.target_embedding):
         embedding.tokens.weight.data[PAD] = np.random.default_rng(1).normal(size=D)
-    after = model(BATCH.source, BATCH.target_in).data
+    after = model(SOURCE, TARGET).data
     assert np.array_equal(after[real], before[real])
     assert not np.array_equal(after, before)
 
@@ -214,8 +303,8 @@ def test_the_pad_tokens_vector_does_not_matter(norm: Any) -> None:
 @norms
 def test_the_pad_tokens_vector_is_not_trained(norm: Any) -> None:
     model = a_model(norm=norm)
-    logits = model(BATCH.source, BATCH.target_in)
-    cross_entropy(logits, BATCH.target_out, ignore_index=PAD).backward()
+    logits = model(SOURCE, TARGET)
+    cross_entropy(logits, LABELS, ignore_index=IGNORE).backward()
     for embedding in (model.source_embedding, model.target_embedding):
         gradient = embedding.tokens.weight.grad
         assert gradient is not None
@@ -232,7 +321,7 @@ def test_a_later_target_token_changes_nothing_before_it(norm: Any, data: Any) ->
     t = data.draw(st.integers(1, 5))
     changed = target.copy()
     changed[0, t] = data.draw(st.integers(0, V - 1).filter(lambda token: token != target[0, t]))
-    one, other = (model(BATCH.source[:1], x).data for x in (target, changed))
+    one, other = (model(SOURCE[:1], x).data for x in (target, changed))
     assert np.array_equal(one[:, :t], other[:, :t])
     if changed[0, t] != PAD:
         assert not np.array_equal(one[:, t], other[:, t])
@@ -241,7 +330,7 @@ def test_a_later_target_token_changes_nothing_before_it(norm: Any, data: Any) ->
 @norms
 def test_every_source_token_matters(norm: Any) -> None:
     model, target = a_model(norm=norm), np.array([[1, 4]])
-    source = BATCH.source[:1]
+    source = SOURCE[:1]
     before = model(source, target).data
     for i in range(source.shape[1]):
         changed = source.copy()
@@ -252,8 +341,8 @@ def test_every_source_token_matters(norm: Any) -> None:
 @norms
 def test_rows_of_a_batch_are_independent(norm: Any) -> None:
     model = a_model(norm=norm)
-    before = model(BATCH.source, BATCH.target_in).data
-    source, target = BATCH.source.copy(), BATCH.target_in.copy()
+    before = model(SOURCE, TARGET).data
+    source, target = SOURCE.copy(), TARGET.copy()
     source[0], target[0] = 9, 10
     after = model(source, target).data
     assert np.array_equal(after[1:], before[1:])
@@ -265,11 +354,11 @@ def test_rows_of_a_batch_are_independent(norm: Any) -> None:
 @settings(max_examples=15, deadline=None)
 def test_wider_padding_changes_nothing(norm: Any, more_source: int, more_target: int) -> None:
     model = a_model(norm=norm)
-    source = np.pad(BATCH.source, ((0, 0), (0, more_source)), constant_values=PAD)
-    target = np.pad(BATCH.target_in, ((0, 0), (0, more_target)), constant_values=PAD)
-    real = BATCH.target_in != PAD
-    narrow = model(BATCH.source, BATCH.target_in).data
-    wide = model(source, target).data[:, : BATCH.target_in.shape[1]]
+    source = np.pad(SOURCE, ((0, 0), (0, more_source)), constant_values=PAD)
+    target = np.pad(TARGET, ((0, 0), (0, more_target)), constant_values=PAD)
+    real = TARGET != PAD
+    narrow = model(SOURCE, TARGET).data
+    wide = model(source, target).data[:, : TARGET.shape[1]]
     assert np.allclose(wide[real], narrow[real], rtol=0, atol=1e-12)
 
 
@@ -289,8 +378,8 @@ def test_the_order_of_the_source_matters() -> None:
 
 def test_the_logits_have_the_dtype_of_the_weights() -> None:
     model = Transformer(a_config(), rng=0)
-    assert model(BATCH.source, BATCH.target_in).dtype == np.float32
-    assert model.astype(np.float64)(BATCH.source, BATCH.target_in).dtype == np.float64
+    assert model(SOURCE, TARGET).dtype == np.float32
+    assert model.astype(np.float64)(SOURCE, TARGET).dtype == np.float64
 
 
 @pytest.mark.parametrize(
@@ -304,107 +393,27 @@ def test_too_long_a_sequence_is_refused(source: int, target: int) -> None:
 
 def test_dropout_acts_in_training_alone() -> None:
     model = a_model(dropout=0.3)
-    once, again = (model(BATCH.source, BATCH.target_in).data for _ in range(2))
+    once, again = (model(SOURCE, TARGET).data for _ in range(2))
     assert not np.allclose(once, again)
     model.eval()
-    once, again = (model(BATCH.source, BATCH.target_in).data for _ in range(2))
+    once, again = (model(SOURCE, TARGET).data for _ in range(2))
     assert np.array_equal(once, again)
 
 
 def test_the_same_seed_gives_the_same_model_and_dropout() -> None:
     one, other = (Transformer(a_config(dropout=0.3), rng=5) for _ in range(2))
     for _ in range(2):
-        assert np.array_equal(
-            one(BATCH.source, BATCH.target_in).data, other(BATCH.source, BATCH.target_in).data
-        )
-
-
-def test_attention_maps_come_in_the_order_of_the_layers() -> None:
-    maps = a_model(num_decoder_layers=1).attention_maps(BATCH.source, BATCH.target_in)
-    assert {name: x.shape for name, x in maps.items()} == {
-        "encoder.layers.0.self_attention": (3, H, 5, 5),
-        "encoder.layers.1.self_attention": (3, H, 5, 5),
-        "decoder.layers.0.self_attention": (3, H, 5, 5),
-        "decoder.layers.0.cross_attention": (3, H, 5, 5),
-    }
-    assert list(maps) == [
-        "encoder.layers.0.self_attention",
-        "encoder.layers.1.self_attention",
-        "decoder.layers.0.self_attention",
-        "decoder.layers.0.cross_attention",
-    ]
-
-
-@norms
-def test_attention_maps_are_the_weights_that_each_layer_hands_out(norm: Any) -> None:
-    model = a_model(norm=norm)
-    maps = model.attention_maps(BATCH.source, BATCH.target_in)
-    real = (BATCH.source != PAD)[:, None, None]
-    x = model.source_embedding(BATCH.source)
-    for i, layer in enumerate(model.encoder.layers):
-        inner = layer.self_attention_norm(x) if norm == "pre" else x
-        expected = layer.self_attention.weights(inner, inner, real)
-        assert np.array_equal(maps[f"encoder.layers.{i}.self_attention"], expected)
-        x = layer(x, real)
-
-
-def test_attention_maps_show_the_masks() -> None:
-    maps = a_model().attention_maps(BATCH.source, BATCH.target_in)
-    for name, weights in maps.items():
-        assert np.allclose(weights.sum(axis=-1), 1, rtol=0, atol=1e-12)
-        writing = name.startswith("decoder") and name.endswith("self_attention")
-        keys = BATCH.target_in if writing else BATCH.source
-        assert not weights.swapaxes(1, 3)[keys == PAD].any()
-        assert np.triu(weights, 1).any() == (not writing)
-
-
-def test_attention_maps_leave_the_model_as_it_was() -> None:
-    model = a_model(dropout=0.3)
-    model.encoder.eval()
-    modes = [module.training for _, module in model.named_modules()]
-    expected = copy.deepcopy(model).eval().attention_maps(BATCH.source, BATCH.target_in)
-    with no_grad():
-        maps = model.attention_maps(BATCH.source, BATCH.target_in)
-    assert all(np.array_equal(maps[name], expected[name]) for name in expected)
-    assert [module.training for _, module in model.named_modules()] == modes
-    assert all(x.requires_grad and x.grad is None for x in model.parameters())
-
-
-def test_attention_maps_of_frozen_layers_are_there_too() -> None:
-    model = a_model()
-    expected = model.attention_maps(BATCH.source, BATCH.target_in)
-    for part in (model.source_embedding, model.encoder):
-        for x in part.parameters():
-            x.requires_grad_(False)
-    maps = model.attention_maps(BATCH.source, BATCH.target_in)
-    assert list(maps) == list(expected)
-    assert not any(x.requires_grad for x in model.encoder.parameters())
-    assert all(x.requires_grad for x in model.decoder.parameters())
-
-
-def test_a_models_modes_come_back_after_an_error() -> None:
-    model = a_model(dropout=0.3)
-    model.encoder.eval()
-    with pytest.raises(ZeroDivisionError), evaluating(model):
-        assert not any(module.training for _, module in model.named_modules())
-        raise ZeroDivisionError
-    assert model.training
-    assert model.decoder.training
-    assert not model.encoder.training
+        assert np.array_equal(one(SOURCE, TARGET).data, other(SOURCE, TARGET).data)
 
 
 def test_a_state_can_be_saved_and_loaded() -> None:
     one, other = a_model(seed=0, tie_embeddings=True), a_model(seed=1, tie_embeddings=True)
     other.load_state_dict(one.state_dict())
-    assert np.array_equal(
-        one(BATCH.source, BATCH.target_in).data, other(BATCH.source, BATCH.target_in).data
-    )
+    assert np.array_equal(one(SOURCE, TARGET).data, other(SOURCE, TARGET).data)
 
 
 def test_a_model_can_be_pickled() -> None:
     model = a_model(tie_embeddings=True, dropout=0.3)
     twin = pickle.loads(pickle.dumps(model))
     assert twin.projection.weight is twin.source_embedding.tokens.weight
-    assert np.array_equal(
-        twin(BATCH.source, BATCH.target_in).data, model(BATCH.source, BATCH.target_in).data
-    )
+    assert np.array_equal(twin(SOURCE, TARGET).data, model(SOURCE, TARGET).data)

@@ -16,12 +16,12 @@ from minitransformer import (
     Encoder,
     EncoderLayer,
     FeedForward,
-    TransformerConfig,
     causal_mask,
     padding_mask,
 )
 from minitransformer.interop.torch import to_torch
 from minitransformer.parts.blocks import Layer
+from minitransformer.parts.config import StackConfig
 
 B, T, S, D, F, H = 2, 4, 5, 6, 10, 3
 SOURCE = np.array([[4, 5, 6, 7, 8], [4, 5, 6, 0, 0]])
@@ -33,10 +33,8 @@ norms = pytest.mark.parametrize("norm", ["post", "pre"])
 activations = pytest.mark.parametrize("activation", ["relu", "gelu"])
 
 
-def a_config(**choices: Any) -> TransformerConfig:
-    base = {"d_model": D, "num_heads": H, "d_ff": F, "dropout": 0.0}
-    layers = {"num_encoder_layers": 2, "num_decoder_layers": 2}
-    return TransformerConfig(9, 9, **{**base, **layers, **choices})
+def a_config(**choices: Any) -> StackConfig:
+    return StackConfig(**{"d_model": D, "num_heads": H, "d_ff": F, "dropout": 0.0, **choices})
 
 
 def varied(module: Any, seed: int = 0) -> Any:
@@ -140,7 +138,7 @@ def test_an_encoder_equals_pytorchs_with_all_gradients(norm: Any) -> None:
     )
     compare(
         torch,
-        ours=varied(Encoder(config)),
+        ours=varied(Encoder(config, 2)),
         theirs=theirs,
         inputs=[inputs(S)],
         our_masks={"mask": SOURCE_MASK},
@@ -155,7 +153,7 @@ def test_a_decoder_equals_pytorchs_with_all_gradients(norm: Any) -> None:
     layer = torch.nn.TransformerDecoderLayer(**torch_choices(torch, config))
     compare(
         torch,
-        ours=varied(Decoder(config)),
+        ours=varied(Decoder(config, 2)),
         theirs=torch.nn.TransformerDecoder(layer, 2, norm=last_norm(torch, config)),
         inputs=[inputs(T), inputs(S, seed=2)],
         our_masks={"mask": TARGET_MASK, "memory_mask": SOURCE_MASK},
@@ -163,7 +161,7 @@ def test_a_decoder_equals_pytorchs_with_all_gradients(norm: Any) -> None:
     )
 
 
-def torch_choices(torch: Any, config: TransformerConfig) -> dict[str, Any]:
+def torch_choices(torch: Any, config: StackConfig) -> dict[str, Any]:
     return {
         "d_model": config.d_model,
         "nhead": config.num_heads,
@@ -177,7 +175,7 @@ def torch_choices(torch: Any, config: TransformerConfig) -> dict[str, Any]:
     }
 
 
-def last_norm(torch: Any, config: TransformerConfig) -> Any:
+def last_norm(torch: Any, config: StackConfig) -> Any:
     return torch.nn.LayerNorm(D, dtype=torch.float64) if config.norm == "pre" else None
 
 
@@ -232,15 +230,14 @@ def test_an_encoder_layer_looks_everywhere(norm: Any) -> None:
 
 def test_only_a_pre_norm_stack_ends_in_a_norm() -> None:
     for stack in (Encoder, Decoder):
-        assert stack(a_config(norm="post")).norm is None
-        names = [name for name, _ in stack(a_config(norm="pre")).named_parameters()]
+        assert stack(a_config(norm="post"), 2).norm is None
+        names = [name for name, _ in stack(a_config(norm="pre"), 2).named_parameters()]
         assert names[-2:] == ["norm.weight", "norm.bias"]
 
 
-def test_the_number_of_layers_is_as_configured() -> None:
-    config = a_config(num_encoder_layers=3, num_decoder_layers=1)
-    assert len(Encoder(config).layers) == 3
-    assert len(Decoder(config).layers) == 1
+def test_a_stack_has_as_many_layers_as_asked_for() -> None:
+    assert len(Encoder(a_config(), 3).layers) == 3
+    assert len(Decoder(a_config(), 1).layers) == 1
 
 
 def test_parameters_are_named_in_the_papers_words() -> None:
@@ -262,20 +259,20 @@ def test_parameters_are_named_in_the_papers_words() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    one, same, other = (Encoder(a_config(), rng=seed).state_dict() for seed in (0, 0, 1))
+    one, same, other = (Encoder(a_config(), 2, rng=seed).state_dict() for seed in (0, 0, 1))
     assert all(np.array_equal(one[name], same[name]) for name in one)
     assert not np.array_equal(one["layers.0.self_attention.query.weight"],
                               other["layers.0.self_attention.query.weight"])  # fmt: skip
 
 
 def test_layers_differ_from_one_another() -> None:
-    first, second = Encoder(a_config(), rng=0).layers
+    first, second = Encoder(a_config(), 2, rng=0).layers
     assert not np.array_equal(first.feed_forward.inner.weight.data,
                               second.feed_forward.inner.weight.data)  # fmt: skip
 
 
 @activations
 def test_a_stack_can_be_pickled(activation: Any) -> None:
-    encoder, x = varied(Encoder(a_config(activation=activation))), inputs(S)
+    encoder, x = varied(Encoder(a_config(activation=activation), 2)), inputs(S)
     copy = pickle.loads(pickle.dumps(encoder))
     assert np.array_equal(copy(x).data, encoder(x).data)

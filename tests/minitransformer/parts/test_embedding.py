@@ -10,16 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitransformer import TokenEmbedding, TransformerConfig, sinusoidal_positions
+from minitransformer import TokenEmbedding, sinusoidal_positions
+from minitransformer.parts.config import StackConfig
 
 VOCAB, LENGTH, D = 9, 7, 6
 TOKENS = np.array([[4, 5, 8], [6, 0, 0]])
 
 
 def an_embedding(**choices: Any) -> TokenEmbedding:
-    config = TransformerConfig(
-        VOCAB, VOCAB, d_model=D, num_heads=1, max_length=LENGTH, dropout=0.0, **choices
-    )
+    config = StackConfig(d_model=D, num_heads=1, max_length=LENGTH, dropout=0.0, **choices)
     return TokenEmbedding(VOCAB, config, np.random.default_rng(0))
 
 
@@ -76,7 +75,7 @@ def test_learned_positions_are_trained() -> None:
 
 
 def test_tokens_begin_about_as_large_as_sinusoidal_positions_and_learned_ones_smaller() -> None:
-    wide = TransformerConfig(300, 300, d_model=64, max_length=200, positions="learned")
+    wide = StackConfig(d_model=64, max_length=200, positions="learned")
     embedding = TokenEmbedding(300, wide, np.random.default_rng(0))
     assert np.std(embedding.tokens.weight.data * sqrt(64)) == pytest.approx(1, rel=0.05)
     assert embedding.positions is not None
@@ -125,7 +124,7 @@ def test_a_token_outside_the_vocabulary_is_refused() -> None:
 
 
 def test_dropout_acts_on_the_sum() -> None:
-    config = TransformerConfig(VOCAB, VOCAB, d_model=D, num_heads=1, dropout=0.5)
+    config = StackConfig(d_model=D, num_heads=1, dropout=0.5)
     embedding = TokenEmbedding(VOCAB, config, np.random.default_rng(0))
     tokens = np.full((4, 50), 4)
     kept = embedding(tokens).data

@@ -12,8 +12,8 @@ import pytest
 
 import viz
 from minigrad import Tensor, Value
-from minitransformer.config import TrainingConfig
 from minitransformer.inside.film import Camera
+from minitransformer.recipe import Recipe
 from minitransformer.runs import Run
 from minitransformer.training import Trainer
 
@@ -26,10 +26,17 @@ def result() -> Tensor:
 
 
 def film(folder: Path) -> Any:
-    settings: dict[str, Any] = {"length": 6, "vocab": 8, "steps": 1, "d_model": 4, "heads": 1}
-    config = TrainingConfig(**settings, layers=1, d_ff=4)
+    settings: dict[str, Any] = {
+        "task": "reverse",
+        "length": 6,
+        "vocab": 8,
+        "steps": 1,
+        "d_model": 4,
+        "heads": 1,
+    }
+    recipe = Recipe.read({**settings, "layers": 1, "d_ff": 4})
     run = Run.create(folder / "run", {"task": "reverse"})
-    Camera(run, Trainer(config))
+    Camera(run, Trainer(recipe))
     return viz.film(folder / "run")
 
 

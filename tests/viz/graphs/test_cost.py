@@ -14,13 +14,14 @@ import minigrad as mg
 from minigrad import TABLE, Tensor, Value
 from minigrad.op import Example, Op
 from minitransformer import Transformer, TransformerConfig
-from minitransformer.data import make_batch
+from minitransformer.tasks import TASKS
+from minitransformer.training import loss_of
 from viz.graphs.build import build
 from viz.graphs.cost import Cost, Costs, Meter, in_units
 from viz.graphs.dot import COLOURS, digraph, graph
 from viz.graphs.look import Look
 from viz.graphs.nodes import Graph, Node
-from viz.subject.examples import EXAMPLES, loss
+from viz.subject.examples import EXAMPLES
 
 LENGTHS = st.integers(1, 5)
 
@@ -228,10 +229,17 @@ def test_a_whole_transformer_takes_what_a_closed_formula_says(norm: Any) -> None
         dropout=0.0, max_length=8, norm=norm,
     )  # fmt: skip
     rng = np.random.default_rng(0)
-    batch = make_batch(
-        [(rng.integers(3, V, S - 1).tolist(), rng.integers(3, V, T - 1).tolist()) for _ in range(B)]
+    batch = (
+        TASKS["reverse"]()
+        .load(seed=0)
+        .form.batch(
+            [
+                (rng.integers(3, V, S - 1).tolist(), rng.integers(3, V, T - 1).tolist())
+                for _ in range(B)
+            ]
+        )
     )
-    (_, S), (_, T) = batch.source.shape, batch.target_in.shape
+    (_, S), (_, T) = (x.shape for x in batch.inputs)
 
     def attention(queries: int, keys: int) -> int:
         maps = 2 * linear(B * queries, D, D) + 2 * linear(B * keys, D, D)
@@ -252,7 +260,7 @@ def test_a_whole_transformer_takes_what_a_closed_formula_says(norm: Any) -> None
     expected = embeddings + encoder + decoder + last_norms + projection + cross_entropy
 
     model = Transformer(config, rng=0)
-    result = loss(model, batch)
+    result = loss_of(model, batch)
     assert total(result).forward.flops == expected
     steps = behind(result)
     weights = [x for x in steps if x.op is TABLE["linear"]]
@@ -422,7 +430,8 @@ def test_six_layers_of_one_kind_are_worked_out_as_one() -> None:
             14, 14, d_model=8, num_heads=2, d_ff=16, dropout=0.0, max_length=8,
             num_encoder_layers=layers, num_decoder_layers=layers,
         )  # fmt: skip
-        result = loss(Transformer(config, rng=0), make_batch([([5, 6, 7], [7, 6, 5])]))
+        batch = TASKS["reverse"]().load(seed=0).form.batch([([5, 6, 7], [7, 6, 5])])
+        result = loss_of(Transformer(config, rng=0), batch)
         before = Tensor(0.0).order
         build(result, Look(costs=True))
         return Tensor(0.0).order - before

@@ -10,7 +10,7 @@ import pytest
 import minigrad as mg
 from minigrad import Tensor, nn
 from minitransformer import Transformer, TransformerConfig
-from minitransformer.config import Norm
+from minitransformer.parts.config import Norm
 from viz.graphs.build import build, retain_grads
 from viz.graphs.look import Look
 from viz.graphs.nodes import Graph, Node

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minitransformer.config import TransformerConfig
-from minitransformer.data import SPECIAL_TOKENS, Vocabulary
+from minitransformer.forms import Pairs
 from minitransformer.inside.inspection import Inspection, Layer, Outcome, inspect
-from minitransformer.models.transformer import Transformer
+from minitransformer.models.transformer import Transformer, TransformerConfig
+from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
 from viz.figure.maps import draw_attention
 from viz.pages.attention import attention, most_choosing, most_needed, of_model
 
@@ -31,11 +31,12 @@ TAB, HOME, END, ENTER = "\ue004", "\ue011", "\ue010", "\ue007"
 @pytest.fixture(scope="module")
 def inspection() -> Inspection:
     """A small model with random weights, which some of its heads cannot do without."""
-    words = Vocabulary((*SPECIAL_TOKENS, "a", "b c", "<script>", "d"))
+    words = Tokeniser(Vocabulary((*Vocabulary.names, "a", "b c", "<script>", "d")), "word")
+    form = Pairs(words, words, max_source=7, max_target=7)
     shape = {"d_model": 18, "num_heads": 3, "d_ff": 16, "max_length": 7}
     layers = {"num_encoder_layers": 1, "num_decoder_layers": 2}
     model = Transformer(TransformerConfig(8, 8, **shape, **layers), rng=10)
-    return inspect(model, [4, 6, 5, 7], (words, words), [5, 4, 6, 7])
+    return inspect(model, form, [4, 6, 5, 7], [5, 4, 6, 7])
 
 
 @pytest.fixture(scope="module")

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from minitransformer.config import TrainingConfig
 from minitransformer.inside.film import Camera, Film, read_film
+from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError, save_checkpoint
 from minitransformer.training import Trainer
 from viz.pages.film import film, line
 
-SMALL: dict[str, Any] = {
-    "task": "reverse", "length": 6, "vocab": 8, "steps": 60, "batch_size": 16, "d_model": 16,
-    "heads": 2, "layers": 2, "d_ff": 32, "warmup": 10, "evaluate_every": 20, "learning_rate": 5e-3,
+SIZES: dict[str, Any] = {
+    "steps": 60, "batch_size": 16, "d_model": 16, "heads": 2, "layers": 2, "d_ff": 32,
+    "warmup": 10, "evaluate_every": 20, "learning_rate": 5e-3,
 }  # fmt: skip
+SMALL: dict[str, Any] = {"task": "reverse", "length": 6, "vocab": 8, **SIZES}
 HOSTILE = "</script><script>document.title='run'</script>"
 
 
-def film_run(path: Path, **changes: Any) -> Film:
+def film_run(path: Path, settings: dict[str, Any]) -> Film:
     """Train and film a run in a folder."""
-    trainer = Trainer(TrainingConfig(**{**SMALL, **changes}))
-    run = Run.create(path, asdict(trainer.config))
+    trainer = Trainer(Recipe.read(settings))
+    run = Run.create(path, trainer.recipe.flat())
     camera = Camera(run, trainer)
     for record in trainer.run():
         run.append_metrics(record)
@@ -39,12 +39,18 @@ def film_run(path: Path, **changes: Any) -> Film:
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Film]:
     """The page of a run, and the film that it shows."""
     folder = tmp_path_factory.mktemp("film")
-    shown = film_run(folder / "run")
+    shown = film_run(folder / "run", SMALL)
     film(folder / "run").save(folder / "film.html")
     return folder / "film.html", shown
 
 
-def film_of(path: Path, maps: list[dict[str, Any]], source: str, target: str) -> Path:
+def film_of(
+    path: Path,
+    maps: list[dict[str, Any]],
+    source: str,
+    target: str,
+    sides: dict[str, tuple[str, str]] | None = None,
+) -> Path:
     """The folder of a run with a film of these maps, a frame each, whose answer is the target."""
     run = Run.create(path, {"task": "any"})
     (run.path / "film").mkdir()
@@ -52,6 +58,7 @@ def film_of(path: Path, maps: list[dict[str, Any]], source: str, target: str) ->
     for step, found in enumerate(maps):
         run.append_metrics({"step": step, "loss": 2.0 - step, "exact_match": step / 2})
         about = told | {"answer": target.split(), "layers": list(found)}
+        about |= {"sides": sides} if sides else {}
         save_checkpoint(run.path / "film" / f"{step:06}.safetensors", found, about)
     return run.path
 
@@ -365,7 +372,7 @@ def test_a_click_on_a_curve_goes_to_the_frame_there(made: tuple[Path, Film], bro
 
 
 def test_a_loss_that_spans_decades_has_a_logarithmic_scale(tmp_path: Path, browser: Any) -> None:
-    shown = film_run(tmp_path / "run", steps=10)
+    shown = film_run(tmp_path / "run", {**SMALL, "steps": 10})
     run = Run.open(tmp_path / "run")
     for at, loss in enumerate((3.0, 0.3, 0.03, 0.003), 11):
         run.append_metrics({"step": at, "loss": loss})
@@ -448,9 +455,7 @@ def test_the_film_of_a_model_without_attention_shows_answers_and_losses_and_says
     wait_until(lambda: browser.overflow() <= 0)
 
 
-def test_a_model_of_any_layers_has_a_film(
-    tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_of_any_layers_has_a_film(tmp_path: Path, browser: Any) -> None:
     """One head in one layer and two in another, with other tokens at the sides of each."""
     rng = np.random.default_rng(0)
 
@@ -460,16 +465,10 @@ def test_a_model_of_any_layers_has_a_film(
 
     maps = [{"look": weights(1, 3, 4), "read.again": weights(2, 4, 4)} for _ in range(3)]
     sides = {"look": ("target", "source"), "read.again": ("source", "source")}
-
-    def titled(path: str, *_: Any) -> dict[str, Any]:
-        asking, asked = sides[path]
-        return {"path": path, "group": "", "name": path, "asking": asking, "asked": asked}
-
-    monkeypatch.setattr("viz.pages.film.titled", titled)
-    film(film_of(tmp_path / "run", maps, "a b c d", "c d")).save(tmp_path / "film.html")
+    film(film_of(tmp_path / "run", maps, "a b c d", "c d", sides)).save(tmp_path / "film.html")
     opened(browser, tmp_path / "film.html", fragment="layer=look&head=1")
     read = "return [...document.querySelectorAll(arguments[0])].map(span => span.textContent)"
-    assert browser.text("#name") == "look, head 1"
+    assert browser.text("#name") == "Decoder cross-attention, look, head 1"
     assert browser.run(read, "#map .query:not(.grey)") == ["<bos>", "c", "d"]
     assert browser.run(read, "#map .key") == ["a", "b", "c", "d"]
     assert browser.run(read, "#map .write:not(.grey)") == ["c", "d", "<eos>"]
@@ -478,7 +477,7 @@ def test_a_model_of_any_layers_has_a_film(
         "↓ query: reads", "→ key: source", "↓ query: source", "→ key: source"
     ]  # fmt: skip
     browser.run("document.querySelectorAll('.thumbnail')[2].click()")
-    assert browser.text("#name") == "read.again, head 2"
+    assert browser.text("#name") == "Encoder self-attention, read.again, head 2"
     assert browser.run(read, "#map .query:not(.grey)") == ["a", "b", "c", "d"]
     assert browser.run(read, "#map .write") == []
     assert "other heads" in browser.text("#line")
@@ -487,8 +486,8 @@ def test_a_model_of_any_layers_has_a_film(
 
 
 def test_the_film_of_a_run_that_has_only_begun_is_one_frame(tmp_path: Path, browser: Any) -> None:
-    trainer = Trainer(TrainingConfig(**SMALL))
-    Camera(Run.create(tmp_path / "run", asdict(trainer.config)), trainer)
+    trainer = Trainer(Recipe.read(SMALL))
+    Camera(Run.create(tmp_path / "run", trainer.recipe.flat()), trainer)
     film(tmp_path / "run").save(tmp_path / "film.html")
     opened(browser, tmp_path / "film.html")
     browser.press("\ue014", " ", "\ue010")
@@ -499,7 +498,7 @@ def test_tokens_and_names_from_outside_are_shown_and_not_run(tmp_path: Path, bro
     words = [HOSTILE, "two<b>", "&amp;", "'\""]
     data = tmp_path / "<b>pairs.tsv"
     data.write_text("".join(f"{a} {b}\t{b} {a}\n" for a in words for b in words), encoding="utf-8")
-    shown = film_run(tmp_path / "run", task="pairs", data=str(data), steps=3)
+    shown = film_run(tmp_path / "run", {**SIZES, "task": "pairs", "data": str(data), "steps": 3})
     film(tmp_path / "run").save(tmp_path / "film.html")
     opened(browser, tmp_path / "film.html")
     assert browser.run("return document.title") == "Film: <b>pairs.tsv"

@@ -1,0 +1,97 @@
+"""Form: a kind of question. How examples become a batch, and logits an answer in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self
+
+from minigrad.nn import Module
+from minitransformer.batch import Batch, Shape
+from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
+
+Example = tuple[list[int], Any]
+"""The numbers of a source's tokens, and the answer that is right: what it is, its form knows."""
+
+
+class Form(Protocol):
+    """What trainer, predictor and pictures must know of the questions of a task.
+
+    `metric` names the share that `rate` gives of answers that are right as a whole.
+    """
+
+    name: ClassVar[str]
+    metric: ClassVar[str]
+
+    @property
+    def max_source(self) -> int:
+        """The most tokens that a question may have."""
+
+    @property
+    def shape(self) -> Shape:
+        """What these questions ask of a model."""
+
+    @property
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        """The vocabulary of each side of an example that has one."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What a model chooses from at each place of its logits."""
+
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        """Examples side by side, as a model reads them."""
+
+    def read(self, text: str) -> list[int]:
+        """The token numbers of a question. ValueError for one that cannot be answered."""
+
+    def read_answer(self, text: str) -> Any:
+        """An answer that is asked for. ValueError for one that the model cannot give."""
+
+    def text(self, source: Sequence[int]) -> str:
+        """The text that the token numbers of a question spell."""
+
+    def unknown(self, text: str) -> list[str]:
+        """The tokens of a question that training has never seen, each once."""
+
+    def is_known(self, example: Example) -> bool:
+        """Whether an example has no token that training never sees."""
+
+    def write(self, answer: Any) -> str:
+        """An answer as text."""
+
+    def spell(self, answer: Any) -> list[str]:
+        """An answer token by token."""
+
+    def sides(self, example: Example) -> dict[str, list[str]]:
+        """The tokens that a model reads, by the name of the side that they stand on."""
+
+    def asked(self, example: Example) -> list[str]:
+        """What a model is asked for, at each place of its logits."""
+
+    def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[Any]:
+        """What a model answers to each source."""
+
+    def rate(self, answers: Sequence[Any], examples: Sequence[Example]) -> dict[str, float]:
+        """How many of the answers are right, as shares by name."""
+
+    def is_right(self, answer: Any, target: Any) -> bool:
+        """Whether an answer is the right one."""
+
+    def state(self) -> dict[str, Any]:
+        """What a run writes down, ready for JSON."""
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Self:
+        """The form that `state` wrote down."""
+
+
+def read_numbers(tokeniser: Tokeniser, text: str, most: int) -> list[int]:
+    """The token numbers of a question. ValueError where there are none, or more than `most`."""
+    numbers = tokeniser.encode(text)
+    if not numbers:
+        raise ValueError("nothing to answer: the text is empty")
+    if len(numbers) > most:
+        raise ValueError(
+            f"{len(numbers)} tokens are more than the {most} that this run's model holds"
+        )
+    return numbers

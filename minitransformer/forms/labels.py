@@ -1,0 +1,124 @@
+"""Labels: a text is answered by one of a few labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minigrad.mode import no_grad
+from minigrad.nn import Module
+from minitransformer.batch import Batch, Shape, pad_rows
+from minitransformer.decoding import evaluating, require_finite_logits
+from minitransformer.forms.form import Example, read_numbers
+from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Questions that are sequences of tokens, of at most `max_source`, and the labels to choose."""
+
+    name: ClassVar = "labels"
+    metric: ClassVar = "accuracy"
+
+    source: Tokeniser
+    labels: tuple[str, ...]
+    max_source: int
+
+    @property
+    def shape(self) -> Shape:
+        """What these questions ask of a model."""
+        sizes = len(self.source), len(self.labels), self.max_source, 1
+        return Shape(self.name, *sizes, self.source.special.pad)
+
+    @property
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        """The tokens of a question."""
+        return {"source": self.source.vocabulary}
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.labels
+
+    def batch(self, examples: Sequence[Example]) -> Batch:
+        """The batch of some (token numbers, number of the label): (B, S) and (B,)."""
+        sources = [[*source] for source, _ in examples]
+        return Batch(
+            inputs=(pad_rows(sources, self.source.special.pad),),
+            labels=np.array([label for _, label in examples], dtype=np.int64),
+            tokens=sum(map(len, sources)),
+        )
+
+    def read(self, text: str) -> list[int]:
+        """The token numbers of a text. ValueError when it is empty or too long for the model."""
+        return read_numbers(self.source, text, self.max_source)
+
+    def read_answer(self, text: str) -> int:
+        """The number of a label. ValueError for one that the model cannot give."""
+        if text not in self.labels:
+            raise ValueError(f"no label {text!r}; there are {', '.join(self.labels)}")
+        return self.labels.index(text)
+
+    def text(self, source: Sequence[int]) -> str:
+        """The text that the token numbers of a question spell."""
+        return self.source.decode(source)
+
+    def unknown(self, text: str) -> list[str]:
+        """The tokens of a text that training has never seen."""
+        return self.source.unknown(text)
+
+    def is_known(self, example: Example) -> bool:
+        """Whether an example has no token that training never sees."""
+        return self.source.special.unk not in example[0]
+
+    def write(self, answer: Any) -> str:
+        """The label."""
+        return self.labels[answer]
+
+    def spell(self, answer: Any) -> list[str]:
+        """The label, as the one token of an answer."""
+        return [self.labels[answer]]
+
+    def sides(self, example: Example) -> dict[str, list[str]]:
+        """The tokens of the text."""
+        return {"source": self.source.spell(example[0])}
+
+    def asked(self, example: Example) -> list[str]:
+        """The label that is right."""
+        return self.spell(example[1])
+
+    def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[int]:
+        """The likeliest label of each source; `beam` changes nothing, as there is one step."""
+        batch = self.batch([(source, 0) for source in sources])
+        with no_grad(), evaluating(model):
+            logits = model(*batch.inputs).data
+        require_finite_logits(logits)
+        return [int(label) for label in logits.argmax(-1)]
+
+    def rate(self, answers: Sequence[Any], examples: Sequence[Example]) -> dict[str, float]:
+        """The share of labels that are right."""
+        right = sum(map(self.is_right, answers, (label for _, label in examples)))
+        return {"accuracy": right / len(examples)}
+
+    def is_right(self, answer: Any, target: Any) -> bool:
+        """Whether a label is the right one."""
+        return bool(answer == target)
+
+    def state(self) -> dict[str, Any]:
+        """What a run writes down, so that its model can be used: see `restore`."""
+        return {
+            "source_vocabulary": list(self.source.vocabulary.tokens),
+            "labels": list(self.labels),
+            "max_source": self.max_source,
+            "token_kind": self.source.kind,
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Labels:
+        """The form that `state` wrote down."""
+        vocabulary = Vocabulary(tuple(state["source_vocabulary"]))
+        source = Tokeniser(vocabulary, state["token_kind"])
+        return cls(source, tuple(state["labels"]), state["max_source"])

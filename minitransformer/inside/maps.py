@@ -1,0 +1,76 @@
+"""Attention maps of any model, read off the graph that a forward pass leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad import nn
+from minigrad.mode import recording
+from minigrad.tensor import Array, Tensor, behind
+from minitransformer.decoding import evaluating
+
+ATTENTION = ("scaled_dot_product_attention", "additive_attention")
+"""The ops that attend. The first that each saves is its weights, (B, H, T, S) or (B, T, S)."""
+
+
+class AttentionMap(NamedTuple):
+    """What an attention layer attends to: weights (B, H, T, S), each row summing to one.
+
+    queries, keys: whose tokens look, and at whose they look, as the model says: "source" or
+    "target", say.
+    """
+
+    weights: Array
+    queries: str
+    keys: str
+
+
+def attention_maps(model: Any, *inputs: Any) -> dict[str, AttentionMap]:
+    """What every head attends to: {"encoder.layers.0.self_attention": AttentionMap(…), …}."""
+    with recorded(model):
+        found = attention_steps(model(*inputs), model)
+    return {
+        path: AttentionMap(weights_of(steps), *model.sides(path)) for path, steps in found.items()
+    }
+
+
+@contextmanager
+def recorded(model: nn.Module) -> Iterator[None]:
+    """A block in which a model evaluates and everything it does is recorded, frozen or not."""
+    frozen = [x for x in model.parameters() if not x.requires_grad]
+    for x in frozen:
+        x.requires_grad = True  # or nothing that depends on these alone would be recorded
+    try:
+        with evaluating(model), recording(True):
+            yield
+    finally:
+        for x in frozen:
+            x.requires_grad = False
+
+
+def attention_steps(result: Tensor, model: nn.Module) -> dict[str, list[Tensor]]:
+    """Every attention op behind `result`, by the path of the module that ran it, in its order.
+
+    A recurrent decoder attends once for each target token: the steps are then several.
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    found: dict[str, list[Tensor]] = {}
+    for node in sorted(behind(result), key=lambda node: node.order):
+        if node.op is not None and node.op.name in ATTENTION:
+            assert node.scope is not None
+            found.setdefault(names[id(node.scope.module)], []).append(node)
+    return {name: found[name] for name in names.values() if name in found}
+
+
+def by_heads(x: Array) -> Array:
+    """(B, H, T, S) of an attention's array, which without a dimension for heads has one."""
+    return x if x.ndim == 4 else x[:, None]
+
+
+def weights_of(steps: list[Tensor]) -> Array:
+    """(B, H, T, S): the weights of all steps, one target place after the other."""
+    return np.concatenate([by_heads(step.saved[0]) for step in steps], axis=2)

@@ -1,0 +1,64 @@
+"""Model: an entry in one table, settings that build a module for what a task asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from minigrad.nn import Module, Source
+from minitransformer.batch import Shape
+from minitransformer.settings import Group, setting
+
+
+class Model(Protocol):
+    """An entry in the table of models: settings that build a module.
+
+    The module takes the arrays of a batch to logits. One that answers pairs can `begin` to write,
+    see `decoding`, and says its `max_length`, or None where it knows no limit. One with attention
+    says in `sides(path)` whose tokens look at whose in the attention at a path.
+    """
+
+    name: ClassVar[str]
+    answers: ClassVar[tuple[str, ...]]
+    defaults: ClassVar[Mapping[str, Any]]
+
+    def build(self, shape: Shape, rng: Source) -> Module:
+        """A new model."""
+
+    def floats(self, shape: Shape) -> int:
+        """How many numbers it records at least for the longest example, to estimate memory."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Group):
+    """What all models made of layers have to be told."""
+
+    d_model: int = setting(64, "width of the model", least=1, most=20_000)
+    layers: int = setting(
+        2, "layers of the encoder, and of the decoder if there is one", least=1, most=1_000
+    )
+    dropout: float = setting(0.0, "share of activations dropped in training", kept=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_share("dropout")
+
+
+MODELS: dict[str, type[Any]] = {}
+"""Each model's settings by its name."""
+
+
+def model(name: str, answers: str, **defaults: Any) -> Callable[[type[Any]], type[Any]]:
+    """Enter a dataclass of settings in the table of models, under a name.
+
+    answers: the kinds of questions, of FORMS, with a space between. defaults: settings, of any
+    group, that have another default for this model.
+    """
+
+    def enter(settings: type[Any]) -> type[Any]:
+        settings.name, settings.answers, settings.defaults = name, tuple(answers.split()), defaults
+        MODELS[name] = settings
+        return settings
+
+    return enter

@@ -1,0 +1,209 @@
+"""Recipe: a task, a model and how it is trained, which is all that decides how a run goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from minitransformer.models import MODELS
+from minitransformer.runs import Run, RunError, differences
+from minitransformer.settings import SettingError, Training, kept_names, require_kind
+from minitransformer.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a run, in three groups: the same recipe gives the same bits.
+
+    >>> recipe = Recipe.read({"task": "sort", "length": 5, "heads": 8, "steps": 100})
+    >>> recipe.task.length, recipe.model.heads, recipe.training.steps
+    (5, 8, 100)
+    """
+
+    task: Any
+    model: Any
+    training: Training
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any], *, lenient: bool = False) -> Recipe:
+        """The recipe of settings by name; what is not given has its default.
+
+        SettingError for a name or a value that makes no sense, for a task and a model that do not
+        fit, and for a setting that they do not have, if it is not `lenient` with those.
+        """
+        for name, value in settings.items():
+            require_kind(name, str if name in ("task", "model") else kind_of(name), value)
+        if "task" not in settings:
+            raise SettingError(f"name a task ({', '.join(TASKS)}), or give <data> FILE")
+        task = entry(TASKS, "task", settings["task"])
+        model = entry(MODELS, "model", settings.get("model", task.default))
+        if task.form not in model.answers:
+            fitting = [name for name, x in MODELS.items() if task.form in x.answers]
+            other = [name for name, x in TASKS.items() if x.form in model.answers]
+            raise SettingError(
+                f"<model> {model.name} does not fit task {task.name}: {task.name} takes "
+                f"{listed(fitting)}, and {model.name} learns {listed(other)}"
+            )
+        chosen = {name: x for name, x in settings.items() if name not in ("task", "model")}
+        groups = task, model, Training
+        if not lenient:
+            require_used(chosen, task, model)
+        defaults = {**task.defaults, **model.defaults}
+        return cls(*(make(group, {**defaults, **chosen}) for group in groups))
+
+    @classmethod
+    def of_run(cls, run: Run) -> Recipe:
+        """The recipe that a run was made with. RunError where its settings make none."""
+        try:
+            return cls.read(run.config, lenient=True)
+        except SettingError as error:  # the names in the file are those of settings, not of options
+            raise RunError(f"{run.path / 'config.toml'}: {error}") from error
+
+    def flat(self) -> dict[str, Any]:
+        """All settings by name, as `read` takes them and a run writes them down."""
+        names = {"task": self.task.name, "model": self.model.name}
+        return names | asdict(self.task) | asdict(self.model) | asdict(self.training)
+
+    def kept(self) -> dict[str, Any]:
+        """The settings that a run keeps for good; all others may change when it goes on."""
+        names = [name for group in self.groups for name in kept_names(group)]
+        return {name: x for name, x in self.flat().items() if name in ("task", "model", *names)}
+
+    def kept_of_model(self) -> dict[str, Any]:
+        """The settings that decide what a model's weights are."""
+        flat = self.flat()
+        return {name: flat[name] for name in ("model", *kept_names(self.model))}
+
+    @property
+    def groups(self) -> tuple[Any, Any, Training]:
+        """The settings of the task, of the model and of the training."""
+        return self.task, self.model, self.training
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, those of later layers in the place of earlier ones.
+
+    A file of data alone means the task pairs, and is named by its whole path; a task that has no
+    data goes without that of an earlier layer.
+    """
+    merged: dict[str, Any] = {}
+    without_data = {*TASKS.values()} - {*owners("data")}
+    for layer in layers:
+        merged |= layer
+        data, task = layer.get("data"), layer.get("task")
+        if data and isinstance(data, str):
+            path = Path(data).resolve()
+            # What a pipe is resolved to has no name that could be told.
+            merged["data"] = str(path) if path.exists() else data
+            merged["task"] = task or "pairs"
+        elif "data" not in layer and task in [x.name for x in without_data]:
+            merged["data"] = ""
+    return merged
+
+
+def entry(table: Mapping[str, type[Any]], kind: str, name: Any) -> type[Any]:
+    """The task or the model of this name. SettingError with those that there are."""
+    require_kind(kind, str, name)
+    if name not in table:
+        raise SettingError(f"unknown {kind} {name!r}; the {kind}s are {', '.join(table)}")
+    return table[name]
+
+
+def make(group: type[Any], settings: Mapping[str, Any]) -> Any:
+    """A group of settings of those that it has."""
+    names = {each.name for each in fields(group)}
+    return group(**{name: x for name, x in settings.items() if name in names})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting by its name: its type, what it means, its usual value, and which entries have it.
+
+    choices: the only texts that it may be, where it is not any. owners: the names of tasks, or of
+    models; none of a setting of the training, or of one that all models have.
+    """
+
+    name: str
+    kind: Any
+    help: str
+    default: Any
+    choices: tuple[str, ...]
+    owners: tuple[str, ...]
+
+
+def settings_of(groups: Iterable[type[Any]]) -> list[Setting]:
+    """Each setting that some of the groups have, once, as the first of them has it."""
+    having: dict[str, list[type[Any]]] = {}
+    groups = [*groups]
+    for group in groups:
+        for each in fields(group):
+            having.setdefault(each.name, []).append(group)
+    found = []
+    for name, own in having.items():
+        each = next(each for each in fields(own[0]) if each.name == name)
+        kind = get_type_hints(own[0])[name]
+        names = () if len(own) == len(groups) else tuple(group.name for group in own)
+        choices = get_args(kind)
+        found.append(Setting(name, kind, each.metadata["help"], each.default, choices, names))
+    return found
+
+
+def owners(name: str) -> list[type[Any]]:
+    """The groups that have a setting, of all tasks, all models, and the training."""
+    groups = (*TASKS.values(), *MODELS.values(), Training)
+    return [group for group in groups if name in {each.name for each in fields(group)}]
+
+
+def kind_of(name: str) -> Any:
+    """The type of a setting. SettingError for a name that no setting has."""
+    found = owners(name)
+    if not found:
+        known = settings_of((*TASKS.values(), *MODELS.values(), Training))
+        names = ("task", "model", *(setting.name for setting in known))
+        raise SettingError(f"no setting {name!r}; there are {', '.join(names)}")
+    return get_type_hints(found[0])[name]
+
+
+def require_used(chosen: Mapping[str, Any], task: type[Any], model: type[Any]) -> None:
+    """SettingError for a setting that the task, the model and the training would ignore.
+
+    One that has its default is no mistake: a whole configuration may be used again.
+    """
+    for name, value in chosen.items():
+        having = owners(name)
+        if {task, model, Training} & {*having} or value == default_of(having[0], name):
+            continue
+        kind = "task" if having[0].name in TASKS else "model"
+        mine = task if kind == "task" else model
+        raise SettingError(
+            f"<{name}> is a setting of {listed([group.name for group in having])}; "
+            f"{kind} {mine.name} has none"
+        )
+
+
+def default_of(group: type[Any], name: str) -> Any:
+    """What a setting is where nobody chooses."""
+    return next(each.default for each in fields(group) if each.name == name)
+
+
+def listed(names: list[str]) -> str:
+    """Names to read.
+
+    >>> listed(["copy", "reverse", "sort"])
+    'copy, reverse and sort'
+    """
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def require_same(made: Mapping[str, Any], asked: Recipe, what: str) -> None:
+    """RunError, naming each setting that differs, if `what` was made with others than asked for.
+
+    Only those count that a run keeps for good.
+    """
+    # A setting that is younger than the run has its default.
+    changed = differences(Recipe.read(made, lenient=True).kept(), asked.kept())
+    if changed:
+        raise RunError(f"{what} was made with other settings: {'; '.join(changed)}")

@@ -1,0 +1,13 @@
+"""Tasks, each a file and an entry in one table."""
+
+from __future__ import annotations
+
+# isort: off
+# In the order in which `minigrad tasks` lists them.
+from minitransformer.tasks import sequences
+from minitransformer.tasks import pairs
+
+# isort: on
+from minitransformer.tasks.task import TASKS, Data, Examples, Task, task
+
+__all__ = ["TASKS", "Data", "Examples", "Task", "task"]

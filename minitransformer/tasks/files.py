@@ -1,0 +1,93 @@
+"""A user's file of examples: its rows, each with the number of its line."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import stat
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+from minitransformer.tokens.text import TextError, decode
+
+
+class DataError(ValueError):
+    """A data file that cannot be used; the message names the file, the line and the fault."""
+
+
+def read_data(path: str | Path) -> bytes:
+    """A data file's content. DataError where it cannot be read, now and again when a run goes on.
+
+    So a pipe is refused, without waiting for what may never come out of it.
+    """
+    try:
+        mode = None if str(path) == "-" else os.stat(path).st_mode
+        if mode is None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise DataError(
+                f"{path}: not an ordinary file, and a run must be able to read its data again; "
+                "save it as a file first"
+            )
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def parse_rows(
+    content: bytes,
+    path: str | Path,
+    columns: tuple[int, int] | None = None,
+    names: tuple[str, str] = ("source", "target"),
+) -> list[tuple[str, str]]:
+    """The two texts of each row in a file's content; `path` is what to call it, `names` them.
+
+    A line has two columns with a tab between, or `columns` says which to take, counted from 1.
+    Where the path ends in .csv, columns are separated by commas and may be quoted. UTF-8 with or
+    without a byte-order mark, any line endings, and blank lines at the end are accepted. Raises
+    DataError, with the line's number where there is one, for whatever else is not such a file.
+    """
+    try:
+        text = decode(content)
+    except TextError as error:
+        raise DataError(f"{path}:{error.line}: {error.fault}") from error
+    if not text.strip():
+        raise DataError(f"{path}: the file is empty; write one {'<TAB>'.join(names)} per line")
+
+    rows = []
+    is_csv = Path(path).suffix.lower() == ".csv"
+    for line, row in (csv_rows if is_csv else tab_rows)(text.rstrip("\n"), path):
+        first, second = columns or (1, 2)
+        if not columns and len(row) != 2:
+            separated = "commas" if is_csv else "tabs"
+            hint = ", or --columns 1,2 to take these two" if len(row) > 2 else ""
+            raise DataError(
+                f"{path}:{line}: {max(len(row) - 1, 0) or 'no'} {separated}; "
+                f"a line needs exactly one, between {' and '.join(names)}{hint}"
+            )
+        if len(row) < max(first, second):
+            raise DataError(f"{path}:{line}: no column {max(first, second)}; it has {len(row)}")
+        texts = row[first - 1], row[second - 1]
+        for name, found in zip(names, texts, strict=True):
+            if not found.strip():
+                raise DataError(f"{path}:{line}: the {name} is empty")
+        rows.append(texts)
+    return rows
+
+
+def tab_rows(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Each line of a text by its number, split at tabs."""
+    for line, content in enumerate(text.split("\n"), 1):
+        yield line, content.split("\t")
+
+
+def csv_rows(text: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Each row of a csv text by the number of its first line; a break in a field is a space."""
+    reader = csv.reader(StringIO(text), strict=True)
+    line = 1
+    try:
+        for row in reader:
+            yield line, [re.sub(r"[\n\t]", " ", field) for field in row]
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}:{line}: {error}") from error

@@ -1,0 +1,194 @@
+"""Tasks of a user's own file: what is trained on, what is held out, what is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minitransformer.settings import SettingError
+from minitransformer.tasks import TASKS
+from minitransformer.tasks.files import DataError
+from minitransformer.tokens.vocabulary import Special, TokenKind
+
+UNK = Special().unk
+
+seeds = st.integers(0, 2**32)
+
+
+def load(path: Path, seed: int = 0, task: str = "pairs", **settings: Any) -> Any:
+    """The data of a file."""
+    return TASKS[task](data=str(path), **settings).load(seed)
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    """Sources n0 to n99, each with its number's square as a target."""
+    path = tmp_path / "squares.tsv"
+    path.write_text("".join(f"the n{n}\tis {n * n} now\n" for n in range(100)), encoding="utf-8")
+    return path
+
+
+def test_a_file_is_split_into_training_and_test(words: Path) -> None:
+    data = load(words)
+    assert data.name == "squares.tsv"
+    assert (len(data.training), len(data.test), len(data.test_texts)) == (90, 10, 10)
+    assert (data.form.max_source, data.form.max_target) == (2, 4)
+    lines = {
+        f"{data.form.text(source)}\t{data.form.write(target)}" for source, target in data.training
+    }
+    lines |= {"\t".join(texts) for texts in data.test_texts}
+    assert lines == set(words.read_text(encoding="utf-8").splitlines())
+
+
+def test_the_vocabularies_know_the_training_lines_alone(words: Path) -> None:
+    data = load(words)
+    assert "the" in data.form.source.vocabulary.words
+    assert "the" not in data.form.target.vocabulary.words
+    assert all(source[1] == UNK for source, _ in data.test)
+    assert not any(UNK in source + target for source, target in data.training)
+
+
+def test_examples_come_from_the_whole_training_part_and_from_nothing_else(words: Path) -> None:
+    data = load(words)
+    drawn = data.sample(np.random.default_rng(0), 5000)
+    assert sorted(set(map(str, drawn))) == sorted(map(str, data.training))
+
+
+def test_the_generator_alone_determines_the_training_stream(words: Path) -> None:
+    data = load(words)
+    first, again = (data.sample(np.random.default_rng(7), 64) for _ in range(2))
+    assert first == again != data.sample(np.random.default_rng(8), 64)
+
+
+def test_the_checksum_tells_whether_the_file_has_changed(words: Path) -> None:
+    before = load(words).checksum
+    assert load(words).checksum == before
+    words.write_text(words.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert load(words).checksum != before
+
+
+@given(
+    lines=st.lists(
+        st.tuples(st.text("ab", min_size=1, max_size=3), st.text("cd", min_size=1, max_size=2)),
+        min_size=1,
+        max_size=40,
+    ).filter(lambda lines: len({source for source, _ in lines}) > 1),
+    held_out=st.floats(0.01, 0.99),
+    seed=seeds,
+)
+def test_a_held_out_source_is_never_trained_on_even_where_lines_repeat(
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[tuple[str, str]],
+    held_out: float,
+    seed: int,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "repeats.tsv"
+    path.write_text("".join(f"{source}\t{target}\n" for source, target in lines), "utf-8")
+    data = load(path, seed, tokens="char", held_out=held_out)
+    trained = [data.form.text(source) for source, _ in data.training]
+    assert trained
+    assert data.test
+    sources = {source for source, _ in lines}
+    assert len(set(trained)) + len(data.test) == len(sources)
+    assert sorted(trained) == sorted(source for source, _ in lines if source in set(trained))
+
+
+def test_sources_that_differ_in_spaces_alone_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "spaces.tsv"
+    path.write_text("a  b\tx\na b\ty\n", encoding="utf-8")
+    with pytest.raises(DataError, match="the same source"):
+        load(path)
+
+
+@pytest.mark.parametrize("tokens", ["word", "char"])
+def test_spaces_around_a_text_do_not_matter(tmp_path: Path, tokens: str) -> None:
+    path = tmp_path / "spaces.tsv"
+    path.write_text(" a \t b \nc\td\n", encoding="utf-8")
+    data = load(path, tokens=tokens)
+    texts = [(data.form.text(a), data.form.write(b)) for a, b in data.training]
+    assert sorted(texts + data.test_texts) == [("a", "b"), ("c", "d")]
+
+
+@pytest.mark.parametrize(("tokens", "longest"), [("word", 2), ("char", 7)])
+def test_lengths_are_counted_in_tokens(words: Path, tokens: TokenKind, longest: int) -> None:
+    assert load(words, tokens=tokens).form.max_source == longest
+
+
+def test_at_most_a_thousand_lines_are_held_out(tmp_path: Path) -> None:
+    path = tmp_path / "many.tsv"
+    path.write_text("".join(f"{n}\t{n}\n" for n in range(3000)), encoding="utf-8")
+    assert len(load(path, held_out=0.5).test) == 1000
+
+
+def test_the_seed_chooses_what_of_a_file_is_held_out(words: Path) -> None:
+    tests = [str(load(words, seed, tokens="char").test) for seed in (0, 0, 1)]
+    assert tests[0] == tests[1] != tests[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        *(
+            ({"held_out": share}, f"<held_out> is a share between 0 and 1, not {share}")
+            for share in (0.0, 1.0, -0.5, float("nan"))
+        ),
+        ({"columns": "2"}, "<columns> names two columns, as in 1,2, not '2'"),
+        ({"columns": "0,1"}, "<columns> names two columns, as in 1,2, not '0,1'"),
+        ({"data": ""}, "task pairs needs <data>, a file of pairs"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], fault: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        TASKS["pairs"](**{"data": "a.tsv", **settings})
+    assert caught.value.text == fault
+
+
+def test_a_file_that_cannot_be_learned_from_is_refused(tmp_path: Path) -> None:
+    lone = tmp_path / "lone.tsv"
+    lone.write_text("a\tb\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"lone\.tsv: .* at least two are needed"):
+        load(lone)
+    lone.write_text("a\tb\na b\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"lone\.tsv:2: no tabs"):
+        load(lone)
+
+
+def test_two_columns_of_the_file_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "three.tsv"
+    path.write_text("1\ta\tb\n2\tc\td\n", encoding="utf-8")
+    data = load(path, columns="3,2")
+    assert data.test_texts in ([("b", "a")], [("d", "c")])
+
+
+@pytest.fixture
+def moods(tmp_path: Path) -> Path:
+    """Twenty sentences, each with the label " good " or "bad"."""
+    path = tmp_path / "moods.tsv"
+    rows = [f"it is {word} {n}\t{label}\n" for n in range(10) for word, label in MOODS]
+    path.write_text("".join(rows), encoding="utf-8")
+    return path
+
+
+MOODS = [("fine", " good "), ("grim", "bad")]
+
+
+def test_labels_are_sorted_and_those_of_all_lines(moods: Path) -> None:
+    data = load(moods, task="labels", held_out=0.2)
+    assert data.form.labels == ("bad", "good")
+    assert data.form.max_source == 4
+    assert (len(data.training), len(data.test)) == (16, 4)
+    for (source, label), (text, name) in zip(data.test, data.test_texts, strict=True):
+        assert data.form.write(label) == name == ("good" if "fine" in text else "bad")
+        assert data.form.read(text) == source
+
+
+def test_a_lone_label_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "moods.tsv"
+    path.write_text("a\tx\nb\tx\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"all lines have the label 'x'; two are needed"):
+        load(path, task="labels")
