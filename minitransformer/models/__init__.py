@@ -5,6 +5,8 @@ from __future__ import annotations
 # isort: off
 # In the order in which `minigrad models` lists them.
 from minitransformer.models import transformer
+from minitransformer.models import recurrent
+from minitransformer.models import classifier
 
 # isort: on
 from minitransformer.models.model import MODELS, Model, model
