@@ -6,6 +6,7 @@ from __future__ import annotations
 # In the order in which `minigrad tasks` lists them.
 from minitransformer.tasks import sequences
 from minitransformer.tasks import pairs
+from minitransformer.tasks import translation
 
 # isort: on
 from minitransformer.tasks.task import TASKS, Data, Examples, Task, task

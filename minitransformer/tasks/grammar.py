@@ -139,6 +139,9 @@ SAYINGS = (
      "looks like {I} just {word} the server .", "parece que {acabo} de {palabra} a el camarero ."),
     ("computer", (), {"crashed": "tumbar", "updated": "actualizar"},
      "looks like {I} just {word} the server .", "parece que {acabo} de {palabra} el servidor ."),
+    ("computer", ("crashed",), WRITING,
+     "looks like {I} just crashed the server with the {word} .",
+     "parece que {acabo} de tumbar el servidor con {palabra} ."),
 )  # fmt: skip
 """Other sentences of the senses, all of them trained: the meaning, and what tells it with each of
 the words that can stand in the sentence."""
