@@ -1,0 +1,91 @@
+"""Every model with every task that fits, as somebody sees it who looks inside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import cli
+from minitransformer import workflow
+from minitransformer.models import MODELS
+from minitransformer.settings import Training
+from minitransformer.tasks import TASKS
+
+if TYPE_CHECKING:
+    from conftest import Browser
+
+FITTING = [(task, model) for task in TASKS for model in MODELS
+           if TASKS[task].form in MODELS[model].answers]  # fmt: skip
+WITHOUT_ATTENTION = ("rnn", "gru", "lstm")
+TEXTS = {"translate": "let's go !"}
+
+SMALL: dict[str, Any] = {
+    "steps": 2, "evaluate_every": 1, "batch_size": 2, "d_model": 4, "layers": 1, "d_ff": 4,
+    "length": 3, "vocab": 4,
+}  # fmt: skip
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli.main, list(map(str, arguments)))
+
+
+def succeed(*arguments: str | Path) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def small(task: str, model: str, folder: Path) -> dict[str, Any]:
+    """Settings of a run that is soon over, and a file for a task that needs one."""
+    data = folder / "lines.tsv"
+    data.write_text("".join(f"{i} {i % 5}\t{i % 3}\n" for i in range(12)))
+    given = SMALL | ({"data": str(data)} if task in ("pairs", "labels") else {})
+    own = {each.name for group in (TASKS[task], MODELS[model], Training) for each in fields(group)}
+    return {"task": task, "model": model, **{name: x for name, x in given.items() if name in own}}
+
+
+@pytest.mark.parametrize(("task", "model"), FITTING)
+def test_its_run_answers_and_opens_every_page(task: str, model: str, tmp_path: Path) -> None:
+    trainer, made = workflow.start(small(task, model, tmp_path), tmp_path / "run")
+    list(workflow.follow(trainer, made, filmed=True))
+    workflow.finish(trainer, made)
+    out, text = made.path, TEXTS.get(task, "1 2")
+    page = tmp_path / "page.html"
+    assert succeed("predict", out, text).endswith("\n")
+    if model in WITHOUT_ATTENTION:
+        refused = run("attention", out, text, "-o", page)
+        assert (refused.exit_code, page.exists()) == (2, False)
+        assert "no attention to show" in refused.output
+    else:
+        succeed("attention", out, text, "-o", page)
+    succeed("explain", out, text, "-o", page)
+    succeed("film", out, "-o", page)
+    succeed("graph", out, text, "-o", tmp_path / "graph.svg")
+    assert "norm" in succeed("why", out)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_command_trains_it_and_its_pages_have_no_complaints(
+    model: str, tmp_path: Path, browser: Browser
+) -> None:
+    task = next(task for task, fitting in FITTING if fitting == model)
+    given = small(task, model, tmp_path)
+    del given["task"]
+    options = [x for name, value in given.items() for x in (cli.option(name), str(value))]
+    out = tmp_path / "run"
+    succeed("train", task, *options, "--film", "--out", out)
+    assert json.loads((out / "summary.json").read_text())["model"] == model
+    assert (out / "attention.png").exists() == (model not in WITHOUT_ATTENTION)
+    succeed("film", out, "-o", tmp_path / "film.html")
+    succeed("explain", out, "1 2", "-o", tmp_path / "explain.html")
+    if model not in WITHOUT_ATTENTION:
+        succeed("attention", out, "1 2", "-o", tmp_path / "attention.html")
+    for page in tmp_path.glob("*.html"):
+        browser.open(page)
+        assert browser.overflow() <= 0
+        assert browser.complaints() == []
