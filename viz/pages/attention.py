@@ -156,6 +156,7 @@ def of_model(layer: Layer, target: list[str]) -> dict[str, Any]:
         "gradient": layer.gradient,
         "part": layer.part,
         "without": [told(outcome) for outcome in layer.without],
+        **({} if layer.v is None else {"v": layer.v}),
     }
 
 

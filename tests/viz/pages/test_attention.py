@@ -17,7 +17,7 @@ from minitransformer.inside.inspection import Inspection, Layer, Outcome, inspec
 from minitransformer.models.transformer import Transformer, TransformerConfig
 from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
 from viz.figure.maps import draw_attention
-from viz.pages.attention import attention, most_choosing, most_needed, of_model
+from viz.pages.attention import attention, most_choosing, most_needed
 
 ENCODER, DECODER, CROSS = (
     "encoder.layers.0.self_attention",
@@ -316,9 +316,8 @@ def test_the_score_of_additive_attention_is_v_times_the_tanh_of_query_and_key(
     weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     layer = replace(
         layer_of(inspection, CROSS), query=query, key=key, value=value, scores=scores,
-        weights=weights, gradient=weights, result=weights @ value, part=weights @ value,
+        weights=weights, gradient=weights, result=weights @ value, part=weights @ value, v=v,
     )  # fmt: skip
-    monkeypatch.setattr("viz.pages.attention.of_model", lambda *layer: {**of_model(*layer), "v": v})
     attention(replace(inspection, layers=[layer])).save(tmp_path / "page.html")
     ready(browser, tmp_path / "page.html", f"layer={CROSS}&head=1&cell=3,2")
     head, *rows, sums = table(browser, 0)
