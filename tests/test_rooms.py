@@ -25,7 +25,18 @@ FLOORS = {
         "nn optim | formula origins rules",
         "check | why",
     ],
-    "viz": ["figure", "graphs", "formula | subject", "pages"],
+    "minitransformer": [
+        "tokens | batch | settings",
+        "decoding | parts | interop | runs",
+        "forms | models",
+        "tasks | capacity",
+        "recipe",
+        "transfer",
+        "training",
+        "inside | bench",
+        "workflow | answering",
+    ],
+    "viz": ["figure", "graphs | console", "formula | subject", "pages"],
 }
 """The modules and folders of each package, from the ground up. A floor sees those below it; rooms
 on one floor, which a bar divides, see nothing of each other."""
