@@ -1,7 +1,8 @@
 """minigrad: reverse-mode automatic differentiation over NumPy, small enough to read.
 
 Reading order: `scalar.py` (the whole idea), `tensor.py`, `op.py`, `ops/` (the table of derivative
-rules), `backward.py`, `transforms.py`.
+rules), `backward.py`, `transforms.py`. On these stand `module.py`, `nn.py` and `optim.py`; `check/`
+asks whether a rule is right, `why/` why a gradient is what it is.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ FLOORS = {
         "scalar sums words caller changes mode table tensor op names stale backward transforms "
         "files memory",
         "ops",
-        "nn optim | formula origins rules",
+        "module nn optim | formula origins rules",
         "check | why",
     ],
     "minitransformer": [

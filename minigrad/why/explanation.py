@@ -8,8 +8,8 @@ from math import nan
 import numpy as np
 
 from minigrad.mode import outward
+from minigrad.module import Module
 from minigrad.names import argument_name, describe_op
-from minigrad.nn import Module
 from minigrad.sums import norm
 from minigrad.tensor import Array, Tensor, behind, unwrap
 from minigrad.why.births import silent
