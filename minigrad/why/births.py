@@ -1,4 +1,4 @@
-"""Births: at which op, forward or backward, a NaN or an infinity came into the world, and why."""
+"""Births: which op, forward or backward, made the first NaN or infinity, and why."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Birth(NamedTuple):
 
 
 class Births:
-    """Where NaN and infinities are born, told op by op from the oldest to the newest."""
+    """Finds where NaN and infinities are born, given the ops one by one, the oldest first."""
 
     def __init__(self) -> None:
         self.let_through: set[int] = set()
@@ -87,8 +87,8 @@ def first_birth(node: Tensor) -> tuple[Birth, Tensor] | None:
 
 
 def infected(node: Tensor) -> list[Tensor]:
-    """A result and what it has its NaN or infinity from, oldest first: not all that is behind it,
-    as np.where and a mask hide some."""
+    """A result and the inputs that gave it its NaN or infinity, oldest first; not all that is
+    behind it, as np.where and a mask hide some."""
     found = {node.order: node}
     waiting = [node]
     while waiting:
@@ -100,8 +100,8 @@ def infected(node: Tensor) -> list[Tensor]:
 
 
 def carriers(node: Tensor) -> list[Tensor]:
-    """The inputs that a result has its NaN or infinity from; of several that hold one, those that
-    would do alone, if there are such."""
+    """The inputs that gave a result its NaN or infinity; of several that hold one, those that would
+    be enough alone, if there are any."""
     held = [
         i
         for i, x in enumerate(node.inputs)

@@ -281,23 +281,25 @@ def attended(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | None
     asks = (np.abs(hop.g).max(-1, initial=0) > 0)[..., None]  # (..., T, 1)
     arrives = np.broadcast_to(asks.any(-2), (*weights.shape[:-2], weights.shape[-1]))
     dead = arrives & (np.abs(hop.ruled).max(-1) <= flat * np.abs(hop.g).max())
-    those, weight, idle = " that gets a gradient", "0", weights <= flat
+    weight, idle, those = "0", weights <= flat, "every query that gets a gradient"
     if hop.i == 1:  # all that a key is for is to be preferred to another one
         asks = asks & (may.sum(-1, keepdims=True) > 1)
         if not asks.any():
             return Reason("masked", "no query has a choice between keys")
-        those, weight = " that gets a gradient and has a choice", "0 or 1"
-        idle = (weights <= 1 - SURE) | (weights > SURE)
+        weight, idle = "0 or 1", (weights <= 1 - SURE) | (weights > SURE)
+        those = "every query that gets a gradient and has a choice"
     masked = dead & ~(asks & may).any(-2)
     sure = dead & ~masked & (idle | ~asks).all(-2)
     left = dead & ~masked & ~sure & (flat == 0)
-    hidden = f"{quantity(masked, arrives)} keys are masked for every query"
-    settled = f"{quantity(sure, arrives)} keys have a weight of {weight} for every query"
+    hidden_from = those if (masked & may.any(-2)).any() else "every query"
+    settled_for = "every query" if asks.all() else those
+    hidden = f"{quantity(masked, arrives)} keys are masked for {hidden_from}"
+    settled = f"{quantity(sure, arrives)} keys have a weight of {weight} for {settled_for}"
     unsettled = f"for {quantity(left, arrives)} keys what the queries send back cancels"
     return together(
         dead,
-        (masked, Reason("masked", hidden + those * bool((masked & may.any(-2)).any()))),
-        (sure, Reason("saturated", settled + those * (not asks.all()), CALMER)),
+        (masked, Reason("masked", hidden)),
+        (sure, Reason("saturated", settled, CALMER)),
         (left, Reason("cancelled", unsettled)),
     )
 
