@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from minigrad.memory import keep_heap
 
 
-def test_it_says_whether_the_library_agreed_and_memory_works_as_before() -> None:
-    assert keep_heap() in (True, False)
-    for size in (1, 1 << 10, 1 << 20, 1 << 22):
-        x = np.arange(size)
-        assert x[-1] == size - 1
-    assert keep_heap() is keep_heap()  # asking again is harmless
+def test_glibc_agrees_to_keep_its_heap_and_asking_again_is_harmless() -> None:
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another C library")
+    assert keep_heap() is True
+    assert keep_heap() is True
 
 
 def test_it_does_nothing_outside_linux(monkeypatch: pytest.MonkeyPatch) -> None:

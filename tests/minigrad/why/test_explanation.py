@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, explain_grad, nn, no_grad
-from minigrad.names import module_path, parameter_path
 from minigrad.why import CAUSES, leaves, survey
 from minigrad.why.blame import FINE, HUGE, NONE, NOT_FINITE, PARTLY_ZERO, TINY, ZERO
 from minitransformer import Transformer, TransformerConfig
@@ -284,24 +283,6 @@ def test_the_survey_of_a_transformer_has_every_parameter_and_the_gradients_of_ba
     loss.backward()
     for row in rows:
         np.testing.assert_array_equal(row.gradient, named[row.name].grad)
-
-
-def test_module_paths_begin_below_the_outermost_module():
-    model = nn.Sequential(nn.Sequential(mg.relu, nn.Linear(3, 2, rng=0)))
-    y = model(ROWS)
-    assert module_path(y.scope) == "0.1"
-    assert parameter_path(model[0][1].weight, y.scope) == "0.1.weight"
-    assert parameter_path(leaf([1.0]), y.scope) == ""
-    assert module_path(nn.Linear(3, 2, rng=0)(ROWS).scope) == "Linear"
-    assert module_path(None) == ""
-
-
-def test_a_module_that_no_module_owns_goes_by_its_class():
-    class Outer(nn.Module):
-        def forward(self, x: Any) -> Any:
-            return nn.Sequential(nn.Linear(3, 2, rng=0))(x)
-
-    assert module_path(Outer()(ROWS).scope) == "0"
 
 
 def test_a_long_path_is_shortened_around_the_culprit():
