@@ -398,8 +398,8 @@ def test_clipping_knows_the_norm_where_squares_do_not_fit(g: Any, dtype: Any, ot
 def test_the_norm_of_millions_of_float32_has_all_their_digits() -> None:
     g = np.full(1 << 22, 0.1, np.float32)
     assert clip_grad_norm([with_gradient(g, np.float32)], 1e9) == pytest.approx(
-        float(np.float32(0.1)) * 2**11, rel=5e-6
-    )
+        float(np.float32(0.1)) * 2**11, rel=2e-5
+    )  # AVX2 kernels add in longer runs than AVX-512's; one after the other they would lose 1e-2
 
 
 def test_clipping_takes_one_tensor_a_generator_and_a_read_only_gradient() -> None:
