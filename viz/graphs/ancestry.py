@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -44,16 +44,6 @@ def tensors_in(step: Tensor) -> list[Tensor]:
 def values_in(value: Value) -> list[Value]:
     """The Values that a Value was computed from."""
     return [x for x, _ in value.inputs]
-
-
-def ends_within(
-    items: Sequence[Item], inputs: Callable[[Item], Iterable[Item]], within: set[int]
-) -> list[Item]:
-    """Those in `within`, by their order, that the others or none of the items use."""
-    inner = {order_of(x) for item in items if order_of(item) in within for x in inputs(item)}
-    outer = {order_of(x) for item in items if order_of(item) not in within for x in inputs(item)}
-    ends = within & (outer | (within - inner))
-    return [item for item in items if order_of(item) in ends]
 
 
 def common_scope(steps: Iterable[Tensor]) -> Scope | None:

@@ -17,7 +17,7 @@ from minigrad.mode import outward
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Tensor, behind
-from viz.graphs.ancestry import ancestors, ends_within, values_in
+from viz.graphs.ancestry import ancestors, values_in
 from viz.graphs.assembly import Draft, assemble, find_homes, newest, stub_label
 from viz.graphs.cards import Cards
 from viz.graphs.cost import flops, with_costs
@@ -35,9 +35,9 @@ Result = Tensor | Value | Sequence[Tensor] | Sequence[Value]
 def build(result: Result, look: Look = USUAL, within: Collection[int] | None = None) -> Graph:
     """The graph behind one result, or behind several.
 
-    within: the orders (of Values, the places) of the part of it that is drawn; what this uses from
-    outside is an input, named "from" what made it, and of the module calls around all of it only
-    the innermost is named.
+    within: the orders (of Values, the places) of the part that is drawn, which ends in the results;
+    what it uses from outside is an input, named "from" what made it, and of the module calls around
+    all of it only the innermost is named.
 
     TypeError for a result that is no Tensor or Value; ValueError for a name to open or an element
     that there is not, for too many scalars, for parameters where no module is folded, and for what
@@ -204,13 +204,14 @@ def graph_of_values(
     roots: Sequence[Value], look: Look, within: Collection[int] | None = None
 ) -> Graph:
     """The graph of single numbers: each card has the operation, the number and its gradient."""
-    values = ancestors(roots, values_in)
-    inputs = {value._place: values_in(value) for value in values}
-    if within is not None:
-        inside = [value for value in values if value._place in within]
-        roots = ends_within(values, values_in, {value._place for value in inside})
-        inputs = {value._place: inputs[value._place] for value in inside}
-        values = ancestors(roots, lambda value: inputs.get(value._place, []))
+    inputs: dict[int, list[Value]] = {}  # of those that are drawn
+
+    def inputs_of(value: Value) -> list[Value]:
+        if within is not None and value._place not in within:
+            return []
+        return inputs.setdefault(value._place, values_in(value))
+
+    values = ancestors(roots, inputs_of)
     results = {id(root) for root in roots}
     gradients = {value._place: value.grad for value in values}
     has_grads = any(gradients.values())  # a Value cannot tell 0 from none yet

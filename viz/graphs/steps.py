@@ -310,7 +310,8 @@ def view(
     parent: int | None = None,
 ) -> View:
     """The view of some Items: all of them, or what is behind one card."""
-    graph = build(items[max(items)].origin, Look(names=names), within=members)
+    results = [items[order].origin for order in ends(items, members)]
+    graph = build(results, Look(names=names), within=set(members))
     # The note speaks of a depth to ask for, but here what is folded has a view of its own; and the
     # gradient of a Value, which its card would tell, is for the steps to find.
     graph = replace(graph, nodes=tuple(replace(x, grad=None) for x in graph.nodes), note="")
@@ -347,11 +348,12 @@ def units_of(graph: Graph, items: Items, members: Sequence[int]) -> list[Unit]:
     return units
 
 
-def results(items: Items, unit: Unit) -> list[int]:
-    """The members of a unit whose gradient comes, in part at least, from outside."""
-    inside = set(unit.members)
-    users = {order: items[order].users for order in unit.ops}
-    return [x for x in unit.ops if not users[x] or not inside.issuperset(users[x])]
+def ends(items: Items, members: Sequence[int]) -> list[int]:
+    """Those of some Items that others use, or none: their gradients come, in part at least, from
+    outside."""
+    inside = set(members)
+    users = {order: items[order].users for order in members}
+    return [x for x in members if not users[x] or not inside.issuperset(users[x])]
 
 
 class Passing:

@@ -8,14 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from minigrad.tensor import Tensor
-from viz.graphs.ancestry import (
-    ancestors,
-    common_scope,
-    ends_within,
-    is_freed,
-    is_transposed,
-    tensors_in,
-)
+from viz.graphs.ancestry import ancestors, common_scope, is_freed, is_transposed, tensors_in
 from viz.graphs.gradients import Gradients, find_gradients
 from viz.graphs.look import USUAL, Look
 from viz.graphs.naming import Naming
@@ -212,17 +205,18 @@ FREED = (
 def trace_ops(
     results: Sequence[Tensor], look: Look = USUAL, within: Collection[int] | None = None
 ) -> Trace:
-    """The Trace behind some results, or of those tensors alone whose orders are `within`.
+    """The Trace behind some results, or of a part that ends in them: the orders `within`.
 
-    What these use from outside is a leaf, named "from" the op that made it, and of the module calls
-    around all of them only the innermost is named. ValueError for a name to open that is nowhere;
-    TooManyScalarsError for more scalars than can be computed.
+    What a part uses from outside is a leaf, named "from" the op that made it, and of the module
+    calls around all of it only the innermost is named. ValueError for a name to open that is
+    nowhere; TooManyScalarsError for more scalars than can be computed.
     """
-    tensors = ancestors(results, tensors_in)
     naming, outside = Naming(look.given), {}
-    if within is not None:
-        inside = [x for x in tensors if x.order in within]
-        results = ends_within(tensors, tensors_in, {x.order for x in inside})
+    if within is None:
+        tensors = ancestors(results, tensors_in)
+    else:
+        around = ancestors(results, lambda x: tensors_in(x) if x.order in within else [])
+        inside = [x for x in around if x.order in within]
         naming = Naming(look.given, common_scope(x for x in inside if x.op is not None))
         used = {x.order: x for step in inside for x in tensors_in(step) if x.order not in within}
         outside = {order: stand_in(x, naming) for order, x in used.items() if x.op is not None}

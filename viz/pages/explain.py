@@ -29,8 +29,8 @@ from viz.graphs.steps import (
     Unit,
     View,
     definition_behind,
+    ends,
     items_behind,
-    results,
     views,
     walk,
 )
@@ -321,7 +321,7 @@ class Gathered:
             data["view"] = unit.view
         if unit.folded and unit.view is not None:
             data["folded"] = True
-            data["results"] = [self.at[order] for order in results(self.items, unit)]
+            data["results"] = [self.at[order] for order in ends(self.items, unit.ops)]
             data["passed"] = [
                 [self.at[target], self.arrays.place(passed.summed), passed.number]
                 for target, passed in sorted(self.sums[unit.view].items(), reverse=True)

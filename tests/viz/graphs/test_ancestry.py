@@ -1,11 +1,11 @@
-"""What a part of a computation gives to the rest, and the call around all of it."""
+"""What results were computed from, and the call around all of it."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from minigrad import Tensor, nn
-from viz.graphs.ancestry import ancestors, common_scope, ends_within, tensors_in
+from viz.graphs.ancestry import ancestors, common_scope, tensors_in
 
 
 def test_ancestors_come_oldest_first_and_end_where_they_should() -> None:
@@ -14,17 +14,6 @@ def test_ancestors_come_oldest_first_and_end_where_they_should() -> None:
     z = y.exp() + x
     assert ancestors([z], tensors_in) == [x, y, y_exp := tensors_in(z)[0], z]
     assert ancestors([z], tensors_in, stop=[y]) == [x, y_exp, z]
-
-
-def test_a_part_ends_in_what_the_rest_uses_and_in_what_nobody_uses() -> None:
-    x = Tensor([1.0], requires_grad=True)
-    a = x.exp()
-    b = a * 2
-    c = a + b
-    whole = ancestors([c], tensors_in)
-    assert ends_within(whole, tensors_in, {a.order, b.order}) == [a, b]  # `c` uses both
-    assert ends_within(whole, tensors_in, {b.order, c.order}) == [c]
-    assert ends_within(whole, tensors_in, {x.order, a.order}) == [a]
 
 
 class Twice(nn.Module):

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import Tensor, Value, nn
 from minigrad.tensor import behind
+from viz.graphs import trace
+from viz.graphs.ancestry import tensors_in
 from viz.graphs.build import build, retain_grads
 from viz.graphs.look import Look
 from viz.graphs.nodes import Edge, Graph, Node, Row
@@ -724,10 +726,27 @@ def test_a_part_is_drawn_alone_what_it_uses_from_outside_as_inputs() -> None:
     h = x.tanh()
     y = h * h
     z = y.sum() + h.mean()
-    whole, part = build(z), build(z, within=[y.order])
+    whole, part = build(z), build(y, within=[y.order])
     assert [node.label for node in whole.nodes] == ["x", "tanh", "multiply", "sum", "mean", "add"]
     assert [node.label for node in part.nodes] == ["from tanh", "multiply"]
     assert part.edges == (Edge("n0", "n1"), Edge("n0", "n1"))
+
+
+def test_a_part_is_drawn_without_a_look_at_what_is_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = []
+
+    def noticed(step: Tensor) -> list[Tensor]:
+        looked_at.append(step.order)
+        return tensors_in(step)
+
+    monkeypatch.setattr(trace, "tensors_in", noticed)
+    x = Tensor([1.0], requires_grad=True, name="x")
+    h = x.tanh().exp()
+    y = h * h
+    build(y, within=[y.order])
+    assert set(looked_at) == {y.order}
 
 
 def test_only_in_a_part_is_a_tensor_that_an_op_made_called_by_a_name_that_is_given() -> None:
@@ -751,7 +770,7 @@ def test_the_call_around_a_part_stays_open_however_much_is_in_it() -> None:
     z = y.sum()
     inside = [x.order for x in behind(y) if x.op is not None]
     assert [node.label for node in build(z).nodes] == ["x", "Long", "sum"]
-    part = build(z, within=inside)
+    part = build(y, within=inside)
     assert [node.label for node in part.nodes] == ["tanh"] * 149 + ["51 older ops"]
 
 

@@ -16,7 +16,7 @@ from minigrad.backward import propagate, seed
 from minigrad.mode import Watcher, watching
 from minigrad.nn import Module, ModuleList, parameter
 from viz.graphs.look import READABLE
-from viz.graphs.steps import Items, Passing, Sent, View, items_behind, results, views, walk
+from viz.graphs.steps import Items, Passing, Sent, View, ends, items_behind, views, walk
 from viz.subject.examples import EXAMPLES
 
 OPS = {
@@ -272,13 +272,24 @@ def test_a_large_model_is_folded_and_each_module_has_its_own_view() -> None:
         assert {x for one in inner.forward for x in one.ops} == set(unit.ops)
 
 
+def test_a_part_ends_in_what_the_rest_uses_and_in_what_nobody_uses() -> None:
+    x = Tensor([1.0], requires_grad=True)
+    a = x.exp()
+    b = a * 2
+    c = a + b
+    items = items_behind(c)
+    assert ends(items, [a.order, b.order]) == [a.order, b.order]  # `c` uses both
+    assert ends(items, [b.order, c.order]) == [c.order]
+    assert ends(items, [x.order, a.order]) == [a.order]
+
+
 def test_a_folded_module_passes_on_the_sum_of_what_its_ops_send() -> None:
     items = items_behind(deep())
     found = views(items, "deep")
     passing, sent = Passing(items, found), received(items)
     walk(items, passing.add)
     unit = next(unit for unit in found[0].forward if unit.folded)
-    [out] = results(items, unit)
+    [out] = ends(items, unit.ops)
     assert out == unit.ops[-1]
     assert unit.view is not None
     [(target, (summed, number))] = passing.sums[unit.view].items()
