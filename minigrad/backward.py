@@ -128,10 +128,10 @@ def contributions(node: Tensor, g: Any, create_graph: bool) -> list[tuple[int, A
             rule = rules[i]
             if rule is None:
                 raise TypeError(f"{op.name} has no derivative by its input {i}")
-            if op.unpack is None:
-                found.append((i, rule(g, y, *arguments, **params)))
-            else:
+            if op.is_variadic:
                 found.append((i, rule(g, y, i, *arguments, **params)))
+            else:
+                found.append((i, rule(g, y, *arguments, **params)))
     return found
 
 

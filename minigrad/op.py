@@ -8,7 +8,9 @@ A row of the table reads as calculus:
 A rule takes the incoming gradient `g`, the result `y`, the op's own inputs and its params, and
 gives the gradient for one input, before broadcasting is undone: the engine does that, once. It is
 plain NumPy, so it runs on arrays (an ordinary backward pass) and on Tensors (a recorded one, from
-which second derivatives follow). The rule's signature also says which params the op has.
+which second derivatives follow). The rule's signature also says which params the op has. Where an
+op takes any number of inputs, one rule serves them all: (g, y, i, *parts) gives the gradient for
+parts[i].
 
 A *fused* op is a definition in smaller ops, a hand-written array `kernel` and one joint `rule`,
 which is there for speed, so that a `formula` states it to be read:
@@ -134,6 +136,7 @@ class Op:
     unpack: Unpack | None = None
     composite: bool = False
     in_words: bool = False
+    is_variadic: bool = field(init=False)
     input_names: tuple[str, ...] = field(init=False)
     param_names: tuple[str, ...] = field(init=False)
     arity: int = field(init=False)
@@ -145,9 +148,10 @@ class Op:
     def __post_init__(self) -> None:
         """Read off what the inputs are called, and the params: they are what has a default."""
         rule = self.definition or next(rule for rule in self.rules if rule)
-        behind = 0 if self.definition else 3 if self.unpack else 2  # g, y, and which input's rule
+        self.is_variadic = takes_any_number(rule)
+        before = () if self.definition else ("g", "y", "i") if self.is_variadic else ("g", "y")
         required, self.param_names = arguments_of(rule)
-        self.input_names = required[behind:]
+        self.input_names = required[len(before) :]
         self.arity = len(self.input_names)
         self.all_names = self.param_names
         self.takes_steps = self.family in SUMMING
@@ -358,6 +362,12 @@ def arguments_of(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[s
         tuple(name for name in names if name not in optional),
         tuple(name for name in names if name in optional),
     )
+
+
+def takes_any_number(function: Callable[..., Any]) -> bool:
+    """Whether a function has an argument such as `*parts`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is not None and bool(code.co_flags & inspect.CO_VARARGS)
 
 
 @cache

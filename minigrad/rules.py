@@ -257,7 +257,7 @@ def trace_rules(op: Op, node: Tensor | None = None) -> dict[str, Trace | None]:
     traces = {}
     for i, name in enumerate(inputs):
         rule = op.rules[i % len(op.rules)]
-        place = [] if op.unpack is None else [i]
+        place = [i] if op.is_variadic else []
         traces[name] = rule and trace(rule, [*start, *place, *inputs.values()], params)
     return traces
 

@@ -119,13 +119,7 @@ def pad_value(x: Any, pad_width: Any = 0, mode: Any = "constant", constant_value
 
 
 def pad_rule(
-    g: Any,
-    y: Any,
-    i: int,
-    x: Any,
-    pad_width: Any = 0,
-    mode: Any = "constant",
-    constant_values: Any = 0,
+    g: Any, y: Any, x: Any, pad_width: Any = 0, mode: Any = "constant", constant_values: Any = 0
 ) -> Any:
     """The middle of `g` if the padding was constant, else the sum over all copies."""
     shape = np.shape(x)

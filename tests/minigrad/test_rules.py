@@ -333,7 +333,7 @@ def by_rule(op: Op, rule: Callable[..., Any], i: int) -> Any:
     """What the rule for the i-th input gives on the plain arrays of the first example."""
     inputs, params = example_call(op)
     y = np.asarray(op.forward(*inputs.values(), **params))
-    return rule(incoming(y), y, *([i] if op.unpack else []), *inputs.values(), **params)
+    return rule(incoming(y), y, *([i] if op.is_variadic else []), *inputs.values(), **params)
 
 
 def variables(op: Op) -> dict[str, Any]:

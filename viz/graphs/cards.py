@@ -137,7 +137,7 @@ class Cards:
             return ()
         rows = []
         inputs = self.trace.inputs(step)
-        said = op.input_names if op.unpack is None else [UNKNOWN] * len(inputs)
+        said = [UNKNOWN] * len(inputs) if op.is_variadic else op.input_names
         arrays = [(name, x) for name, x in step.params.items() if isinstance(x, np.ndarray)]
         for name, x in zip(said, inputs, strict=False):  # a freed op has no inputs
             if isinstance(x, Tensor):

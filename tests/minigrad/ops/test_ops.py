@@ -85,7 +85,7 @@ def test_every_row_has_an_example() -> None:
 
 def test_every_row_that_broadcasts_has_an_example_of_it() -> None:
     def broadcasts(op: Op) -> bool:
-        if op.unpack or sum(rule is not None for rule in op.rules) < 2:
+        if op.is_variadic or sum(rule is not None for rule in op.rules) < 2:
             return False
         if op.name == "where":
             return True
