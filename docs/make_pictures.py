@@ -1,7 +1,8 @@
-"""Make the README's pictures: `python docs/make_pictures.py` (half a minute).
+"""Make the README's pictures: `python docs/make_pictures.py` (about a minute).
 
-Trains the default `reverse` run, filmed, and draws what the README shows of it, with the command
-itself. Pictures of pages need Chromium; without it they stay as they are.
+Trains the default `reverse` run, filmed, and an LSTM with attention that copies, and draws what the
+README shows of them, with the command itself. Pictures of pages need Chromium; without it they stay
+as they are.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ def main() -> None:
         photograph(page, "step=160", PICTURES / "film.png")
         minigrad("explain", *EXPRESSION, "-o", page)
         photograph(page, "step=12", PICTURES / "explain.png")
+        run = Path(folder) / "copy"
+        minigrad("train", "copy", "--model", "lstm-attention", "--out", run)
+        minigrad("predict", run, "3 1 4 1 5 9 2 6", "--attention", PICTURES / "alignment.png")
     minigrad("graph", "attention", "-o", PICTURES / "attention-graph.svg")
     minigrad("graph", "transformer", "-o", PICTURES / "transformer.svg")
     norms = ("encoder-layer", "--against", "encoder-layer-pre")
