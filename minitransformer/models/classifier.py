@@ -11,7 +11,7 @@ from minigrad import nn
 from minigrad.tensor import Tensor
 from minitransformer.batch import Shape
 from minitransformer.models.model import MODELS, model
-from minitransformer.models.transformer import TransformerSettings
+from minitransformer.models.transformer import AttentionSettings
 from minitransformer.settings import SettingError, setting
 
 
@@ -41,7 +41,7 @@ class Classifier(nn.Module):
 
 @model("classifier", answers="labels")
 @dataclass(frozen=True)
-class ClassifierSettings(TransformerSettings):
+class ClassifierSettings(AttentionSettings):
     """A head on the encoder of any other model."""
 
     encoder: str = setting("transformer", "model whose encoder reads the text")
@@ -55,7 +55,9 @@ class ClassifierSettings(TransformerSettings):
         for each in fields(self):
             unused = each.name not in own and each.name != "encoder"
             if unused and getattr(self, each.name) != each.default:
-                raise SettingError(f"<{each.name}> means nothing to the <encoder> {self.encoder}")
+                raise SettingError(
+                    f"<{each.name}> means nothing to <encoder> {self.encoder}; leave it out"
+                )
         self.of_encoder()
 
     def of_encoder(self) -> Any:
@@ -63,7 +65,7 @@ class ClassifierSettings(TransformerSettings):
         entry = MODELS[self.encoder]
         return entry(**{each.name: getattr(self, each.name) for each in fields(entry)})
 
-    def build(self, shape: Shape, rng: nn.Source) -> Classifier:  # type: ignore[override]
+    def build(self, shape: Shape, rng: nn.Source) -> Classifier:
         """A new model."""
         rng = nn.source(rng)
         return Classifier(self.of_encoder().reader(shape, rng), shape.classes, shape.pad, rng)

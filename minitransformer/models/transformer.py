@@ -144,10 +144,9 @@ class TransformerWriting:
             cache.select(rows)
 
 
-@model("transformer", answers="pairs")
 @dataclass(frozen=True)
-class TransformerSettings(NetworkSettings):
-    """Attention alone, encoder and decoder: Vaswani et al., 2017."""
+class AttentionSettings(NetworkSettings):
+    """What a stack of attention layers has to be told."""
 
     heads: int = setting(4, "attention heads per layer", least=1)
     d_ff: int = setting(256, "width of the feed-forward layers", least=1, most=100_000)
@@ -178,6 +177,12 @@ class TransformerSettings(NetworkSettings):
             "positions": self.positions,
             "pad": shape.pad,
         }
+
+
+@model("transformer", answers="pairs")
+@dataclass(frozen=True)
+class TransformerSettings(AttentionSettings):
+    """Attention alone, encoder and decoder: Vaswani et al., 2017."""
 
     def build(self, shape: Shape, rng: nn.Source) -> Transformer:
         """A new model."""
