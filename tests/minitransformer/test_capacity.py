@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from minigrad.nn import ShapesOnly, count_parameters
 from minitransformer import capacity
 from minitransformer.batch import Shape
+from minitransformer.models.recurrent import GRUSettings
 from minitransformer.models.transformer import TransformerSettings
 from minitransformer.recipe import Recipe
 from minitransformer.training import Trainer
@@ -81,3 +84,22 @@ def test_what_is_recorded_grows_by_the_maps_and_the_activations(
         return capacity.training_bytes(model, Shape("pairs", 11, 9, source, target), batch_size)
 
     assert needed(**base | changes) - needed(**base) == capacity.FLOAT * more
+
+
+@pytest.mark.parametrize("settings", [TransformerSettings, GRUSettings])
+def test_the_parameters_of_many_layers_are_counted_from_two(settings: Any) -> None:
+    shape = Shape("pairs", 11, 9, 5, 6)
+    for layers in (1, 2, 3, 5):
+        model = settings(layers=layers)
+        count = count_parameters(model.build(shape, ShapesOnly()))
+        assert capacity.parameters(model, shape) == count
+
+
+def test_what_is_free_is_the_least_that_the_system_and_a_container_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meminfo = "MemTotal: 9 kB\nMemAvailable: 3 kB\n"
+    for limit, free in (("2000\n", 2_000), ("4000\n", 3_072), ("max\n", 3_072)):
+        files = {"/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.max": limit}
+        monkeypatch.setattr(Path, "read_text", lambda path, files=files, **_: files[str(path)])
+        assert capacity.free_memory() == free

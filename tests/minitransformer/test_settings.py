@@ -30,6 +30,7 @@ from minitransformer.tasks import TASKS
         ({"learning_rate": float("inf")}, "learning_rate must be a number above 0, not inf"),
         ({"clip": 0.0}, "clip must be above 0, not 0.0"),
         ({"weight_decay": -0.1}, "weight_decay must be at least 0, not -0.1"),
+        ({"weight_decay": float("inf")}, "weight_decay must be at least 0, not inf"),
         ({"label_smoothing": -0.1}, "label_smoothing is a share, at least 0 and below 1, not -0.1"),
         ({"label_smoothing": 1.0}, "label_smoothing is a share, at least 0 and below 1, not 1.0"),
     ],
@@ -40,6 +41,22 @@ def test_settings_of_the_training_that_make_no_sense_are_named(
     with pytest.raises(SettingError) as error:
         Training(**changes)
     assert str(error.value) == message
+
+
+LEAST = {
+    "steps": 1, "patience": 0, "batch_size": 1, "warmup": 1, "evaluate_every": 1, "threads": 1,
+    "seed": 0, "length": 2, "vocab": 2, "d_model": 1, "layers": 1, "heads": 1, "d_ff": 1,
+}  # fmt: skip
+
+
+def test_a_whole_number_may_be_as_small_as_makes_sense() -> None:
+    assert {
+        each.name: each.metadata["least"]
+        for group in (*TASKS.values(), *MODELS.values(), Training)
+        for each in fields(group)
+        if isinstance(each.default, int)
+    } == LEAST
+    Training(**{name: least for name, least in LEAST.items() if hasattr(Training, name)})
 
 
 BOUNDED = [

@@ -19,6 +19,7 @@ from minitransformer.decoding import SPECIAL, evaluating, greedy
 from minitransformer.forms import Labels, Pairs
 from minitransformer.inside.inspection import Inspection, Layer, inspect
 from minitransformer.inside.maps import attention_maps
+from minitransformer.models.recurrent import LSTMAttentionSettings
 from minitransformer.models.transformer import Transformer, TransformerConfig
 from minitransformer.recipe import Recipe
 from minitransformer.runs import Run
@@ -297,3 +298,23 @@ def test_a_run_is_inspected_by_its_texts(tmp_path: Path) -> None:
         predictor.inspect(source, "4 9")
     with pytest.raises(ValueError, match="a target of 5 tokens and its end are more than 5"):
         predictor.inspect(source, "4 1 3 1 1")
+
+
+def test_additive_attention_is_seen_at_each_step_of_the_decoder() -> None:
+    model: Any = LSTMAttentionSettings(d_model=6, layers=2).build(FORM.shape, nn.source(0))
+    found = inspect(model, FORM, SOURCE, TARGET)
+    (layer,) = found.layers
+    assert (layer.path, layer.sides) == ("attention", ("target", "source"))
+    assert (layer.queries, layer.keys) == (found.read, found.source)
+    assert layer.query.shape == (1, 4, 6) and layer.value.shape == (1, 5, 12)
+    assert layer.v is not None
+    scores = np.tanh(layer.query[:, :, None] + layer.key[:, None]) @ layer.v
+    np.testing.assert_allclose(layer.scores, scores, rtol=1e-5, atol=1e-6)
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    np.testing.assert_allclose(layer.weights, weights, rtol=1e-5)
+    np.testing.assert_allclose(layer.result, weights @ layer.value, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(layer.part, layer.result)
+    maps = attention_maps(model, [SOURCE], [[BOS, *TARGET]])
+    assert layer.weights.tobytes() == maps["attention"].weights[0].tobytes()
+    assert layer.gradient.shape == layer.mask[None].shape == (1, 4, 5) and layer.mask.all()
+    assert layer.without[0].loss != found.normal.loss
