@@ -383,9 +383,10 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     text = decode_argument(text)
     source = predictor.form.read(text)
     note_unknown(predictor, text)
-    click.echo(predictor.answer([source], beam)[0])
+    answer = predictor.answer([source], beam)[0]
     if attention is not None and not draw_maps(predictor, source, text, attention):
-        raise ValueError(f"{run}: {predictor.recipe.model.name} has no attention to draw")
+        raise ValueError(f"{run}: this model has no attention to draw; leave out --attention")
+    click.echo(answer)
 
 
 def answer_lines(predictor: Predictor, beam: int) -> bool:

@@ -91,7 +91,9 @@ class Labels:
         return self.spell(example[1])
 
     def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[int]:
-        """The likeliest label of each source; `beam` changes nothing, as there is one step."""
+        """The likeliest label of each source. ValueError for more than one beam."""
+        if beam != 1:
+            raise ValueError("a label is one step, in which there is nothing to search with beams")
         batch = self.batch([(source, 0) for source in sources])
         with no_grad(), evaluating(model):
             logits = model(*batch.inputs).data

@@ -36,7 +36,7 @@ class Translate(Lines):
         """Without a file there is the grammar; then SettingError for how to read a file."""
         for each in fields(self):
             if not self.data and getattr(self, each.name) != each.default:
-                raise SettingError(f"<{each.name}> is about <data>, and there is none")
+                raise SettingError(f"<{each.name}> is about <data>: name a file, or leave it out")
 
     def load(self, seed: int) -> Translations:
         """The file's pairs, some held out; or the grammar's sentences, see `grammar.pairs`."""

@@ -74,11 +74,15 @@ def test_a_label_is_read_written_and_spelled() -> None:
         FORM.read_answer("superb")
 
 
-@pytest.mark.parametrize("beam", [1, 3])
-def test_the_answer_is_the_likeliest_label_with_dropout_off(beam: int) -> None:
+def test_the_answer_is_the_likeliest_label_with_dropout_off() -> None:
     model = First()
-    assert FORM.answer(model, [[6, 4], [4], [5, 5, 5]], beam) == [2, 0, 1]
+    assert FORM.answer(model, [[6, 4], [4], [5, 5, 5]]) == [2, 0, 1]
     assert model.training
+
+
+def test_more_beams_than_one_are_refused() -> None:
+    with pytest.raises(ValueError, match="a label is one step"):
+        FORM.answer(First(), [[4]], beam=3)
 
 
 def test_a_spoilt_model_does_not_answer() -> None:
