@@ -8,7 +8,7 @@ from typing import Any
 
 from minitransformer.forms import FORMS, Form
 from minitransformer.inside.inspection import Inspection, inspect
-from minitransformer.recipe import Recipe, require_same
+from minitransformer.recipe import Recipe, require_unchanged
 from minitransformer.runs import Run
 
 
@@ -22,7 +22,7 @@ class Predictor:
         run = Run.open(path)
         self.recipe = Recipe.of_run(run)
         weights, _, state = run.load()
-        require_same(state["config"], self.recipe, f"{path}/config.toml has changed: the model")
+        require_unchanged(run, state["config"], self.recipe)
         self.form: Form = FORMS[self.recipe.task.form].restore(state)
         self.model: Any = self.recipe.model.build(self.form.shape, 0)
         self.model.load_state_dict(weights)

@@ -198,12 +198,23 @@ def listed(names: list[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def require_same(made: Mapping[str, Any], asked: Recipe, what: str) -> None:
+def require_same(
+    made: Mapping[str, Any],
+    asked: Recipe,
+    what: str,
+    remedy: str = "leave them out, or train a new run",
+) -> None:
     """RunError, naming each setting that differs, if `what` was made with others than asked for.
 
-    Only those count that a run keeps for good.
+    Only those count that a run keeps for good. remedy: what to do about them.
     """
     # A setting that is younger than the run has its default.
     changed = differences(Recipe.read(made, lenient=True).kept(), asked.kept())
     if changed:
-        raise RunError(f"{what} was made with other settings: {'; '.join(changed)}")
+        raise RunError(f"{what} was made with other settings ({'; '.join(changed)}): {remedy}")
+
+
+def require_unchanged(run: Run, made: Mapping[str, Any], recipe: Recipe) -> None:
+    """RunError if the recipe in a run's folder is not the one that its model was made with."""
+    what = f"{run.path}/config.toml has changed: the model"
+    require_same(made, recipe, what, remedy="restore the file, or train the run again")

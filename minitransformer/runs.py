@@ -88,18 +88,20 @@ def _toml(value: Any) -> str:
 def differences(old: Config, new: Config) -> list[str]:
     """What a run was made with against what is asked for, a line for each setting that differs.
 
+    One that only one of them has is none to compare: then they differ in task or model.
+
     >>> differences({"d_model": 64, "seed": 0}, {"d_model": 128, "seed": 0})
     ['d_model: 64 in the run, 128 asked for']
     """
+
+    def shown(value: Any) -> Any:
+        return "nothing" if value == "" else value
+
     return [
-        f"{name}: {_told(old.get(name))} in the run, {_told(new.get(name))} asked for"
-        for name in old | new
-        if old.get(name) != new.get(name)
+        f"{name}: {shown(value)} in the run, {shown(new[name])} asked for"
+        for name, value in old.items()
+        if value != new.get(name, value)
     ]
-
-
-def _told(value: Any) -> Any:
-    return "nothing" if value in (None, "") else value
 
 
 def save_checkpoint(path: StrPath, tensors: State, metadata: Mapping[str, Any]) -> None:

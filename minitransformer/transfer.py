@@ -35,7 +35,7 @@ def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) 
         raise RunError(f"{path} answers {made.task.form}, and this task asks for {form.name}")
     changed = differences(made.kept_of_model(), recipe.kept_of_model())
     if changed:
-        raise RunError(f"{path} has another model: {'; '.join(changed)}")
+        raise RunError(f"{path} has another model ({'; '.join(changed)}): leave these settings out")
     weights, _, about = run.load()
     known = FORMS[form.name].restore(about).vocabularies
     state = model.state_dict()

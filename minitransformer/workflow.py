@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.files import trying_to
 from minitransformer.inside.film import Camera
-from minitransformer.recipe import Recipe, require_same
+from minitransformer.recipe import Recipe, require_same, require_unchanged
 from minitransformer.runs import Run
 from minitransformer.training import Record, Trainer, metric_of
 
@@ -67,7 +67,7 @@ def resume(run: Run, chosen: Mapping[str, Any]) -> Trainer:
     # A run that was killed before its first save begins again.
     state = run.load() if run.has_checkpoint() else None
     if state:
-        require_same(state[2]["config"], made, f"{run.path}/config.toml has changed: the model")
+        require_unchanged(run, state[2]["config"], made)
     perfect = state[2]["perfect"] if state else 0
     if 0 < made.training.patience <= perfect and "steps" in chosen and "patience" not in chosen:
         recipe = replace(recipe, training=replace(recipe.training, patience=0))

@@ -392,7 +392,7 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(finished: Path) -> 
 def test_resuming_with_other_settings_names_them_and_changes_nothing(finished: Path) -> None:
     before = contents(finished)
     said = fails("train", "copy", "--resume", "--out", finished, "--d-model", "16", "--vocab", "5")
-    assert f"{finished} was made with other settings: " in said
+    assert f"{finished} was made with other settings (" in said
     assert "task: reverse in the run, copy asked for; d_model: 8 in the run, 16 asked for" in said
     assert "vocab" not in said
     assert contents(finished) == before

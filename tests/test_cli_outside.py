@@ -272,7 +272,7 @@ def test_a_run_begins_with_the_weights_of_another(run: Path) -> None:
     assert (made.model.d_model, made.model.heads, made.model.layers) == (8, 2, 1)
     assert made.training.from_run == str(run)
     said = fails("train", "--data", "more.tsv", "--from", run, "--d-model", "16")
-    assert "has another model: d_model: 8 in the run, 16 asked for" in said
+    assert "has another model (d_model: 8 in the run, 16 asked for)" in said
     assert "nowhere holds no run" in fails("train", "copy", "--from", "nowhere")
 
 
@@ -390,7 +390,7 @@ def test_an_edited_config_is_told_in_its_own_words(a_run: Path, tmp_path: Path) 
     for command in (("predict", run, "1"), ("train", "--resume", "--out", run)):
         said = fails(*command)
         assert "config.toml has changed: the model was made with other settings" in said
-        assert "data: nothing in the run, x asked for" in said
+        assert "(task: copy in the run, pairs asked for): restore the file" in said
 
 
 def test_standard_input_may_be_closed(a_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,8 +134,8 @@ def test_what_was_made_with_other_settings_is_refused_by_those_that_a_run_keeps(
     with pytest.raises(RunError) as error:
         require_same({**SORT, "heads": 2, "seed": 3}, asked, "it")
     assert str(error.value) == (
-        "it was made with other settings: heads: 2 in the run, 8 asked for; "
-        "seed: 3 in the run, 0 asked for"
+        "it was made with other settings (heads: 2 in the run, 8 asked for; "
+        "seed: 3 in the run, 0 asked for): leave them out, or train a new run"
     )
 
 
@@ -180,3 +180,11 @@ def test_each_setting_is_told_once_with_those_who_have_it() -> None:
     training = settings_of([Training])
     assert [setting.name for setting in training] == list(Training.__dataclass_fields__)
     assert {setting.owners for setting in training} == {()}
+
+
+def test_of_another_model_it_is_said_that_it_is_another_and_not_each_setting_it_lacks() -> None:
+    asked = Recipe.read({"task": "sort", "model": "lstm"})
+    with pytest.raises(RunError) as error:
+        require_same({"task": "sort"}, asked, "it")
+    assert "(model: transformer in the run, lstm asked for; d_model: 64 in" in str(error.value)
+    assert "heads" not in str(error.value) and "nothing" not in str(error.value)

@@ -103,8 +103,8 @@ def test_a_run_with_another_model_is_refused_by_the_settings_that_differ(
     with pytest.raises(RunError) as error:
         begun(tmp_path, d_model=16, norm="post")
     assert str(error.value) == (
-        f"{tmp_path / 'old'} has another model: d_model: 8 in the run, 16 asked for; "
-        "norm: pre in the run, post asked for"
+        f"{tmp_path / 'old'} has another model (d_model: 8 in the run, 16 asked for; "
+        "norm: pre in the run, post asked for): leave these settings out"
     )
     with pytest.raises(RunError, match="holds no run"):
         begun(tmp_path, from_run=str(tmp_path))
