@@ -4,6 +4,7 @@
 const { frames, layers, question, right, losses } = DATA;
 const PAUSE = 180; // milliseconds from one frame to the next
 const chosen = { frame: 0, layer: layers.at(-1), head: 0, cell: null };
+const isLabel = [right, ...frames.map(({ answer }) => answer)].every(({ length }) => length === 1);
 const plots = [];
 const lines = []; // of the example: the places in each, and the row of the model's answer
 
@@ -73,33 +74,41 @@ function nearest(step) {
 }
 
 /** The example: the question, the right answer, and room for the model's, in as many lines as they
- * take: a place is as wide as the widest token that any frame has there. */
+ * take. A label belongs to no place of a text: it stands below the whole. */
 function buildExample() {
+  const answers = [right, ...frames.map(({ answer }) => answer)];
+  const row = (kind, name, list, { start, end }) => element("tr", { class: kind, hidden: list.length <= start },
+    element("th", { scope: "row" }, name),
+    ...list.slice(start, end).map((token) => element("td", {}, readable(token))));
+  const asked = (line) => row("question", "question", question, line);
+  const answered = (line) => [row("right", "right", right, line), line.answer];
+  const table = (...rows) => element("table", {}, element("tbody", {}, ...rows));
+  lines.splice(0, Infinity, ...linesOf(isLabel ? answers : [question, ...answers]));
+  byId("example").replaceChildren(...(isLabel
+    ? [...linesOf([question]).map((line) => table(asked(line))), table(...answered(lines[0]))]
+    : lines.map((line) => table(asked(line), ...answered(line)))));
+}
+
+/** The lines that rows of tokens take together: a place is as wide as the widest token there. */
+function linesOf(rows) {
   const host = byId("example");
-  const rows = [question, right, ...frames.map(({ answer }) => answer)];
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = getComputedStyle(host).font;
   const width = (token) => Math.max(23, pen.measureText(readable(token)).width + 10);
   const widths = Array.from({ length: Math.max(...rows.map((row) => row.length)) }, (_, place) =>
     Math.max(...rows.map((row) => (place in row ? width(row[place]) : 0))));
   const room = host.clientWidth - pen.measureText("the model").width - 12;
-  lines.length = 0;
+  const found = [];
   let free = 0;
   widths.forEach((needed, place) => {
-    if (lines.length && needed <= free) lines.at(-1).end = place + 1;
+    if (found.length && needed <= free) found.at(-1).end = place + 1;
     else {
-      lines.push({ start: place, end: place + 1, answer: element("tr", { class: "answer" }) });
+      found.push({ start: place, end: place + 1, answer: element("tr", { class: "answer" }) });
       free = room;
     }
     free -= needed;
   });
-  const row = (kind, name, list, { start, end }) => element("tr", { class: kind, hidden: list.length <= start },
-    element("th", { scope: "row" }, name),
-    ...list.slice(start, end).map((token) => element("td", {}, readable(token))));
-  host.replaceChildren(...lines.map((line) => element("table", {}, element("tbody", {},
-    row("question", "question", question, line),
-    row("right", "right", right, line),
-    line.answer))));
+  return found;
 }
 
 /** The model's answer under the right one; what is wrong is crossed out, what is missing a gap. */
@@ -120,5 +129,6 @@ function showAnswer(answer) {
     }
   }
   const all = good === right.length && answer.length === right.length;
-  byId("verdict").textContent = all ? "✓ all right" : `✗ ${good} of ${right.length} in their place`;
+  const faulty = isLabel ? "wrong" : `${good} of ${right.length} in their place`;
+  byId("verdict").textContent = all ? `✓ ${isLabel ? "right" : "all right"}` : `✗ ${faulty}`;
 }

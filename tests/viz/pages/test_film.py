@@ -142,6 +142,27 @@ def test_an_answer_stands_under_the_right_one_with_its_faults_marked(
         browser.press("\ue014")
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_a_label_stands_below_the_whole_text(
+    size: tuple[int, int], tmp_path: Path, browser: Any
+) -> None:
+    text = "the film and the book and the very long journey were not really as great"
+    film(film_of(tmp_path / "run", [{}, {}], text, "negative")).save(tmp_path / "film.html")
+    opened(browser, tmp_path / "film.html", size=size)
+    kinds = browser.run(
+        "return [...document.querySelectorAll('#example tr')].map(x => x.className)"
+    )
+    assert kinds[-2:] == ["right", "answer"]
+    assert len(kinds) > 3 and set(kinds[:-2]) == {"question"}
+    lefts = browser.run(
+        "return ['question', 'right', 'answer'].map(kind =>"
+        " document.querySelector(`#example .${kind} td`).getBoundingClientRect().left)"
+    )
+    assert max(lefts) - min(lefts) < 1
+    assert browser.text("#verdict") == "✓ right"
+    assert browser.overflow() <= 0
+
+
 def test_a_wrong_token_is_told_by_more_than_its_colour(
     made: tuple[Path, Film], browser: Any
 ) -> None:
@@ -516,7 +537,8 @@ def test_nothing_is_wider_than_the_window(
     assert browser.overflow() <= 0
     cut = browser.run(
         "return [...document.querySelectorAll('#map span')]"
-        ".filter(s => s.scrollWidth > s.clientWidth + 1).map(s => s.textContent)"
+        ".filter(s => s.scrollWidth > s.clientWidth + 1 || s.scrollHeight > s.clientHeight)"
+        ".map(s => s.textContent)"
     )
     assert cut == []
     if size[0] == 1280:
