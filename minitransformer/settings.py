@@ -78,7 +78,8 @@ class Group:
             )
 
 
-choice = partial(setting, kept=False)
+changeable = partial(setting, kept=False)
+"""A setting that may be another when a run goes on."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,22 @@ class Training(Group):
     """How a model is trained, whatever it is and whatever it learns."""
 
     from_run: str = setting("", "run folder whose weights to begin with, for new data")
-    steps: int = choice(2500, "training steps at most", least=1, most=10**9)
-    patience: int = choice(
+    steps: int = changeable(2500, "training steps at most", least=1, most=10**9)
+    patience: int = changeable(
         2, "perfect evaluations in a row that end the run; 0: none does", least=0
     )
-    batch_size: int = choice(
+    batch_size: int = changeable(
         64, "examples per step, and per batch of an evaluation", least=1, most=10_000
     )
-    learning_rate: float = choice(2e-3, "highest learning rate")
-    warmup: int = choice(100, "steps in which the learning rate rises to it", least=1, most=10**9)
-    weight_decay: float = choice(0.3, "how fast unused weights shrink (AdamW)")
-    clip: float = choice(1.0, "largest norm of the gradient")
-    label_smoothing: float = choice(0.0, "probability spread evenly over all classes")
-    evaluate_every: int = choice(100, "steps between evaluations", least=1, most=10**9)
-    threads: int = choice(
+    learning_rate: float = changeable(2e-3, "highest learning rate")
+    warmup: int = changeable(
+        100, "steps in which the learning rate rises to it", least=1, most=10**9
+    )
+    weight_decay: float = changeable(0.3, "how fast unused weights shrink (AdamW)")
+    clip: float = changeable(1.0, "largest norm of the gradient")
+    label_smoothing: float = changeable(0.0, "probability spread evenly over all classes")
+    evaluate_every: int = changeable(100, "steps between evaluations", least=1, most=10**9)
+    threads: int = changeable(
         1, "threads for matrix products; small models are fastest with one", least=1, most=1_000
     )
     seed: int = setting(

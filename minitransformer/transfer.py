@@ -51,8 +51,8 @@ def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) 
             rows = min(len(own), len(x))  # all of them, but for learned positions, or labels
             own[:rows] = x[:rows]
     model.load_state_dict(state)
-    told = []
+    shared = []
     for side, vocabulary in form.vocabularies.items():
         new = vocabulary.words
-        told.append(f"{len({*new} & {*known[side].words})} of {len(new)} {side} tokens")
-    return f"{path} knows {' and '.join(told)}; any others begin at random"
+        shared.append(f"{len({*new} & {*known[side].words})} of {len(new)} {side} tokens")
+    return f"{path} knows {' and '.join(shared)}; any others begin at random"

@@ -86,7 +86,7 @@ class Camera:
 
     def __init__(self, run: Run, trainer: Trainer) -> None:
         self.trainer, self.folder = trainer, run.path / "film"
-        self.example = telling(trainer.data.test, trainer.form)
+        self.example = choose_example(trainer.data.test, trainer.form)
         with trying_to("write", self.folder):
             self.folder.mkdir(exist_ok=True)
             for leftover in self.folder.glob(".*.partial"):
@@ -126,7 +126,7 @@ class Camera:
         save_checkpoint(path, {name: x.weights[0] for name, x in maps.items()}, about)
 
 
-def telling(examples: list[Example], form: Form) -> Example:
+def choose_example(examples: list[Example], form: Form) -> Example:
     """The example to film: the longest with the most distinct symbols, if it is not too long.
 
     An unknown token, where every example has one, is better than none to film.

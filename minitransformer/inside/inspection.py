@@ -88,8 +88,9 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
     has it; the model's own answer where none is given. The loss is training's, with nothing
     smoothed. ValueError for a model without attention.
     """
-    own = form.answer(model, [source])[0]
-    example = ([*source], own if target is None else target)
+    if target is None:
+        target = form.answer(model, [source])[0]
+    example = ([*source], target)
     batch, sides = form.batch([example]), form.sides(example)
 
     def loss(logits: Tensor) -> Tensor:
@@ -110,28 +111,26 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
         )
     gradients = gradients_of(root, [step for steps in found.values() for step in steps])
     modules = dict(model.named_modules())
-    layers = []
-    for path, steps in found.items():
-        own = model.sides(path)
-        layers.append(
-            Layer(
-                path,
-                own,
-                queries=sides[own[0]],
-                keys=sides[own[1]],
-                without=outcomes_without_heads(modules[path], outcome),
-                **arrays_of(steps, gradients, modules[path]),
-            )
+
+    def layer(path: str) -> Layer:
+        queries, keys = model.sides(path)
+        return Layer(
+            path,
+            (queries, keys),
+            queries=sides[queries],
+            keys=sides[keys],
+            without=outcomes_without_heads(modules[path], outcome),
+            **arrays_of(found[path], gradients, modules[path]),
         )
-    read = sides.get("target", [])
+
     return Inspection(
         source=sides["source"],
-        read=read,
+        read=sides.get("target", []),
         target=form.asked(example),
         vocabulary=form.choices,
         probabilities=softmax(logits.data[0]).reshape(-1, len(form.choices)),
         normal=outcome(),
-        layers=layers,
+        layers=[layer(path) for path in found],
     )
 
 

@@ -14,7 +14,7 @@ from minigrad.files import FileError
 from minitransformer.batch import Batch
 from minitransformer.decoding import greedy
 from minitransformer.forms import Pairs
-from minitransformer.inside.film import FRAMES, LONGEST, Camera, Film, read_film, telling
+from minitransformer.inside.film import FRAMES, LONGEST, Camera, Film, choose_example, read_film
 from minitransformer.inside.maps import attention_maps
 from minitransformer.models.transformer import Transformer
 from minitransformer.recipe import Recipe
@@ -80,7 +80,7 @@ def test_a_frame_holds_the_maps_and_the_answer_of_the_model_at_its_step(tmp_path
     trainer = a_trainer()
     run = a_run(tmp_path / "run", trainer)
     form = trainer.form
-    source, target = telling(trainer.data.test, form)
+    source, target = choose_example(trainer.data.test, form)
     batch = form.batch([(source, target)])
     camera = Camera(run, trainer)
     expected = []
@@ -255,7 +255,7 @@ SYMBOLS = Pairs(TEN, TEN, 30, 31)
 def test_the_example_is_the_longest_that_is_not_too_long_of_the_most_symbols(
     pairs: list[Any],
 ) -> None:
-    chosen = telling(pairs, SYMBOLS)
+    chosen = choose_example(pairs, SYMBOLS)
     known = [pair for pair in pairs if UNK not in pair[0] + pair[1]] or pairs
     assert chosen in known
     lengths = [max(map(len, pair)) for pair in known]
@@ -338,4 +338,4 @@ def test_a_film_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_an_example_of_just_the_longest_length_is_not_too_long() -> None:
     pairs = [([5] * length, [5]) for length in (LONGEST - 1, LONGEST, LONGEST + 1)]
-    assert telling(pairs, SYMBOLS) == pairs[1]
+    assert choose_example(pairs, SYMBOLS) == pairs[1]
