@@ -124,13 +124,10 @@ def finish(trainer: Trainer, run: Run) -> tuple[dict[str, Any], list[tuple[str, 
 def warnings(trainer: Trainer) -> list[str]:
     """What to know before training: examples that cannot be learned."""
     test = trainer.data.test
-    found = []
-    for side, of, vocabulary in (
-        (side, of, trainer.form.vocabularies[side])
-        for of, side in enumerate(("source", "target"))
-        if side in trainer.form.vocabularies
-    ):
-        unknown = sum(vocabulary.special.unk in example[of] for example in test)
+    found = [*trainer.data.notes]
+    # An example is its source and its target, and so are the sides that have a vocabulary.
+    for place, (side, vocabulary) in enumerate(trainer.form.vocabularies.items()):
+        unknown = sum(vocabulary.special.unk in example[place] for example in test)
         if 2 * unknown > len(test):
             by_word = trainer.recipe.flat().get("tokens") == "word"
             hint = "; try --tokens char" if by_word else "; more data would help"

@@ -103,7 +103,21 @@ class Labelled(Lines):
             ]
 
         texts = [(detokenize(source, self.tokens), label) for source, label in test]
-        return Examples(Path(self.data).name, form, encode(training), encode(test), texts, checksum)
+        learned = {label for _, label in training}
+        unseen = sum(label not in learned for _, label in test)
+        note = (
+            f"{unseen:,} of {len(test):,} held-out lines have labels that no line to train on has; "
+            "give each label more lines"
+        )
+        return Examples(
+            name=Path(self.data).name,
+            form=form,
+            training=encode(training),
+            test=encode(test),
+            test_texts=texts,
+            checksum=checksum,
+            notes=(note,) if unseen else (),
+        )
 
 
 def tokenize_pairs(rows: Sequence[tuple[str, str]], kind: TokenKind) -> list[tuple[Tokens, Tokens]]:

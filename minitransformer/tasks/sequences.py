@@ -75,6 +75,7 @@ class Stream:
     """
 
     checksum: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, task: Sequences, seed: int, held_out: int) -> None:
         self.task, self.name = task, task.name

@@ -22,6 +22,8 @@ class Data(Protocol):
     """The held-out examples as they are written, with what the vocabularies do not know."""
     checksum: int | None
     """The CRC-32 of the file that the examples are from, if any: a run goes on with the same."""
+    notes: tuple[str, ...]
+    """What to know of the examples before training."""
 
     def sample(self, rng: np.random.Generator, count: int) -> list[Example]:
         """The next examples of the training stream.
@@ -76,6 +78,7 @@ class Examples:
     test: list[Example]
     test_texts: list[tuple[str, str]]
     checksum: int | None = None
+    notes: tuple[str, ...] = ()
 
     def sample(self, rng: np.random.Generator, count: int) -> list[Example]:
         """Training examples, each drawn from all of them."""

@@ -187,3 +187,13 @@ def test_errors_are_the_held_out_examples_that_are_answered_wrong() -> None:
     assert lines == ["source\texpected\tanswer", *("\t".join(row) for row in wrong)]
     bias[EOS] = 1
     assert finish(trainer, run)[1] == [(s, t, "") for s, t in trainer.data.test_texts]
+
+
+def test_what_the_data_has_to_say_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "labels.tsv"
+    path.write_text("a\tx\nb\ty\n", encoding="utf-8")
+    chosen = {"task": "labels", "data": str(path), "d_model": 8, "layers": 1}
+    found = warnings(start(chosen, tmp_path / "run")[0])
+    assert [text.partition(" have ")[0] for text in found] == [
+        "1 of 1 held-out lines", "1 of 1 held-out sources",
+    ]  # fmt: skip

@@ -192,3 +192,18 @@ def test_a_lone_label_is_refused(tmp_path: Path) -> None:
     path.write_text("a\tx\nb\tx\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"all lines have the label 'x'; two are needed"):
         load(path, task="labels")
+
+
+def test_a_label_that_only_held_out_lines_have_is_noted(moods: Path) -> None:
+    assert load(moods, task="labels").notes == ()
+    with moods.open("a", encoding="utf-8") as file:
+        file.write("it is odd\tneither\n")
+    seeds = [load(moods, seed=seed, task="labels", held_out=0.3) for seed in range(8)]
+    noted = [data for data in seeds if "neither" in [label for _, label in data.test_texts]]
+    assert 0 < len(noted) < len(seeds)
+    for data in seeds:
+        assert bool(data.notes) == (data in noted)
+    assert noted[0].notes == (
+        "1 of 6 held-out lines have labels that no line to train on has; "
+        "give each label more lines",
+    )
