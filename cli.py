@@ -113,7 +113,9 @@ def shorten(text: str, length: int = 40) -> str:
     return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="minigrad-transformer", prog_name="minigrad")
 def main() -> None:
     """An autograd engine and a transformer, small enough to read: train, look inside, check."""
@@ -173,7 +175,10 @@ def setting_options() -> list[tuple[str, list[click.Parameter]]]:
 
     def as_option(setting: Setting) -> click.Parameter:
         whose = f"{', '.join(setting.owners)}: " if setting.owners else ""
-        default = f"  [default: {setting.default}]" if setting.default != "" else ""
+        others = [f"; {', '.join(x)}: {value}" for value, x in setting.exceptions.items()]
+        default = (
+            f"  [default: {setting.default}{''.join(others)}]" if setting.default != "" else ""
+        )
         return click.Option(
             [option(setting.name), setting.name],
             type=click.Choice(setting.choices) if setting.choices else setting.kind,
@@ -200,54 +205,58 @@ def train(
     film: bool,
     **given: Any,
 ) -> None:
-    """Train a model on a task: to copy, reverse or sort sequences, or on your own lines (--data).
+    """Train a model on a task: to copy, reverse or sort sequences, to translate, or to answer or
+    label as the lines of your own file do (--data).
 
-    TASK is one of `minigrad tasks`; with --data alone it is pairs. Training stops once every
-    held-out example has been answered right twice running; the run folder then holds the model,
-    its metrics and its pictures.
+    TASK is one of `minigrad tasks`; with --data alone it is pairs. Training stops after --steps,
+    or once every held-out example has been answered right in --patience evaluations running; the
+    run folder then holds the model, its metrics and its pictures.
     """
     from minitransformer import workflow
     from minitransformer.recipe import merge
-    from minitransformer.runs import Run, RunError, read_toml
+    from minitransformer.runs import RunError, read_toml
 
     given = {name: value for name, value in {"task": task, **given}.items() if value is not None}
     for name in ("data", "from_run"):
         if given.get(name) == "":
             raise ValueError(f"{option(name)}: the path is empty")
     chosen = merge(read_toml(config) if config else {}, given)
-
-    def told(error: SettingError) -> ValueError:
-        """What is wrong, by the names of options, or by those of the file that they stand in."""
-        if not config or given.keys() & set(error.settings):
-            return error
-        return ValueError(f"{config}: {error}")
-
     try:
-        if not resume:
-            trainer, run = workflow.start(chosen, out)
-            with run.locked():
-                follow(trainer, run, film)
+        if resume:
+            if out is None:
+                raise RunError("--resume needs --out, the folder of the run to go on with")
+            go_on(out, chosen, film)
             return
-        if out is None:
-            raise RunError("--resume needs --out, the folder of the run to go on with")
-        run = Run.open(out)
+        trainer, run = workflow.start(chosen, out)
         with run.locked():
-            trainer = workflow.resume(run, chosen)
-            if trainer.finished and run.is_finished():
-                click.echo(
-                    f"{out} is finished, at step {trainer.step:,}: nothing is left to do; "
-                    "to train it longer, add --steps"
-                )
-                return
-            if trainer.step and not trainer.finished:
-                rate, last = trainer.schedule(trainer.step + 1), trainer.settings.steps
-                click.echo(
-                    f"goes on from step {trainer.step:,} to {last:,}; the learning rate goes on "
-                    f"from {rate:.2g} to {trainer.schedule(last):.2g}"
-                )
-            follow(trainer, run, film or (run.path / "film").exists())
+            follow(trainer, run, film)
     except SettingError as error:
-        raise told(error) from error
+        if not config or given.keys() & set(error.settings):
+            raise
+        raise ValueError(f"{config}: {error}") from error  # by the names that the file has
+
+
+def go_on(out: Path, chosen: dict[str, Any], filmed: bool) -> None:
+    """Go on with the run in a folder, saying from where; or say that it is finished."""
+    from minitransformer import workflow
+    from minitransformer.runs import Run
+
+    run = Run.open(out)
+    with run.locked():
+        trainer = workflow.resume(run, chosen)
+        if trainer.finished and run.is_finished():
+            click.echo(
+                f"{out} is finished, at step {trainer.step:,}: nothing is left to do; "
+                "to train it longer, add --steps"
+            )
+            return
+        if trainer.step and not trainer.finished:
+            rate, last = trainer.schedule(trainer.step + 1), trainer.settings.steps
+            click.echo(
+                f"goes on from step {trainer.step:,} to {last:,}; the learning rate goes on "
+                f"from {rate:.2g} to {trainer.schedule(last):.2g}"
+            )
+        follow(trainer, run, filmed or (run.path / "film").exists())
 
 
 def follow(trainer: Trainer, run: Run, filmed: bool) -> None:

@@ -44,7 +44,7 @@ class Recipe:
             other = [name for name, x in TASKS.items() if x.form in model.answers]
             raise SettingError(
                 f"<model> {model.name} does not fit task {task.name}: {task.name} takes "
-                f"{listed(fitting)}, and {model.name} learns {listed(other)}"
+                f"{join_names(fitting)}, and {model.name} learns {join_names(other)}"
             )
         chosen = {name: x for name, x in settings.items() if name not in ("task", "model")}
         groups = task, model, Training
@@ -122,7 +122,8 @@ class Setting:
     """A setting by its name: its type, what it means, its usual value, and which entries have it.
 
     choices: the only texts that it may be, where it is not any. owners: the names of tasks, or of
-    models; none of a setting of the training, or of one that all models have.
+    models; none of a setting of the training, or of one that all models have. exceptions: the names
+    of the tasks and models for which another value is usual, by that value.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Setting:
     default: Any
     choices: tuple[str, ...]
     owners: tuple[str, ...]
+    exceptions: dict[Any, list[str]]
 
 
 def settings_of(groups: Iterable[type[Any]]) -> list[Setting]:
@@ -145,8 +147,17 @@ def settings_of(groups: Iterable[type[Any]]) -> list[Setting]:
         each = next(each for each in fields(own[0]) if each.name == name)
         kind = get_type_hints(own[0])[name]
         names = () if len(own) == len(groups) else tuple(group.name for group in own)
-        choices = get_args(kind)
-        found.append(Setting(name, kind, each.metadata["help"], each.default, choices, names))
+        about = kind, each.metadata["help"], each.default, get_args(kind), names
+        found.append(Setting(name, *about, exceptions_of(name, each.default)))
+    return found
+
+
+def exceptions_of(name: str, default: Any) -> dict[Any, list[str]]:
+    """The tasks and models that have another default for a setting, by what it is for them."""
+    found: dict[Any, list[str]] = {}
+    for owner in (*TASKS.values(), *MODELS.values()):
+        if owner.defaults.get(name, default) != default:
+            found.setdefault(owner.defaults[name], []).append(owner.name)
     return found
 
 
@@ -178,7 +189,7 @@ def require_used(chosen: Mapping[str, Any], task: type[Any], model: type[Any]) -
         kind = "task" if having[0].name in TASKS else "model"
         mine = task if kind == "task" else model
         raise SettingError(
-            f"<{name}> is a setting of {listed([group.name for group in having])}; "
+            f"<{name}> is a setting of {join_names([group.name for group in having])}; "
             f"{kind} {mine.name} has none"
         )
 
@@ -188,10 +199,10 @@ def default_of(group: type[Any], name: str) -> Any:
     return next(each.default for each in fields(group) if each.name == name)
 
 
-def listed(names: list[str]) -> str:
+def join_names(names: list[str]) -> str:
     """Names to read.
 
-    >>> listed(["copy", "reverse", "sort"])
+    >>> join_names(["copy", "reverse", "sort"])
     'copy, reverse and sort'
     """
     *most, last = names

@@ -687,6 +687,15 @@ def test_every_setting_is_an_option_with_its_default() -> None:
     assert "--norm [post|pre]" in said
 
 
+def test_help_says_which_tasks_and_models_have_another_default() -> None:
+    said = " ".join(succeeds("train", "--help").split())
+    assert "[default: 64; rnn, gru, lstm: 128]" in said
+    assert "[default: 2500; translate: 700]" in said
+    assert (
+        "[default: 0.002; translate: 0.004; rnn: 0.001; gru, lstm, lstm-attention: 0.003]" in said
+    )
+
+
 def test_help_loads_nothing_that_takes_long() -> None:
     code = """
 import sys
