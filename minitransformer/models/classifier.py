@@ -47,7 +47,11 @@ class ClassifierSettings(AttentionSettings):
     encoder: str = setting("transformer", "model whose encoder reads the text")
 
     def __post_init__(self) -> None:
-        entries = {name: x for name, x in MODELS.items() if hasattr(x, "reader")}
+        entries = {
+            name: x
+            for name, x in MODELS.items()
+            if hasattr(x, "reader") and not issubclass(x, ClassifierSettings)
+        }
         if self.encoder not in entries:
             known = ", ".join(entries)
             raise SettingError(f"<encoder> is one of {known}, not {self.encoder!r}")

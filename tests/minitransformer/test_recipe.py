@@ -64,6 +64,10 @@ def test_a_model_or_a_task_may_have_other_defaults(monkeypatch: pytest.MonkeyPat
         ({"task": "copy", "steps": 0}, "steps must be at least 1, not 0"),
         ({"task": "copy", "length": 1}, "length must be at least 2, not 1"),
         ({"task": "pairs"}, "task pairs needs data, a file of pairs"),
+        (
+            {"task": "labels", "data": "a.tsv", "encoder": "classifier"},
+            "encoder is one of transformer, rnn, gru, lstm, lstm-attention, not 'classifier'",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_named(settings: dict[str, Any], message: str) -> None:
