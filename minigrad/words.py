@@ -95,6 +95,7 @@ LAYERS = {
     **dict.fromkeys(["BatchNorm1d", "BatchNorm2d"], "nn.BatchNorm, features last"),
     "MultiheadAttention": "minitransformer.parts.attention.MultiHeadAttention",
     "Transformer": "minitransformer.Transformer",
+    **{name: f"minitransformer.parts.recurrent.{name}" for name in ("RNN", "GRU", "LSTM")},
     "ModuleDict": "a dict of modules as an attribute",
     "ParameterList": "a list of tensors as an attribute",
     "NLLLoss": "nn.CrossEntropyLoss, on logits",

@@ -53,6 +53,7 @@ def test_each_word_of_the_tables_is_missing_and_gets_its_hint(
         (lambda t: mg.cat([t, t]), "np.concatenate"),
         (lambda t: nn.Parameter(t), "nn.parameter"),
         (lambda t: nn.functional.relu(t), "mg.relu"),
+        (lambda t: nn.LSTM(2, 3), "minitransformer.parts.recurrent.LSTM"),
         (lambda t: nn.Linear(1, 1).to("cpu"), "leave it out"),
         (lambda t: optim.lr_scheduler.StepLR, "learning_rate"),
     ],
