@@ -18,24 +18,7 @@ import minigrad as mg
 from minigrad import Tensor, explain_grad, nn, no_grad
 from minigrad.why import CAUSES, leaves, survey
 from minigrad.why.blame import FINE, HUGE, NONE, NOT_FINITE, PARTLY_ZERO, TINY, ZERO
-from minitransformer import Transformer, TransformerConfig
-
-RNG = np.random.default_rng(0)
-ROWS = RNG.normal(size=(8, 3)).astype(np.float32)
-
-
-def leaf(data: Any, name: str | None = "x", dtype: Any = None) -> Tensor:
-    return Tensor(data, dtype=dtype, requires_grad=True, name=name)
-
-
-def network() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(3, 4, rng=0), mg.relu, nn.Linear(4, 2, rng=1))
-
-
-def found(tensor: Tensor, loss: Tensor | None = None) -> tuple[str, str]:
-    explanation = explain_grad(tensor, loss)
-    assert str(explanation)
-    return explanation.verdict, explanation.cause
+from tests.minigrad.why.questions import ROWS, answer, leaf, network, transformer
 
 
 def test_importing_minigrad_loads_nothing_that_only_answers_questions():
@@ -91,25 +74,25 @@ def test_a_loss_of_several_elements_is_refused_as_by_backward():
 
 def test_a_tensor_that_requires_none_has_none():
     x = Tensor([1.0])
-    assert found(x) == found(x, (x * leaf([1.0])).sum()) == (NONE, "not-required")
+    assert answer(x) == answer(x, (x * leaf([1.0])).sum()) == (NONE, "not-required")
 
 
 def test_integers_have_none():
-    assert found(Tensor([1, 2])) == (NONE, "not-floating")
+    assert answer(Tensor([1, 2])) == (NONE, "not-floating")
 
 
 def test_a_result_keeps_none_unless_asked():
     y = leaf([1.0, 2.0]) * 2
     loss = y.sum()
-    assert found(y) == found(y, loss) == (NONE, "not-retained")
+    assert answer(y) == answer(y, loss) == (NONE, "not-retained")
     assert "retain_grad()" in str(explain_grad(y, loss))
     y.retain_grad()
-    assert found(y, loss) == (FINE, "")
+    assert answer(y, loss) == (FINE, "")
 
 
 def test_backward_has_not_been_called():
     x = leaf([1.0])
-    assert found(x) == (NONE, "no-backward")
+    assert answer(x) == (NONE, "no-backward")
     assert "backward() has not come here" in str(explain_grad(x, (x * 2).sum()))
 
 
@@ -124,7 +107,7 @@ def test_what_is_in_grad_is_described_without_the_loss():
         ([1e-9, 1e-9], TINY),
     ]:
         x.grad = np.array(g)
-        assert found(x) == (verdict, "")
+        assert answer(x) == (verdict, "")
         assert ("pass the loss" in str(explain_grad(x))) == (verdict != FINE)
 
 
@@ -161,7 +144,7 @@ def test_the_graph_has_been_freed():
     x = leaf([1.0])
     loss = (x * 2).sum()
     loss.backward()
-    assert found(x, loss) == (NONE, "freed")
+    assert answer(x, loss) == (NONE, "freed")
     assert "retain_graph=True" in str(explain_grad(x, loss))
     with pytest.raises(ValueError, match=r"freed the graph behind sum .* compute the loss again"):
         survey(loss)
@@ -171,7 +154,7 @@ def test_the_loss_has_no_graph():
     x = leaf([1.0])
     with no_grad():
         loss = (x * 2).sum()
-    assert found(x, loss) == (NONE, "no-graph")
+    assert answer(x, loss) == (NONE, "no-graph")
 
 
 @pytest.mark.parametrize(
@@ -189,18 +172,18 @@ def test_disjoint_views_of_one_array_are_not_taken_for_the_same():
     columns = np.arange(8.0).reshape(4, 2)
     left, right = (Tensor.wrap(columns[:, i]) for i in range(2))
     left.requires_grad_()
-    assert found(left, (leaf(np.ones(4)) * right).sum()) == (NONE, "unreached")
-    assert found(left, (leaf(np.ones(2)) * columns[0]).sum()) == (NONE, "detached")
+    assert answer(left, (leaf(np.ones(4)) * right).sum()) == (NONE, "unreached")
+    assert answer(left, (leaf(np.ones(2)) * columns[0]).sum()) == (NONE, "detached")
 
 
 def test_an_empty_constant_says_nothing_of_where_the_way_was_cut():
     x, w = leaf(np.ones(3)), leaf(np.ones(3), "w")
-    assert found(w, (x * np.ones((0, 3))).sum()) == (NONE, "unreached")
+    assert answer(w, (x * np.ones((0, 3))).sum()) == (NONE, "unreached")
 
 
 def test_equal_zeros_are_not_taken_for_a_copy():
     x, bias = leaf(np.ones(4)), leaf(np.zeros(4), "bias")
-    assert found(bias, (x + np.zeros(4)).sum()) == (NONE, "unreached")
+    assert answer(bias, (x + np.zeros(4)).sum()) == (NONE, "unreached")
 
 
 def test_a_way_that_was_cut_further_on_is_told_as_far_as_can_be_known():
@@ -235,7 +218,7 @@ def test_argmax_cuts_the_way():
 def test_a_parameter_that_was_never_used_and_a_tensor_made_afterwards():
     loss = (leaf([1.0]) * 2).sum()
     after = leaf([1.0], "after")
-    assert found(leaf([7.0, 8.0]), loss)[1] == "unreached"
+    assert answer(leaf([7.0, 8.0]), loss)[1] == "unreached"
     assert "made after the loss" in explain_grad(after, loss).reason
 
 
@@ -265,12 +248,6 @@ def test_a_parameter_that_a_model_owns_and_does_not_use_is_in_the_survey():
     assert list(rows) == ["used.weight", "used.bias", "unused.weight", "unused.bias"]
     assert (rows["unused.bias"].verdict, rows["unused.bias"].cause) == (NONE, "unreached")
     assert rows["used.weight"].verdict == FINE
-
-
-def transformer() -> Transformer:
-    config = TransformerConfig(9, 9, d_model=8, num_heads=2, num_encoder_layers=1,
-                               num_decoder_layers=1, d_ff=8, dropout=0.0)  # fmt: skip
-    return Transformer(config, rng=0)
 
 
 def test_the_survey_of_a_transformer_has_every_parameter_and_the_gradients_of_backward():
@@ -306,6 +283,7 @@ UNARY: list[Callable[[Any], Any]] = [
     lambda x: np.reshape(x, (-1,)), lambda x: x.mean(keepdims=True),
     lambda x: x**0.5, lambda x: x**-1.0,
 ]  # fmt: skip
+
 BINARY: list[Callable[[Any, Any], Any]] = [
     np.add, np.subtract, np.multiply, np.divide, np.maximum,
     lambda a, b: np.stack([a.sum(), b.sum()]),

@@ -13,24 +13,8 @@ from minigrad import TABLE, Tensor, explain_grad, nn
 from minigrad.why import survey
 from minigrad.why.blame import FINE, PARTLY_ZERO, TINY, ZERO
 from minigrad.why.reasons import Hop, reason_for_zeros
-from minitransformer import MultiHeadAttention, Transformer, TransformerConfig
-
-RNG = np.random.default_rng(0)
-ROWS = RNG.normal(size=(8, 3)).astype(np.float32)
-
-
-def leaf(data: Any, name: str | None = "x", dtype: Any = None) -> Tensor:
-    return Tensor(data, dtype=dtype, requires_grad=True, name=name)
-
-
-def network() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(3, 4, rng=0), mg.relu, nn.Linear(4, 2, rng=1))
-
-
-def found(tensor: Tensor, loss: Tensor | None = None) -> tuple[str, str]:
-    explanation = explain_grad(tensor, loss)
-    assert str(explanation)
-    return explanation.verdict, explanation.cause
+from minitransformer import MultiHeadAttention
+from tests.minigrad.why.questions import ROWS, answer, leaf, network, transformer
 
 
 def test_a_dead_relu_is_named_with_its_counts():
@@ -78,7 +62,7 @@ def test_one_dead_unit_of_four_makes_a_quarter_zero():
 @pytest.mark.parametrize("curve", [np.tanh, mg.sigmoid, mg.erf, mg.silu, mg.gelu, mg.softplus])
 def test_a_saturated_curve(curve: Callable[..., Any]):
     x = leaf([-2.0, -3.0])
-    assert found(x, curve(x * 1e4).sum()) == (ZERO, "saturated")
+    assert answer(x, curve(x * 1e4).sum()) == (ZERO, "saturated")
 
 
 def test_a_nearly_saturated_sigmoid_makes_the_gradient_tiny():
@@ -97,7 +81,7 @@ def test_a_saturated_softmax():
 
 def test_the_sum_of_a_softmax_is_one_whatever_its_inputs():
     x = leaf([1.0, 1.0])
-    assert found(x, mg.softmax(x).sum()) == (ZERO, "cancelled")
+    assert answer(x, mg.softmax(x).sum()) == (ZERO, "cancelled")
 
 
 def attended(mask: Any, attention: Any = TABLE["scaled_dot_product_attention"]) -> Any:
@@ -150,17 +134,17 @@ def test_a_masked_row_of_attention(attention: Any):
 
 def test_additive_attention_that_may_look_nowhere_has_no_use_for_its_scores():
     (query, _, value, v), loss = attended(np.zeros((3, 3), bool), TABLE["additive_attention"])
-    assert found(query, loss) == found(value, loss) == (ZERO, "masked")
-    assert found(v, loss) == (ZERO, "zero-slope")
+    assert answer(query, loss) == answer(value, loss) == (ZERO, "masked")
+    assert answer(v, loss) == (ZERO, "zero-slope")
 
 
 def test_an_attention_that_may_look_nowhere_and_one_that_is_saturated():
     (query, _, value), loss = attended(np.zeros((3, 3), bool))
-    assert found(query, loss) == found(value, loss) == (ZERO, "masked")
+    assert answer(query, loss) == answer(value, loss) == (ZERO, "masked")
     (query, key, _), _ = attended(None)
     y = mg.scaled_dot_product_attention(query * 1e6, key, leaf(np.eye(3, 4)[None]))
-    assert found(query, (y * np.arange(4.0)).sum()) == (ZERO, "saturated")
-    assert found(key, (y * np.arange(4.0)).sum()) == (ZERO, "saturated")
+    assert answer(query, (y * np.arange(4.0)).sum()) == (ZERO, "saturated")
+    assert answer(key, (y * np.arange(4.0)).sum()) == (ZERO, "saturated")
     explanation = explain_grad(y.inputs[2], (y * np.arange(1.0, 5.0)).sum())
     assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "saturated")
     assert "keys have a weight of 0" in explanation.reason
@@ -328,7 +312,7 @@ def test_a_weight_that_is_zero_where_a_gradient_arrives_and_only_there_is_named(
 
 def test_what_is_too_small_for_the_inputs_dtype_is_not_said_to_cancel():
     x = leaf([1.0], dtype=np.float32)
-    assert found(x, (x * np.array([1e-300])).sum()) == (ZERO, "underflow")
+    assert answer(x, (x * np.array([1e-300])).sum()) == (ZERO, "underflow")
 
 
 def test_a_factor_of_zero_beside_others_that_cancel_is_not_told_as_the_whole():
@@ -368,21 +352,15 @@ def test_a_zero_that_comes_about_by_chance_is_not_blamed_on_a_relu_further_on():
 
 def test_a_broadcast_bias_whose_sum_cancels():
     b = leaf(0.5, "b")
-    assert found(b, ((b + np.zeros(2)) * np.array([1.0, -1.0])).sum()) == (ZERO, "cancelled")
+    assert answer(b, ((b + np.zeros(2)) * np.array([1.0, -1.0])).sum()) == (ZERO, "cancelled")
 
 
 def test_the_bias_of_the_keys_is_of_no_use_to_attention():
     layer = MultiHeadAttention(8, 2, rng=0)
-    x = RNG.normal(size=(2, 5, 8)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(2, 5, 8)).astype(np.float32)
     rows = {row.name: row for row in survey((layer(x, x) ** 2).mean())}
     assert (rows["key.bias"].verdict, rows["key.bias"].cause) == (TINY, "cancelled")
     assert rows["query.bias"].verdict == FINE
-
-
-def transformer() -> Transformer:
-    config = TransformerConfig(9, 9, d_model=8, num_heads=2, num_encoder_layers=1,
-                               num_decoder_layers=1, d_ff=8, dropout=0.0)  # fmt: skip
-    return Transformer(config, rng=0)
 
 
 def test_a_batch_whose_targets_are_all_padding():
@@ -418,7 +396,7 @@ def test_a_dropout_that_does_not_make_the_zeros_is_not_named():
 
 def test_a_loss_that_has_nothing_left_to_learn():
     x = leaf([[1e4, 0.0]])
-    assert found(x, mg.cross_entropy(x, np.array([0]))) == (ZERO, "saturated")
+    assert answer(x, mg.cross_entropy(x, np.array([0]))) == (ZERO, "saturated")
 
 
 def test_rows_of_an_embedding_that_were_not_looked_up():
