@@ -149,7 +149,7 @@ def expand(node: Tensor, inputs: Sequence[Any] | None = None) -> Tensor:
 def expanded(node: Tensor, g: Any) -> list[tuple[int, Any]]:
     """The contributions of a fused op by way of its definition, so that they are recorded.
 
-    An input that the op was given twice gets one, by the place where it comes last.
+    An input given twice gets one contribution, under the last of its numbers.
     """
     inputs = [(i, x) for i, x in enumerate(node.inputs) if isinstance(x, Tensor) and x.tracked]
     places = {x.order: i for i, x in inputs}

@@ -60,7 +60,7 @@ mode = Mode()
 
 @contextmanager
 def recording(on: bool) -> Iterator[None]:
-    """A block in which operations are (`on`) or are not recorded; the setting before comes back."""
+    """A block in which operations are (`on`) or are not recorded; what held before is restored."""
     before, mode.recording = mode.recording, on
     try:
         yield
@@ -70,7 +70,7 @@ def recording(on: bool) -> Iterator[None]:
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """A block in which `watcher` is told of each step, in the place of one from outside."""
+    """A block in which `watcher` is told of each step, instead of any outer one."""
     before, mode.watcher = mode.watcher, watcher
     try:
         yield

@@ -98,7 +98,7 @@ class Module:
             if isinstance(value, Tensor | np.ndarray | Module):
                 yield name, value
             elif isinstance(value, list | tuple | dict):
-                yield from contained(name, value)
+                yield from members_of(name, value)
 
     def shown(self) -> Iterator[tuple[str, Any]]:
         """What `repr` draws: the members, and functions that stand among modules."""
@@ -136,7 +136,7 @@ class Module:
 
         So a loss is a function of them, which `grad`, `hvp` and `jacobian` can differentiate. The
         module itself stays as it is; parameters that are not given are its own. ValueError for a
-        name or a shape that it has not.
+        name or a shape that it does not have.
 
         >>> from minigrad import grad
         >>> from minigrad.nn import Linear
@@ -226,12 +226,12 @@ class Module:
 point_elsewhere(Module, MODULE)
 
 
-def contained(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def members_of(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """(dotted name, Module or Tensor to be trained) for each in a list, tuple or dict."""
     if isinstance(value, list | tuple | dict):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for key, x in pairs:
-            yield from contained(f"{name}.{key}", x)
+            yield from members_of(f"{name}.{key}", x)
     elif isinstance(value, Module) or (
         isinstance(value, Tensor) and value.requires_grad and value.is_leaf
     ):

@@ -12,8 +12,8 @@ which second derivatives follow). The rule's signature also says which params th
 op takes any number of inputs, one rule serves them all: (g, y, i, *parts) gives the gradient for
 parts[i].
 
-A *fused* op is a definition in smaller ops, a hand-written array `kernel` and one joint `rule`,
-which is there for speed, so that a `formula` states it to be read:
+A *fused* op is a definition in smaller ops, a hand-written array `kernel` and one joint `rule`. The
+rule is written for speed, so a `formula` states it for the reader:
 
     @fused("softmax", family="norm", examples=[on((2, 3))])
     def softmax(x, axis=-1): ...             # the definition: what it means
@@ -107,7 +107,7 @@ def in_float32(
 ) -> Any:
     """function(*inputs, **params), computed in float32 if its arrays are float16, as in PyTorch.
 
-    Results are float16 again; what a kernel `saves` behind its result for its rule stays as it is.
+    Results are float16 again; what a kernel `saves` for its rule stays as it is.
     """
     result = function(*map(as_float32, inputs), **params)
     if not any(map(is_half, inputs)) or any(getattr(x, "dtype", 0) == np.float32 for x in inputs):
@@ -146,7 +146,7 @@ class Op:
     numpy: Sequence[Callable[..., Any]] = ()
 
     def __post_init__(self) -> None:
-        """Read off what the inputs are called, and the params: they are what has a default."""
+        """Read the names of inputs and params off the signature: params have a default."""
         rule = self.definition or next(rule for rule in self.rules if rule)
         self.is_variadic = takes_any_number(rule)
         before = () if self.definition else ("g", "y", "i") if self.is_variadic else ("g", "y")
@@ -250,7 +250,7 @@ class Op:
     def _unpacked(
         self, args: tuple[Any, ...], params: dict[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
-        """Inputs and params told apart by the row's own `unpack`."""
+        """Sort the arguments into inputs and params by the row's own `unpack`."""
         assert self.unpack is not None
         try:
             return self.unpack(*args, **params)
@@ -260,7 +260,7 @@ class Op:
     def _bind(
         self, args: tuple[Any, ...], params: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Inputs and params told apart, as `sum(x, 0)` and `sum(x, axis=0)` mean the same."""
+        """Sort the arguments into inputs and params: `sum(x, 0)` is `sum(x, axis=0)`."""
         arity = self.arity
         if len(args) < arity:  # an input may be given by its name: layer_norm(x, weight=w, bias=b)
             names = self.input_names[len(args) :]
@@ -341,8 +341,8 @@ def register(row: Op) -> Op:
 def arguments_of(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of a function's arguments without a default, and of those with one.
 
-    Those of a plain function are read off its code: for the whole table `inspect.signature` would
-    take half of the time that it takes to import minigrad.
+    Those of a plain function are read off its code: calling `inspect.signature` for the whole table
+    would take half the time of importing minigrad.
     """
     if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
         found = inspect.signature(function).parameters.values()
@@ -372,7 +372,7 @@ def takes_any_number(function: Callable[..., Any]) -> bool:
 
 @cache
 def argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of a function's arguments; none where a built-in one does not tell."""
+    """The names of a function's arguments; none for a built-in one without a signature."""
     try:
         return tuple(inspect.signature(function).parameters)
     except ValueError:
@@ -417,8 +417,8 @@ def fused(
 ) -> Callable[[Callable[..., Any]], Op]:
     """Decorator: an op given by its definition; its `kernel`, `rule` and `formula` follow.
 
-    What one says `in_words` is its docstring, and it needs no formula: its definition is a loop,
-    whose lines are as many as its steps.
+    One described `in_words` is printed as its docstring and needs no formula: its definition is a
+    loop, which would print as many lines as it takes steps.
     """
 
     def enter(definition: Callable[..., Any]) -> Op:
@@ -438,7 +438,7 @@ def fused(
 
 
 def as_given(*args: Any, **params: Any) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The `unpack` of a row that tells inputs and params apart by itself."""
+    """The `unpack` of a row whose definition sorts its arguments by itself."""
     return args, params
 
 
@@ -447,8 +447,8 @@ def composite(
 ) -> Callable[[Callable[..., Any]], Op]:
     """Decorator: an op that is its definition: calling it records the smaller ops.
 
-    One with `*arrays` or `**options` takes its arguments as Python hands them over. What one says
-    `in_words` is its docstring: its definition is code about places, which makes no formula.
+    One with `*arrays` or `**options` takes its arguments as Python hands them over. One described
+    `in_words` is printed as its docstring: its definition moves elements, which makes no formula.
     """
 
     def enter(definition: Callable[..., Any]) -> Op:

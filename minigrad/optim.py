@@ -111,9 +111,9 @@ class Optimizer:
             )
 
     def step(self) -> None:
-        """Change every parameter that requires a gradient, in place, by it.
+        """Update every parameter that requires a gradient, in place.
 
-        RuntimeError if one has another shape or dtype than when the optimizer was made.
+        RuntimeError if the shape or dtype of one has changed since the optimizer was made.
         """
         self.take_replaced()
         frozen = [(p.data, p.data.copy()) for p in self.parameters if not p.requires_grad]
@@ -135,8 +135,8 @@ class Optimizer:
         note_write(self.values, f"{type(self).__name__}.step()")
 
     def take_replaced(self) -> None:
-        """Lay the numbers of parameters whose data is another array by now, as after `p.data = …`
-        or a step of another optimizer, in their places among the values."""
+        """Copy parameters whose data has been replaced, as by `p.data = …` or another optimizer's
+        step, back to their places among the values."""
         pairs = list(zip(self.parameters, self.places, strict=True))
         replaced = [(p, place) for p, place in pairs if p._data is not place]
         for p, place in replaced:
@@ -165,7 +165,7 @@ class Optimizer:
         return {"steps": self.steps, **{name: x.copy() for name, x in self.state.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken. ValueError when it does not fit."""
+        """Continue from where `state_dict` was taken. ValueError when it does not fit."""
         needed = {"steps": (), **{name: x.shape for name, x in self.state.items()}}
         given = {name: np.shape(x) for name, x in state.items()}
         if given != needed:
@@ -267,7 +267,7 @@ class AdamW(Adam):
 
 
 def tensors(parameters: Iterable[Tensor], what: str) -> list[Tensor]:
-    """The parameters in a list. TypeError when they are something else than Tensors."""
+    """The parameters as a list. TypeError when they are anything but Tensors."""
     if not isinstance(parameters, Iterable):
         hint = "; pass model.parameters()" if hasattr(parameters, "parameters") else ""
         raise TypeError(f"{what} takes Tensors, not a {type(parameters).__name__}{hint}")

@@ -128,7 +128,7 @@ def rows(names: Iterable[str] | None = None) -> list[Op]:
     found = []
     for name in TABLE if names is None else names:
         if name not in TABLE:
-            import difflib  # only to mend a typing error
+            import difflib  # only for a misspelt name
 
             close = difflib.get_close_matches(name, TABLE)
             hint = f"did you mean {' or '.join(close)}?" if close else f"ops: {', '.join(TABLE)}"

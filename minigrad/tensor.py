@@ -41,7 +41,7 @@ def method(name: str) -> Callable[..., Tensor]:
     return call
 
 
-def reflected(name: str) -> Callable[[Tensor, Any], Tensor]:
+def reflected_method(name: str) -> Callable[[Tensor, Any], Tensor]:
     """The op called `name` with this tensor on the right, as in `2 - t`."""
 
     def call(self: Tensor, other: Any) -> Tensor:
@@ -51,7 +51,7 @@ def reflected(name: str) -> Callable[[Tensor, Any], Tensor]:
     return call
 
 
-def compared(function: Callable[[Any, Any], Array]) -> Callable[[Tensor, Any], Array]:
+def comparison(function: Callable[[Any, Any], Array]) -> Callable[[Tensor, Any], Array]:
     """An operator whose derivative is zero, such as a comparison: it gives a plain array."""
 
     def call(self: Tensor, other: Any) -> Array:
@@ -60,7 +60,7 @@ def compared(function: Callable[[Any, Any], Array]) -> Callable[[Tensor, Any], A
     return call
 
 
-def in_place(ufunc: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
+def in_place_operator(ufunc: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
     """An operator such as `-=`: under `no_grad` it changes the data of a leaf that requires a
     gradient, as PyTorch's does; anywhere else a new tensor takes the name."""
 
@@ -239,28 +239,28 @@ class Tensor:
     __neg__ = method("negative")
     __pos__ = method("positive")
     __abs__ = method("abs")
-    __radd__ = reflected("add")
-    __rsub__ = reflected("subtract")
-    __rmul__ = reflected("multiply")
-    __rtruediv__ = reflected("divide")
-    __rpow__ = reflected("power")
-    __rmatmul__ = reflected("matmul")
-    __rmod__ = reflected("remainder")
-    __rdivmod__ = reflected("divmod")
+    __radd__ = reflected_method("add")
+    __rsub__ = reflected_method("subtract")
+    __rmul__ = reflected_method("multiply")
+    __rtruediv__ = reflected_method("divide")
+    __rpow__ = reflected_method("power")
+    __rmatmul__ = reflected_method("matmul")
+    __rmod__ = reflected_method("remainder")
+    __rdivmod__ = reflected_method("divmod")
 
-    __iadd__ = in_place(np.add)
-    __isub__ = in_place(np.subtract)
-    __imul__ = in_place(np.multiply)
-    __itruediv__ = in_place(np.divide)
+    __iadd__ = in_place_operator(np.add)
+    __isub__ = in_place_operator(np.subtract)
+    __imul__ = in_place_operator(np.multiply)
+    __itruediv__ = in_place_operator(np.divide)
 
-    __floordiv__ = compared(operator.floordiv)
-    __rfloordiv__ = compared(lambda a, b: operator.floordiv(b, a))
-    __lt__ = compared(operator.lt)
-    __le__ = compared(operator.le)
-    __gt__ = compared(operator.gt)
-    __ge__ = compared(operator.ge)
-    __eq__ = compared(operator.eq)  # type: ignore[assignment]
-    __ne__ = compared(operator.ne)  # type: ignore[assignment]
+    __floordiv__ = comparison(operator.floordiv)
+    __rfloordiv__ = comparison(lambda a, b: operator.floordiv(b, a))
+    __lt__ = comparison(operator.lt)
+    __le__ = comparison(operator.le)
+    __gt__ = comparison(operator.gt)
+    __ge__ = comparison(operator.ge)
+    __eq__ = comparison(operator.eq)  # type: ignore[assignment]
+    __ne__ = comparison(operator.ne)  # type: ignore[assignment]
     __hash__ = object.__hash__
 
     exp, expm1, log, log1p = method("exp"), method("expm1"), method("log"), method("log1p")

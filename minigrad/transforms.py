@@ -50,19 +50,19 @@ def leaves(tree: Any) -> list[Any]:
 
 
 def places(tree: Any, place: str = "") -> list[str]:
-    """How one writes the way to each leaf, such as "['layers'][0]"; "" for a tree of one leaf."""
+    """The path to each leaf as one writes it, such as "['layers'][0]"; "" for a single leaf."""
     parts = branches(tree)
     if parts is None:
         return [place]
     return [path for key, part in parts for path in places(part, f"{place}[{key!r}]")]
 
 
-def planted(like: Any, new: Iterator[Any]) -> Any:
-    """A tree like another, with the next of the new leaves in the place of each."""
+def rebuild(like: Any, new: Iterator[Any]) -> Any:
+    """A tree of the same structure, whose leaves are the new ones in their order."""
     parts = branches(like)
     if parts is None:
         return next(new)
-    grown = {key: planted(part, new) for key, part in parts}
+    grown = {key: rebuild(part, new) for key, part in parts}
     if isinstance(like, dict):
         tree = copy(like)
         tree.update(grown)
@@ -72,23 +72,23 @@ def planted(like: Any, new: Iterator[Any]) -> Any:
     return like if like is None else type(like)(list(grown.values()))
 
 
-def fitting(tree: Any, like: Any, what: str, place: str = "") -> list[Any]:
-    """The leaves of a tree that has the structure of another; ValueError where it has not."""
+def matching_leaves(tree: Any, like: Any, what: str, place: str = "") -> list[Any]:
+    """The leaves of a tree that must have another's structure; ValueError where it differs."""
     parts, wanted = branches(tree), branches(like)
     if wanted is None and parts is None:
         return [tree]
     if wanted is None or parts is None or {k for k, _ in parts} != {k for k, _ in wanted}:
         at = f" at {place}" if place else ""
-        raise ValueError(f"{what} is {described(tree)}{at} where {described(like)} is due")
+        raise ValueError(f"{what} is {describe_tree(tree)}{at} where {describe_tree(like)} is due")
     given = dict(parts)
     return [
         leaf
         for key, part in wanted
-        for leaf in fitting(given[key], part, what, f"{place}[{key!r}]")
+        for leaf in matching_leaves(given[key], part, what, f"{place}[{key!r}]")
     ]
 
 
-def described(tree: Any) -> str:
+def describe_tree(tree: Any) -> str:
     """What a tree is, in a few words."""
     if tree is None:
         return "None"
@@ -98,7 +98,7 @@ def described(tree: Any) -> str:
 
 
 class Call:
-    """A call of `f` whose results can be pulled back to its arguments number `argnums`.
+    """A call of `f` whose results can be pulled back to the arguments numbered in `argnums`.
 
     `inputs` are the leaves of these arguments, `results` those of what `f` gave, `y`. ValueError
     when there is no such argument, TypeError when a leaf is not floating.
@@ -123,7 +123,7 @@ class Call:
                 for i in argnums:
                     pairs = zip(leaves(args[i]), places(args[i]), strict=True)
                     own = [variable(x, i % count, place) for x, place in pairs]
-                    lifted[i] = planted(args[i], iter(own))
+                    lifted[i] = rebuild(args[i], iter(own))
                     self.inputs += own
                 self.y = f(*lifted, **params)
         finally:
@@ -133,7 +133,7 @@ class Call:
     @property
     def value(self) -> Any:
         """What `f` gave, as the caller wants it."""
-        return planted(self.y, iter([given(y, self.nested) for y in self.results]))
+        return rebuild(self.y, iter([deliver(y, self.nested) for y in self.results]))
 
     def pull(self, gradients: Sequence[Any]) -> list[Any]:
         """The gradients by the arguments, each a tree, for one incoming gradient per result.
@@ -142,7 +142,7 @@ class Call:
         """
         nested = self.nested or any(isinstance(g, Tensor) for g in gradients)
         roots = [
-            (y, given(g, nested))
+            (y, deliver(g, nested))
             for y, g in zip(self.results, gradients, strict=True)
             if y.requires_grad and g is not None
         ]
@@ -150,18 +150,19 @@ class Call:
             with recording(True):
                 products = [np.sum(y * g) for y, g in roots]
                 total = sum(products[1:], products[0])
-            roots = [(total, given(np.ones_like(total.data), nested))]
+            roots = [(total, deliver(np.ones_like(total.data), nested))]
         found = {}
         for y, g in roots:
             pairs = propagate(y, g, stop=self.inputs, create_graph=nested)
             found = {tensor.order: g for tensor, g in pairs}
-        each = iter([given(found.get(x.order, np.zeros_like(x.data)), nested) for x in self.inputs])
-        return [planted(argument, each) for argument in self.arguments]
+        sent = (found.get(x.order, np.zeros_like(x.data)) for x in self.inputs)
+        each = iter([deliver(g, nested) for g in sent])
+        return [rebuild(argument, each) for argument in self.arguments]
 
     def one_number(self, name: str) -> Tensor:
         """The only result; ValueError unless it is a single number, TypeError if it is a tree."""
         if branches(self.y) is not None:
-            raise TypeError(f"{name}: the function gave {described(self.y)}, not one number")
+            raise TypeError(f"{name}: the function gave {describe_tree(self.y)}, not one number")
         (y,) = self.results
         if y.size != 1:
             raise ValueError(
@@ -186,7 +187,7 @@ def variable(x: Any, argument: int, place: str) -> Tensor:
         raise TypeError(f"argument {argument}{place}: {text}") from None
 
 
-def given(x: Any, nested: bool) -> Any:
+def deliver(x: Any, nested: bool) -> Any:
     """A result as an array or, where the transform is nested, as a Tensor, recorded if ops are."""
     if not nested:
         return np.asarray(x.data if isinstance(x, Tensor) else x)
@@ -195,16 +196,16 @@ def given(x: Any, nested: bool) -> Any:
     return Tensor.wrap(x)
 
 
-def chosen(argnums: Argnums) -> Sequence[int]:
-    """The numbers of the arguments; TypeError for what is no number."""
+def argument_numbers(argnums: Argnums) -> Sequence[int]:
+    """`argnums` as a sequence; TypeError for what is not a whole number."""
     numbers = argnums if isinstance(argnums, tuple | list) else (argnums,)
     if not all(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in numbers):
         raise TypeError(f"argnums is a number or a tuple of numbers, not {argnums!r}")
     return numbers
 
 
-def single(argnums: Argnums, per_argument: Sequence[Any]) -> Any:
-    """What belongs to the arguments: a tuple, or the only one if `argnums` is a number."""
+def like_argnums(argnums: Argnums, per_argument: Sequence[Any]) -> Any:
+    """One value for each argument: a tuple, or the value itself if `argnums` is a number."""
     return tuple(per_argument) if isinstance(argnums, tuple | list) else per_argument[0]
 
 
@@ -219,13 +220,13 @@ def value_and_grad(f: Function, argnums: Argnums = 0) -> Function:
     >>> grad(lambda x, weights: x[0] * weights["a"] * x[1], argnums=(0, 1))([2.0, 3.0], {"a": 1.0})
     ([array(3.), array(2.)], {'a': array(6.)})
     """
-    numbers = chosen(argnums)
+    numbers = argument_numbers(argnums)
 
     @wraps(f)
     def value_and_gradient(*args: Any, **params: Any) -> tuple[Any, Any]:
         call = Call(f, args, params, numbers)
         gradients = call.pull([seed(call.one_number("grad"))])
-        return call.value, single(argnums, gradients)
+        return call.value, like_argnums(argnums, gradients)
 
     return value_and_gradient
 
@@ -248,7 +249,7 @@ def vjp(f: Function, *args: Any, **params: Any) -> tuple[Any, Callable[[Any], tu
     call = Call(f, args, params, range(len(args)))
 
     def pullback(v: Any) -> tuple[Any, ...]:
-        vectors = [v] if branches(call.y) is None else fitting(v, call.y, "vjp: the vector")
+        vectors = [v] if branches(call.y) is None else matching_leaves(v, call.y, "vjp: the vector")
         for y, vector in zip(call.results, vectors, strict=True):
             if np.shape(vector) != y.shape:
                 raise ValueError(
@@ -273,19 +274,19 @@ def jvp(
     y, pullback = vjp(f, *primals, **params)
     zeros = [np.zeros(np.shape(x), x.dtype if x.dtype.kind == "f" else float) for x in leaves(y)]
     is_tensor = any(isinstance(x, Tensor) for x in leaves(y))
-    u = planted(y, iter([Tensor(x) for x in zeros] if is_tensor else zeros))
-    slope = grad(lambda u, tangents: along(pullback(u), tangents))
+    u = rebuild(y, iter([Tensor(x) for x in zeros] if is_tensor else zeros))
+    slope = grad(lambda u, tangents: derivative_along(pullback(u), tangents))
     return y, slope(u, tuple(tangents))
 
 
-def along(gradients: Sequence[Any], tangents: Sequence[Any]) -> Any:
+def derivative_along(gradients: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """Σ gradient · tangent: the derivative in the direction of the tangents."""
     if len(gradients) != len(tangents):
         raise ValueError(f"{len(tangents)} tangents for {len(gradients)} arguments")
     vectors = [
         x
         for g, v in zip(gradients, tangents, strict=True)
-        for x in ([v] if branches(g) is None else fitting(v, g, "the tangent"))
+        for x in ([v] if branches(g) is None else matching_leaves(v, g, "the tangent"))
     ]
     pairs = list(zip(leaves(gradients), vectors, strict=True))
     for g, v in pairs:
@@ -297,8 +298,8 @@ def along(gradients: Sequence[Any], tangents: Sequence[Any]) -> Any:
 def jacobian(f: Function, argnums: Argnums = 0) -> Function:
     """The function that gives J of shape (*f(x).shape, *x.shape), one pull-back per element of f.
 
-    For trees it gives the tree of f(x) with, in the place of each array, the tree of the argument,
-    and in its leaves the blocks of J.
+    For trees it gives the tree of f(x) in which the argument's tree, its leaves the blocks of J,
+    takes the place of each array.
 
     >>> jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
     array([[2., 0.],
@@ -306,12 +307,12 @@ def jacobian(f: Function, argnums: Argnums = 0) -> Function:
     >>> jacobian(lambda a, b: {"product": a * b}, argnums=(0, 1))(2.0, 3.0)
     {'product': (array(3.), array(2.))}
     """
-    numbers = chosen(argnums)
+    numbers = argument_numbers(argnums)
 
     @wraps(f)
     def matrix(*args: Any, **params: Any) -> Any:
         call = Call(f, args, params, numbers)
-        return planted(call.y, (single(argnums, blocks(call, y)) for y in call.results))
+        return rebuild(call.y, (like_argnums(argnums, blocks(call, y)) for y in call.results))
 
     return matrix
 
@@ -324,11 +325,11 @@ def blocks(call: Call, y: Tensor) -> list[Any]:
     def block(k: int, x: Tensor) -> Any:
         shape = y.shape + x.shape
         if y.size == 0:
-            return given(np.zeros(shape, x.dtype), call.nested)
+            return deliver(np.zeros(shape, x.dtype), call.nested)
         return np.reshape(np.stack([row[k] for row in rows]), shape)
 
     each = iter([block(k, x) for k, x in enumerate(call.inputs)])
-    return [planted(argument, each) for argument in call.arguments]
+    return [rebuild(argument, each) for argument in call.arguments]
 
 
 def hessian(f: Function, argnums: Argnums = 0) -> Function:
@@ -352,4 +353,4 @@ def hvp(f: Function, x: Any, v: Any, **params: Any) -> Any:
     array([ 6., 12.])
     """
     gradient = grad(f)
-    return grad(lambda x, v: along([gradient(x, **params)], [v]))(x, v)
+    return grad(lambda x, v: derivative_along([gradient(x, **params)], [v]))(x, v)

@@ -35,10 +35,10 @@ STEPS = 10.0 ** np.arange(-1, -12.25, -0.5)
 """Half a decade apart, from plain truncation to plain rounding."""
 
 ROUGH = 1e-11
-"""The rounding of a function, relative to its size, from which on it cannot be float64's alone."""
+"""Above this, the rounding of a function relative to its size cannot be float64's alone."""
 
 COARSE = 1e-4
-"""What is no rounding any more: f bends within the smallest steps, or has no digits."""
+"""Above this, it is no longer rounding: f bends within the smallest steps, or has no digits."""
 
 FLOAT32 = float(np.finfo(np.float32).eps)
 
@@ -279,7 +279,7 @@ class Evidence:
         at, length = self.along(k, index)
         found = differences(at) / length
         least = 1e-5 if self.is_rough else 0.0  # smaller ones may agree on a stair of f
-        value = extrapolated(found, least) if np.isfinite(self.here).all() else np.nan
+        value = extrapolate(found, least) if np.isfinite(self.here).all() else np.nan
         value = value if exact is None else exact
         errors = np.abs(found - value) / max(abs(value), MEASURABLE * self.size / length)
         name = f"{self.names[k]}{element(index)}"
@@ -370,7 +370,7 @@ def differences(at: Line) -> Array:
     return np.array([(at(h) - at(-h)).sum() / (2 * h) for h in STEPS])
 
 
-def extrapolated(found: Array, least: float) -> float:
+def extrapolate(found: Array, least: float) -> float:
     """The derivative that central differences tend to; not a number if they have no values.
 
     Two neighbouring differences cancel their error of order h²; of all such values, down to the

@@ -27,9 +27,9 @@ def examine(call: Call, recorded: bool) -> list[Suspicion]:
     `recorded` asks also for the gradient as it is recorded, for a second derivative.
     """
     case = Case.of(call)
-    found = [*in_place(case)] or [*stale(case)] or [*deaf(case)]
+    found = [*find_in_place(case)] or [*find_stale(case)] or [*find_ignored_g(case)]
     if not found and recorded:
-        found = [*redefined(case)]
+        found = [*find_wrong_definition(case)]
     if found or case.looks_right:
         return found
     wrong = [i for i in range(len(case.points)) if case.wrong(i).any()]
@@ -44,7 +44,7 @@ def same(a: list[Array], b: list[Array]) -> bool:
     )
 
 
-def in_place(case: Case) -> Iterator[Suspicion]:
+def find_in_place(case: Case) -> Iterator[Suspicion]:
     """The rule changes what belongs to others."""
     node, g, call = case.call.node(), case.g.copy(), case.call
     shared = {"the incoming gradient g": g, "the result y": node.data}
@@ -59,7 +59,7 @@ def in_place(case: Case) -> Iterator[Suspicion]:
             yield case.suspicion("in place", text, case.worst(alone))
 
 
-def stale(case: Case) -> Iterator[Suspicion]:
+def find_stale(case: Case) -> Iterator[Suspicion]:
     """The rule remembers its last call, or the op its last result."""
     first = pull_back(case.call.node(), case.g.copy())
     copies = [np.copy(gx) for gx in first]
@@ -80,13 +80,13 @@ def stale(case: Case) -> Iterator[Suspicion]:
         yield case.suspicion("stale", text)
 
 
-def deaf(case: Case) -> Iterator[Suspicion]:
+def find_ignored_g(case: Case) -> Iterator[Suspicion]:
     """The rule does not take the incoming gradient as a factor."""
     doubled = pull_back(case.call.node(), 2 * case.g)
     for i, (once, twice) in enumerate(zip(case.rules, doubled, strict=True)):
         finite = np.isfinite(once) & np.isfinite(twice)
         if not finite.all():
-            continue  # `not_finite` tells
+            continue  # `claim_not_finite` tells
         if same([twice], [once]) and once.any():
             times = case.distance(i, once * case.g) if once.shape == case.g.shape else np.inf
             text = "the incoming gradient g is ignored; multiply by it"
@@ -96,7 +96,7 @@ def deaf(case: Case) -> Iterator[Suspicion]:
             yield case.suspicion("not linear", text, input=case.names[i])
 
 
-def redefined(case: Case) -> Iterator[Suspicion]:
+def find_wrong_definition(case: Case) -> Iterator[Suspicion]:
     """The rule is right, but what is recorded in its place for a second derivative is not."""
     with recording(True):
         again = pull_back(case.call.node(), Tensor(case.g))
@@ -148,7 +148,7 @@ def listing(names: list[str]) -> str:
 
 
 class Claim(NamedTuple):
-    """Of a mistake: if it was made, `got` equals what it should be, or `wanted` where given."""
+    """What a mistake would explain: `got` then equals the right gradient, or `wanted` if given."""
 
     kind: str
     text: str
@@ -167,7 +167,7 @@ def explain_mistake(case: Case, i: int) -> Suspicion:
     return describe_wrong(case, i)
 
 
-def not_finite(case: Case, i: int) -> Iterator[Claim]:
+def claim_not_finite(case: Case, i: int) -> Iterator[Claim]:
     """Infinite or not a number."""
     rule, value = case.rules[i], case.numbers.values[i]
     lost, unknown = case.tried[i] & ~np.isfinite(rule), ~np.isfinite(value)
@@ -184,7 +184,7 @@ def not_finite(case: Case, i: int) -> Iterator[Claim]:
             yield Claim("nan", text + "is smooth", np.where(lost, value, rule))
 
 
-def missing(case: Case, i: int) -> Iterator[Claim]:
+def claim_missing(case: Case, i: int) -> Iterator[Claim]:
     """Nothing at all."""
     for where in regions(case, i):
         if not case.rules[i][where].any():
@@ -192,7 +192,7 @@ def missing(case: Case, i: int) -> Iterator[Claim]:
             yield Claim("missing", text, np.where(where, case.numbers.values[i], case.rules[i]))
 
 
-def unmasked(case: Case, i: int) -> Iterator[Claim]:
+def claim_mask(case: Case, i: int) -> Iterator[Claim]:
     """Something where nothing should be."""
     rule, value, wrong = case.rules[i], case.numbers.values[i], case.wrong(i)
     if not value[wrong].any():
@@ -202,7 +202,7 @@ def unmasked(case: Case, i: int) -> Iterator[Claim]:
         yield Claim("mask", "0 where it should not be, and only there; turn the mask", value)
 
 
-def rounded(case: Case, i: int) -> Iterator[Claim]:
+def claim_rounding(case: Case, i: int) -> Iterator[Claim]:
     """As right as float32 can be: where x moves on smoothly, what the rule gives does not."""
 
     def rule(t: float) -> Array:
@@ -223,7 +223,7 @@ def rounded(case: Case, i: int) -> Iterator[Claim]:
         yield Claim("rounding", text, np.where(case.wrong(i), value, case.rules[i]))
 
 
-def known_factor(case: Case, i: int) -> Iterator[Claim]:
+def claim_known_factor(case: Case, i: int) -> Iterator[Claim]:
     """Too large by a number that has a name: −1, 2, π, the length of an axis."""
     copies = broadcast_copies(case, i)
     for where, ratio in ratios(case, i):
@@ -238,14 +238,14 @@ def known_factor(case: Case, i: int) -> Iterator[Claim]:
             yield claim
 
 
-def any_factor(case: Case, i: int) -> Iterator[Claim]:
+def claim_any_factor(case: Case, i: int) -> Iterator[Claim]:
     """Too large by some number."""
     for where, ratio in ratios(case, i):
         if not (constant(case, ratio) or length(case, ratio)):
             yield claim_factor(case, i, where, ratio)
 
 
-def swapped(case: Case, i: int) -> Iterator[Claim]:
+def claim_swap(case: Case, i: int) -> Iterator[Claim]:
     """The gradient of another input."""
     for name, value in zip(case.names, case.numbers.values, strict=True):
         if value.shape == case.rules[i].shape and name != case.names[i]:
@@ -253,7 +253,7 @@ def swapped(case: Case, i: int) -> Iterator[Claim]:
             yield Claim("swapped", text, case.rules[i], value)
 
 
-def transposed(case: Case, i: int) -> Iterator[Claim]:
+def claim_transpose(case: Case, i: int) -> Iterator[Claim]:
     """The axes in another order: those of the gradient, or of what it is computed from."""
     rule = case.rules[i]
     orders = list(permutations(range(rule.ndim)))[1:] if rule.ndim < 5 else []
@@ -262,7 +262,7 @@ def transposed(case: Case, i: int) -> Iterator[Claim]:
         axes = f" (axes in the order {order})" if rule.ndim > 2 else ""
         back = rule.reshape(lengths).transpose(np.argsort(order))
         yield Claim("transposed", f"transposed{axes}; right once that is undone", back)
-    for name, node, g in turned(case, i):
+    for name, node, g in transpose_another(case, i):
         try:
             (found,) = pull_back(node, g)
         except Exception:  # other shapes need not fit the rule
@@ -270,7 +270,7 @@ def transposed(case: Case, i: int) -> Iterator[Claim]:
         yield Claim("transposed", f"right with {name}.T where the rule has {name}", found)
 
 
-def turned(case: Case, i: int) -> Iterator[tuple[str, Tensor, Array]]:
+def transpose_another(case: Case, i: int) -> Iterator[tuple[str, Tensor, Array]]:
     """The call with the last two axes of another input, or of g, in the other order."""
     for k, name in enumerate(case.names):
         if k != i and case.points[k].ndim > 1:
@@ -282,7 +282,7 @@ def turned(case: Case, i: int) -> Iterator[tuple[str, Tensor, Array]]:
         yield "g", case.call.node(i), case.g.swapaxes(-1, -2).copy()
 
 
-def unsummed(case: Case, i: int) -> Iterator[Claim]:
+def claim_slice(case: Case, i: int) -> Iterator[Claim]:
     """One slice of the result in place of the sum over all of them."""
     for axis, length in enumerate(case.g.shape):
         for k in {0, length - 1} if length > 1 else ():
@@ -293,7 +293,7 @@ def unsummed(case: Case, i: int) -> Iterator[Claim]:
             yield Claim("broadcast", text, case.rules[i], part.values[i])
 
 
-def missing_factor(case: Case, i: int) -> Iterator[Claim]:
+def claim_missing_factor(case: Case, i: int) -> Iterator[Claim]:
     """A factor of the chain left out, or there once too often."""
     result = case.call.node().data
     for name, x in [*zip(case.names, case.points, strict=True), ("the result y", result)]:
@@ -309,8 +309,8 @@ def missing_factor(case: Case, i: int) -> Iterator[Claim]:
 
 
 MISTAKES: list[Callable[[Case, int], Iterator[Claim]]] = [
-    not_finite, missing, unmasked, rounded, known_factor, swapped, transposed, unsummed,
-    missing_factor, any_factor,
+    claim_not_finite, claim_missing, claim_mask, claim_rounding, claim_known_factor, claim_swap,
+    claim_transpose, claim_slice, claim_missing_factor, claim_any_factor,
 ]  # fmt: skip
 """From the simplest to the one that fits a single element by chance."""
 

@@ -22,7 +22,7 @@ AGREEMENT = 1e-5
 """How near the complex step must come to the central differences to be believed."""
 
 STEP = float(np.cbrt(np.finfo(np.float64).eps))
-"""Of central differences, for |x| = 1: there truncation and rounding are equally small."""
+"""The step of central differences at |x| = 1: truncation and rounding are then equally small."""
 
 COMPLEX_STEP = 1e-100
 """So small that its square vanishes beside any other number."""
@@ -33,15 +33,15 @@ a smaller one is compared as if it were as large as this."""
 
 
 EFFORT = 2e7
-"""Elements tried times elements computed with, up to which a check takes no more than seconds."""
+"""Elements tried times elements computed: up to this a check takes no more than seconds."""
 
 FEWEST = 100
-"""Elements that are tried of each input however large it is."""
+"""How many elements of an input are tried at least, however large it is."""
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """A function that gives a list, made into one: the sum of its results times `weights`."""
+    """A function that gives a list, made into one that gives its results' sum, by `weights`."""
 
     f: Callable[..., Sequence[Any]]
     weights: Sequence[Array]
@@ -51,7 +51,7 @@ class Weighted:
         return sum(products[1:], products[0])
 
     def terms(self, points: Sequence[Array]) -> Array:
-        """What the sum is the sum of: subtracted term by term, they lose less to rounding."""
+        """The terms of the sum: subtracted one by one, they lose less to rounding."""
         with no_grad():
             results = self.f(*points)
         return np.concatenate([
@@ -89,7 +89,7 @@ class Numerical:
 def some_elements(rules: Sequence[Array], points: Sequence[Array], seed: int) -> list[Array]:
     """Masks of the elements to try: all that are finite, or as many at random as `EFFORT` allows.
 
-    Also the first for which the rules give no number: that one is known to be remarkable.
+    Also the first for which the rules give no number: that one is always worth a look.
     """
     rng = np.random.default_rng([seed, 2])
     most = max(FEWEST, int(EFFORT / sum(g.size for g in rules)))

@@ -1,4 +1,4 @@
-"""A problem: a function and a point, of which a gradient check compares the derivatives."""
+"""A problem: a function, and the point at which a gradient check compares its derivatives."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from minigrad.tensor import Array, Tensor, unwrap
 from minigrad.transforms import grad
 
 CALLS = 20
-"""Of the function at one point, which must all give the same; five times as many where the check
-fails, as chance may have been kind at first."""
+"""How often the function is called at one point, to see that it always gives the same; five times
+as often where the check fails, in case chance was kind at first."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A function, made a scalar one, and the point at which its gradient is checked.
+    """A function, made into a scalar one, and the point at which its gradient is checked.
 
     `inputs` are the numbers of the points among the user's inputs, `names` what they are called;
     `directions` are random arrays like the points, and `seed` chooses the elements to try.

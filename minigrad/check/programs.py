@@ -279,16 +279,16 @@ def by_rules(program: Program) -> tuple[list[Array], list[Array]]:
     arrays = [x.array() if x.constant else Tensor.wrap(x.array()) for x in program.inputs]
     leaves = [x.requires_grad_() for x in arrays if isinstance(x, Tensor)]
     program.loss(program.run(arrays, in_minigrad)).backward()
-    first = taken(leaves)
+    first = take_gradients(leaves)
     gradients = grad(program.function, tuple(range(len(leaves))))(*leaves)
     along = [np.sum(g * v) for g, v in zip(gradients, program.direction(), strict=True)]
     slope = sum(along[1:], along[0])
     if slope.requires_grad:
         slope.backward()
-    return first, taken(leaves)
+    return first, take_gradients(leaves)
 
 
-def taken(leaves: Sequence[Tensor]) -> list[Array]:
+def take_gradients(leaves: Sequence[Tensor]) -> list[Array]:
     """The gradients of the leaves, 0 where there is none; they are gone from the leaves then."""
     found = [np.zeros_like(x.data) if x.grad is None else x.grad for x in leaves]
     for x in leaves:
@@ -408,7 +408,7 @@ def smaller_programs(program: Program) -> Iterator[Program]:
     for length in {n for x in program.inputs for n in x.values.shape if n > 1}:
         for fewer in range(1, length):
             yield from program.reduced(
-                lines=tuple([shortened(line, length, fewer) for line in lines])
+                lines=tuple([shorten(line, length, fewer) for line in lines])
             )
 
 
@@ -434,7 +434,7 @@ def simpler_inputs(x: Input, is_only: bool) -> Iterator[Input]:
             yield replace(x, values=rounded)
 
 
-def shortened(line: Input | Step, length: int, fewer: int) -> Input | Step:
+def shorten(line: Input | Step, length: int, fewer: int) -> Input | Step:
     """An input without the last elements of its axes of this length; a step as it is."""
     if isinstance(line, Step):
         return line
@@ -445,7 +445,7 @@ def shortened(line: Input | Step, length: int, fewer: int) -> Input | Step:
 def script(program: Program) -> str:
     """The program as Python that prints the gradients, and what differences say of them."""
     variables = ", ".join(f"v{x.number}" for x in program.variables)
-    body = [f"    {written(line)}" for line in program.steps]
+    body = [f"    {write_line(line)}" for line in program.steps]
     outputs = program.values()
     weights = program.weights([outputs[i] for i in program.outputs])
     terms = [f"np.sum(v{i} * {code(w)})" for i, w in zip(program.outputs, weights, strict=True)]
@@ -457,7 +457,7 @@ def script(program: Program) -> str:
         "import minigrad as mg",
         *([f"from minigrad.check.programs import {', '.join(imports)}"] if imports else []),
         "",
-        *map(written, program.inputs),
+        *map(write_line, program.inputs),
         "",
         "",
         f"def f({variables}):",
@@ -473,7 +473,7 @@ def script(program: Program) -> str:
     ])  # fmt: skip
 
 
-def written(line: Input | Step) -> str:
+def write_line(line: Input | Step) -> str:
     """A line of a program as Python."""
     if isinstance(line, Input):
         array = code(line.values)

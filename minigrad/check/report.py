@@ -10,7 +10,7 @@ from minigrad.check.evidence import Kink, Sweep, Taylor
 from minigrad.check.problem import element
 
 EXCUSES = "domain", "kink", "float32", "step", "jump"
-"""The kinds of suspicion that blame no rule: what is measured is no derivative, or measured ill."""
+"""The kinds of suspicion that blame no rule: what was measured is no derivative, or too rough."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Report:
 
     A diagnosis adds the `suspicions`, one for each input by which a rule is wrong, in the order of
     the ops; the `kinks`; the `taylor` remainder and the `sweep` over steps, which are None without
-    one. Where the check passes there are only those suspicions, "in place" and "stale", that will
-    tell in a larger graph.
+    one. Where the check passes the only suspicions are those that will matter
+    in a larger graph, "in place" and "stale".
     """
 
     order: int
@@ -81,7 +81,7 @@ class Report:
 
     @property
     def absolute_error(self) -> float:
-        """The distance of the two values."""
+        """The distance between the two values."""
         return abs(self.rule - self.numerical)
 
     @property

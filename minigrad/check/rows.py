@@ -67,7 +67,7 @@ def as_function(
 
 
 def flatten(inputs: Iterable[Any]) -> Iterator[Any]:
-    """The inputs one by one, those inside a list too (np.stack takes a list)."""
+    """The inputs one by one, including those inside a list (np.stack takes a list)."""
     for x in inputs:
         yield from flatten(x) if isinstance(x, list) else [x]
 

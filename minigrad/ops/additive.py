@@ -8,8 +8,8 @@ import numpy as np
 
 from minigrad.op import fused, on
 from minigrad.ops.neural import (
+    as_mask,
     drop_masked,
-    fitting,
     is_finite,
     matrix,
     score_gradient,
@@ -50,7 +50,7 @@ def additive_kernel(query: Any, key: Any, value: Any, v: Any, mask: Any = None) 
     with np.errstate(invalid="ignore"):  # what is masked may be anything
         hidden = np.tanh(query[..., :, None, :] + key[..., None, :, :])
         if mask is not None:
-            mask = fitting(mask, hidden[..., 0])
+            mask = as_mask(mask, hidden[..., 0])
             if not is_finite(hidden):
                 hidden = np.where(mask[..., None], hidden, 0)
         weights = (matrix(hidden) @ v).reshape(hidden.shape[:-1])

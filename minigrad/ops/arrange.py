@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.op import composite, on
-from minigrad.ops.shape import bounded, moved
+from minigrad.ops.shape import bring_within, move_elements
 from minigrad.tensor import Tensor, unwrap
 
 arrangement = partial(composite, family="shape", in_words=True)
@@ -98,13 +98,13 @@ def block(arrays: Any) -> Any:
     def axes(part: Any) -> int:
         return max(map(axes, part)) if isinstance(part, list) else np.ndim(part)
 
-    def joined(part: Any, level: int) -> Any:
+    def join(part: Any, level: int) -> Any:
         if not isinstance(part, list):
             return with_axes(part, ndim)
-        return np.concatenate([joined(inner, level - 1) for inner in part], axis=-level)
+        return np.concatenate([join(inner, level - 1) for inner in part], axis=-level)
 
     ndim = max(depth(arrays), axes(arrays))
-    return joined(arrays, depth(arrays))
+    return join(arrays, depth(arrays))
 
 
 @arrangement(np.append, examples=[on((2, 3), (2,)), on((2, 3), (1, 3), axis=0)])
@@ -129,7 +129,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """`arr` without the slices at the indices `obj`; of the flat array without an axis."""
     index = unwrap(obj)
-    return moved(lambda numbers: np.delete(numbers, index, axis), arr)
+    return move_elements(lambda numbers: np.delete(numbers, index, axis), arr)
 
 
 @arrangement(np.resize, examples=[on((2, 3), new_shape=(4, 2)), on((2,), new_shape=5)])
@@ -137,7 +137,7 @@ def resize(a: Any, new_shape: Any) -> Any:
     """The elements in another shape, from the start again where there are too few."""
     if np.size(a) == 0:  # nothing to start from again: NumPy gives zeros
         return np.broadcast_to(np.sum(a), new_shape)
-    return moved(lambda numbers: np.resize(numbers, new_shape), a)
+    return move_elements(lambda numbers: np.resize(numbers, new_shape), a)
 
 
 @arrangement(
@@ -253,7 +253,7 @@ def matrix_transpose(x: Any, /) -> Any:
 )
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The elements whose indices on two axes are equal, or `offset` apart, as the last axis."""
-    return moved(lambda numbers: np.diagonal(numbers, offset, axis1, axis2), a)
+    return move_elements(lambda numbers: np.diagonal(numbers, offset, axis1, axis2), a)
 
 
 @arrangement(np.linalg.diagonal, examples=[on((2, 3, 4)), on((3, 3), offset=1)])
@@ -349,7 +349,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 @composite(np.choose, family="elementwise", examples=[on(np.array([0, 1, 1]), [(3,), (2, 3)])])
 def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     """For each element, the choice whose number the integer array `a` gives."""
-    numbers = bounded(np.asanyarray(a), len(choices), mode)
+    numbers = bring_within(np.asanyarray(a), len(choices), mode)
     if mode == "raise" and np.any((numbers < 0) | (numbers >= len(choices))):
         raise ValueError(f"choose: a number is outside 0 to {len(choices) - 1}")
     numbers, *layers = np.broadcast_arrays(numbers, *choices)

@@ -51,7 +51,7 @@ PI_2 = pi * pi
 SINC_NEAR = 0.4
 
 
-def turned(g: Any, leg: Any, a: Any, b: Any) -> Any:
+def angle_gradient(g: Any, leg: Any, a: Any, b: Any) -> Any:
     """g · leg / (a² + b²), the squares never formed: they would overflow first."""
     length = nonzero(np.hypot(a, b))
     return g * (leg / length) / length
@@ -106,8 +106,8 @@ deg2rad    = op(np.deg2rad, "rad",   lambda g, y, x: np.deg2rad(g), examples=REA
 rad2deg    = op(np.rad2deg, "deg",   lambda g, y, x: np.rad2deg(g), examples=REAL,
                 numpy=[np.rad2deg, np.degrees])
 
-arctan2    = op(np.arctan2, "arctan", lambda g, y, a, b: turned(g, b, a, b),
-                                      lambda g, y, a, b: -turned(g, a, a, b), examples=PAIR)
+arctan2    = op(np.arctan2, "arctan", lambda g, y, a, b: angle_gradient(g, b, a, b),
+                                      lambda g, y, a, b: -angle_gradient(g, a, a, b), examples=PAIR)
 hypot      = op(np.hypot, "hypot",   lambda g, y, a, b: g * a / nonzero(y),
                                      lambda g, y, a, b: g * b / nonzero(y), examples=PAIR)
 logaddexp  = op(np.logaddexp, "logaddexp",   lambda g, y, a, b: g * np.exp(a - y),
@@ -129,7 +129,7 @@ ldexp      = op(np.ldexp, "ldexp",   lambda g, y, x, exponent: np.ldexp(g, expon
 # fmt: on
 
 
-def halves(wins: Any, ties: Any, g: Any) -> Any:
+def share_ties(wins: Any, ties: Any, g: Any) -> Any:
     """The gradient of the one of two numbers that was chosen; equal numbers share it."""
     return np.where(wins, g, np.where(ties, g / 2, 0))
 
@@ -137,15 +137,15 @@ def halves(wins: Any, ties: Any, g: Any) -> Any:
 maximum = op(
     np.maximum,
     "max",
-    lambda g, y, a, b: halves(a > b, a == b, g),
-    lambda g, y, a, b: halves(b > a, a == b, g),
+    lambda g, y, a, b: share_ties(a > b, a == b, g),
+    lambda g, y, a, b: share_ties(b > a, a == b, g),
     examples=PAIR,
 )
 minimum = op(
     np.minimum,
     "min",
-    lambda g, y, a, b: halves(a < b, a == b, g),
-    lambda g, y, a, b: halves(b < a, a == b, g),
+    lambda g, y, a, b: share_ties(a < b, a == b, g),
+    lambda g, y, a, b: share_ties(b < a, a == b, g),
     examples=PAIR,
 )
 where = op(
@@ -161,20 +161,20 @@ where = op(
 fmax = op(
     np.fmax,
     "fmax",
-    lambda g, y, a, b: halves((a > b) | np.isnan(b), a == b, g),
-    lambda g, y, a, b: halves((b > a) | np.isnan(a), a == b, g),
+    lambda g, y, a, b: share_ties((a > b) | np.isnan(b), a == b, g),
+    lambda g, y, a, b: share_ties((b > a) | np.isnan(a), a == b, g),
     examples=PAIR,
 )
 fmin = op(
     np.fmin,
     "fmin",
-    lambda g, y, a, b: halves((a < b) | np.isnan(b), a == b, g),
-    lambda g, y, a, b: halves((b < a) | np.isnan(a), a == b, g),
+    lambda g, y, a, b: share_ties((a < b) | np.isnan(b), a == b, g),
+    lambda g, y, a, b: share_ties((b < a) | np.isnan(a), a == b, g),
     examples=PAIR,
 )
 
 
-def within(x: Any, low: Any, high: Any) -> Any:
+def is_within(x: Any, low: Any, high: Any) -> Any:
     """Where clipping left `x` as it was."""
     if low is None:
         return np.ones_like(x, bool) if high is None else x <= high
@@ -184,7 +184,7 @@ def within(x: Any, low: Any, high: Any) -> Any:
 clip = op(
     lambda x, a_min=None, a_max=None: np.clip(x, a_min, a_max),
     "clip",
-    lambda g, y, x, a_min=None, a_max=None: g * within(x, a_min, a_max),
+    lambda g, y, x, a_min=None, a_max=None: g * is_within(x, a_min, a_max),
     name="clip",
     numpy=[np.clip],
     examples=[on((2, 3), a_min=-0.5, a_max=0.5), on((2, 3), a_min=None, a_max=0.1)],

@@ -509,7 +509,7 @@ def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
         raise ValueError("queries of width 0 have no scores")
     # contiguous, though heads may be views whose axes are exchanged: rows can then be summed
     scores = np.matmul(query * (1 / sqrt(query.shape[-1])), np.swapaxes(key, -1, -2), order="C")
-    softmax_in_place(scores, None if mask is None else fitting(mask, scores))
+    softmax_in_place(scores, None if mask is None else as_mask(mask, scores))
     return scores
 
 
@@ -525,7 +525,7 @@ def softmax_in_place(scores: Any, mask: Any) -> None:
     normalise(matrix(scores))
 
 
-def fitting(mask: Any, scores: Any) -> Any:
+def as_mask(mask: Any, scores: Any) -> Any:
     """The mask as an array. ValueError unless it is boolean and broadcasts to the scores."""
     mask = np.asarray(mask)
     if mask.dtype != bool:

@@ -32,7 +32,7 @@ def weights(gates: int, H: int = 2, D: int = 3) -> list[tuple[int, ...]]:
     return [(gates * H, D), (gates * H, H), (gates * H,), (gates * H,)]
 
 
-def unrolled(
+def unroll(
     step: Callable[..., Sequence[Any]], x: Any, states: Sequence[Any], mask: Any, reverse: bool
 ) -> list[Any]:
     """The states after each step, (B, T, H) each; where the mask says False they do not change."""
@@ -78,7 +78,7 @@ def rnn(
     def step(x: Any, h: Any) -> Any:
         return [np.tanh(x @ input_weight.T + input_bias + h @ state_weight.T + state_bias)]
 
-    return unrolled(step, x, [state], mask, reverse)[0]
+    return unroll(step, x, [state], mask, reverse)[0]
 
 
 @recurrent("gru", examples=[
@@ -112,7 +112,7 @@ def gru(
         n = np.tanh(from_input[2] + r * from_state[2])
         return [(1 - z) * n + z * h]
 
-    return unrolled(step, x, [state], mask, reverse)[0]
+    return unroll(step, x, [state], mask, reverse)[0]
 
 
 @recurrent("lstm", examples=[
@@ -147,7 +147,7 @@ def lstm(
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         return [sigmoid(o) * np.tanh(c), c]
 
-    return np.stack(unrolled(step, x, [state, cell], mask, reverse))
+    return np.stack(unroll(step, x, [state, cell], mask, reverse))
 
 
 def require_fitting(
@@ -188,7 +188,7 @@ def steps_of(x: Any, mask: Any) -> Any:
     return np.ascontiguousarray(time_first(x if mask is None else np.where(mask[..., None], x, 0)))
 
 
-def projected(x: Any, weight: Any, bias: Any, mask: Any, *others: Any) -> Any:
+def project_input(x: Any, weight: Any, bias: Any, mask: Any, *others: Any) -> Any:
     """(T, B, ...): what the input adds to the gates at each step, all of it in one product.
 
     Its dtype has room for `others`, what the state will add.
@@ -199,7 +199,7 @@ def projected(x: Any, weight: Any, bias: Any, mask: Any, *others: Any) -> Any:
     return rows.reshape(*steps.shape[:2], len(weight))
 
 
-def stays(mask: Any) -> Any:
+def where_kept(mask: Any) -> Any:
     """(T, B, 1): where the state does not change; None without a mask."""
     return None if mask is None else ~time_first(mask)[..., None]
 
@@ -212,7 +212,7 @@ def squash(gates: Any, scale: Any) -> None:
     gates += 1 - scale
 
 
-def before(states: Any, first: Any, reverse: bool) -> Any:
+def previous_states(states: Any, first: Any, reverse: bool) -> Any:
     """(T, B, H): the state that each step begins with."""
     first = floating(first)[None]
     return np.concatenate([states[1:], first] if reverse else [first, states[:-1]])
@@ -238,8 +238,8 @@ def rnn_kernel(
     reverse: bool = False,
 ) -> Any:
     require_fitting(1, x, [state], input_weight, state_weight, input_bias, state_bias, mask)
-    states = projected(x, input_weight, input_bias + state_bias, mask, state, state_weight)
-    across, kept = np.ascontiguousarray(state_weight.T), stays(mask)
+    states = project_input(x, input_weight, input_bias + state_bias, mask, state, state_weight)
+    across, kept = np.ascontiguousarray(state_weight.T), where_kept(mask)
     h = state
     for t in in_order(len(states), reverse):
         states[t] += h @ across
@@ -264,17 +264,17 @@ def rnn_rule(
     mask: Any = None,
     reverse: bool = False,
 ) -> Any:
-    states, kept = time_first(y), stays(mask)
+    states, kept = time_first(y), where_kept(mask)
     slopes = 1 - states * states
     if kept is not None:
         slopes *= ~kept
-    gates, _, by_state = back(g, slopes[:, :, None], kept, state_weight, reverse)
-    by_state_weight = matrix(gates).T @ matrix(before(states, state, reverse))
+    gates, _, by_state = go_back(g, slopes[:, :, None], kept, state_weight, reverse)
+    by_state_weight = matrix(gates).T @ matrix(previous_states(states, state, reverse))
     gx, by_input_weight, by_bias = from_gates(gates, x, input_weight, mask)
     return gx, by_state, by_input_weight, by_state_weight, by_bias, by_bias
 
 
-def back(
+def go_back(
     g: Any, slopes: Any, passed: Any, state_weight: Any, reverse: bool
 ) -> tuple[Any, Any, Any]:
     """Back through time: the gradients by the gates and by each state, (T, B, ...), and by the
@@ -309,8 +309,8 @@ def gru_kernel(
 ) -> Any:
     require_fitting(3, x, [state], input_weight, state_weight, input_bias, state_bias, mask)
     others = state, state_weight, state_bias
-    gates = projected(x, input_weight, input_bias, mask, *others)  # they become r, z and n
-    across, kept = np.ascontiguousarray(state_weight.T), stays(mask)
+    gates = project_input(x, input_weight, input_bias, mask, *others)  # they become r, z and n
+    across, kept = np.ascontiguousarray(state_weight.T), where_kept(mask)
     (T, B, _), H = gates.shape, state_weight.shape[1]
     states, inner = np.empty((T, B, H), gates.dtype), np.empty((T, B, H), gates.dtype)
     h, half = state, gates.dtype.type(0.5)
@@ -347,8 +347,8 @@ def gru_rule(
     reverse: bool = False,
 ) -> Any:
     gates, inner = saved
-    states, kept = time_first(y), stays(mask)
-    previous = before(states, state, reverse)
+    states, kept = time_first(y), where_kept(mask)
+    previous = previous_states(states, state, reverse)
     T, B, H = states.shape
     r, z, n = np.moveaxis(gates.reshape(T, B, 3, H), 2, 0)
     if kept is not None:
@@ -358,7 +358,7 @@ def gru_rule(
     by_inner = np.multiply(by_n, r, out=slopes[:, :, 2])
     np.multiply(by_inner * inner, 1 - r, out=slopes[:, :, 0])
     np.multiply((previous - n) * z, 1 - z, out=slopes[:, :, 1])
-    sent, by_states, by_state = back(g, slopes, z, state_weight, reverse)
+    sent, by_states, by_state = go_back(g, slopes, z, state_weight, reverse)
     by_state_weight, by_state_bias = matrix(sent).T @ matrix(previous), sum_columns(matrix(sent))
     np.multiply(by_states, by_n, out=sent[:, :, 2 * H :])  # from here on, by what the input adds
     gx, by_input_weight, by_input_bias = from_gates(sent, x, input_weight, mask)
@@ -378,8 +378,8 @@ def lstm_kernel(
     reverse: bool = False,
 ) -> Any:
     require_fitting(4, x, [state, cell], input_weight, state_weight, input_bias, state_bias, mask)
-    gates = projected(x, input_weight, input_bias + state_bias, mask, state, cell, state_weight)
-    across, kept = np.ascontiguousarray(state_weight.T), stays(mask)
+    gates = project_input(x, input_weight, input_bias + state_bias, mask, state, cell, state_weight)
+    across, kept = np.ascontiguousarray(state_weight.T), where_kept(mask)
     (T, B, _), H = gates.shape, state_weight.shape[1]
     both = np.empty((2, T, B, H), gates.dtype)
     states, cells = both
@@ -422,11 +422,11 @@ def lstm_rule(
     i, f, content, o = np.moveaxis(gates.reshape(T, B, 4, H), 2, 0)
     slopes = np.empty((T, B, 4, H), gates.dtype)  # of c by i, f and g; of h by o
     np.multiply(i * content, 1 - i, out=slopes[:, :, 0])
-    np.multiply(before(cells, cell, reverse) * f, 1 - f, out=slopes[:, :, 1])
+    np.multiply(previous_states(cells, cell, reverse) * f, 1 - f, out=slopes[:, :, 1])
     np.multiply(1 - content * content, i, out=slopes[:, :, 2])
     np.multiply(shrunk * o, 1 - o, out=slopes[:, :, 3])
     through = (1 - shrunk * shrunk) * o  # of h by c
-    kept = stays(mask)
+    kept = where_kept(mask)
     if kept is not None:
         slopes *= ~kept[..., None]
         through *= ~kept
@@ -444,6 +444,6 @@ def lstm_rule(
         if kept is not None:
             by_state += arrived * kept[t]
     gates = slopes.reshape(T, B, 4 * H)
-    by_state_weight = matrix(gates).T @ matrix(before(states, state, reverse))
+    by_state_weight = matrix(gates).T @ matrix(previous_states(states, state, reverse))
     gx, by_input_weight, by_bias = from_gates(gates, x, input_weight, mask)
     return gx, by_state, by_cell, by_input_weight, by_state_weight, by_bias, by_bias

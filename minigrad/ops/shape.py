@@ -33,14 +33,14 @@ def back_in_order(g: Any, x: Any, order: Any) -> Any:
     return np.reshape(g, np.shape(x)) if order == "C" else np.reshape(g, np.shape(x), order=order)
 
 
-def raveled(x: Any, order: Any = "C") -> Any:
+def ravel_value(x: Any, order: Any = "C") -> Any:
     """np.ravel in an order that does not depend on the memory of a gradient to come."""
     if order == "K":
         raise ValueError("order 'K' depends on where elements lie in memory; use 'C' or 'F'")
     return np.ravel(x, order)
 
 
-def moved(function: Callable[[Any], Any], x: Any) -> Any:
+def move_elements(function: Callable[[Any], Any], x: Any) -> Any:
     """What a function that only moves, repeats or drops elements makes of `x`.
 
     It is applied to the elements' numbers, which then pick the elements.
@@ -90,7 +90,7 @@ def widths(x: Any, pad_width: Any) -> list[list[int]]:
     return found.tolist()
 
 
-def padded(
+def pad_arguments(
     x: Any, pad_width: Any = 0, mode: str = "constant", constant_values: Any = 0, **options: Any
 ) -> Any:
     """np.pad's arguments, as far as there is a rule."""
@@ -130,7 +130,9 @@ def pad_rule(
     return np.reshape(scatter_add(g, index=copies, shape=(np.size(x),)), shape)
 
 
-def joined(arrays: Any, axis: int | None = 0, dtype: Any = None, casting: str = "same_kind") -> Any:
+def join_arguments(
+    arrays: Any, axis: int | None = 0, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
     """np.concatenate's arguments; without an axis it joins what is in the arrays."""
     cast = {} if dtype is None else {"dtype": dtype, "casting": casting}
     if axis is None:
@@ -161,7 +163,7 @@ def repeat_rule(g: Any, y: Any, x: Any, repeats: Any = 1, axis: int | None = Non
     return scatter_add(g, index=index, shape=np.shape(x))
 
 
-def added_at(g: Any, index: Any = None, shape: Any = None) -> Any:
+def add_at(g: Any, index: Any = None, shape: Any = None) -> Any:
     """Zeros of the given shape with `g` added at `index`, which may name a place repeatedly."""
     total = np.zeros(shape, g.dtype)
     if not may_repeat(index):
@@ -218,7 +220,7 @@ def may_repeat(index: Any) -> bool:
 reshape = op(np.reshape, "reshape", reshape_rule, family="shape",
              examples=[on((2, 3), shape=(3, 2)), on((2, 3), shape=-1),
                        on((2, 3), shape=(3, 2), order="F")])
-ravel = op(raveled, "ravel", ravel_rule, family="shape", name="ravel", numpy=[np.ravel],
+ravel = op(ravel_value, "ravel", ravel_rule, family="shape", name="ravel", numpy=[np.ravel],
            examples=[on((2, 3)), on((2, 3), order="F")])
 transpose = op(np.transpose, "transpose", transpose_rule, family="shape",
                examples=[on((2, 3)), on((2, 3, 4), axes=(1, 2, 0)), on((2, 3, 4), axes=(0, -1, 1))])
@@ -235,12 +237,12 @@ squeeze = op(np.squeeze, "squeeze", lambda g, y, x, axis=None: np.reshape(g, np.
              family="shape", examples=[on((2, 1, 3)), on((1, 2, 1), axis=-1)])
 concatenate = op(lambda *parts, axis=0, **cast: np.concatenate(parts, axis, **cast), "concat",
                  piece, family="shape", name="concatenate", numpy=[np.concatenate],
-                 unpack=joined,
+                 unpack=join_arguments,
                  examples=[on([(2, 3), (1, 3)]), on([(2, 1), (2, 2)], axis=-1),
                            on([(2, 3), (2,)], axis=None)])
 stack = op(lambda *parts, axis=0, **cast: np.stack(parts, axis, **cast), "stack", layer,
            family="shape", name="stack", numpy=[np.stack],
-           unpack=joined,
+           unpack=join_arguments,
            examples=[on([(2, 3), (2, 3)]), on([(2, 3), (2, 3)], axis=-1)])
 flip = op(lambda x, axis=None: np.flip(x, axis), "flip",
           lambda g, y, x, axis=None: np.flip(g, axis),
@@ -249,7 +251,8 @@ roll = op(lambda x, shift=1, axis=None: np.roll(x, shift, axis), "roll",
           lambda g, y, x, shift=1, axis=None: np.roll(g, np.negative(shift), axis),
           family="shape", name="roll", numpy=[np.roll],
           examples=[on((2, 3), shift=1), on((2, 3), shift=(1, -1), axis=(0, 1))])
-pad = op(pad_value, "pad", pad_rule, family="shape", name="pad", numpy=[np.pad], unpack=padded,
+pad = op(pad_value, "pad", pad_rule, family="shape", name="pad", numpy=[np.pad],
+         unpack=pad_arguments,
          examples=[on((2, 3), pad_width=1), on((2, 3), pad_width=((0, 1), (2, 0))),
                    *(on((2, 3), pad_width=((0, 2), (4, 1)), mode=mode) for mode in MOVING)])
 tile = op(lambda x, reps=1: np.tile(x, reps), "tile", tile_rule, family="shape", name="tile",
@@ -259,7 +262,7 @@ repeat = op(lambda x, repeats=1, axis=None: np.repeat(x, repeats, axis), "repeat
             family="shape", name="repeat", numpy=[np.repeat],
             examples=[on((2, 3), repeats=2), on((2, 3), repeats=[1, 0, 2], axis=1)])
 
-scatter_add = op(added_at, "scatter add", lambda g, y, x, index=None, shape=None: g[index],
+scatter_add = op(add_at, "scatter add", lambda g, y, x, index=None, shape=None: g[index],
                  family="shape", name="scatter_add",
                  examples=[on((3, 2), index=np.array([0, 2, 0]), shape=(4, 2))])
 getitem = op(lambda x, index=...: x[index], "[ ]",
@@ -277,7 +280,7 @@ triu = op(lambda x, k=0: np.triu(x, k), "triu", lambda g, y, x, k=0: np.triu(g, 
 # fmt: on
 
 
-def bounded(indices: Any, n: int, mode: str) -> Any:
+def bring_within(indices: Any, n: int, mode: str) -> Any:
     """Integer indices brought within 0 to n - 1 as np.take's mode says, or left as they are."""
     if mode == "raise":
         return indices
@@ -300,7 +303,7 @@ def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
     """The elements at integer `indices` along `axis`, of the flattened array without one."""
     if axis is None or np.ndim(x) == 0:
         x, axis = np.reshape(x, -1), 0
-    indices = bounded(indices, np.shape(x)[axis], mode)
+    indices = bring_within(indices, np.shape(x)[axis], mode)
     return x[(slice(None),) * (axis % np.ndim(x)) + (indices,)]
 
 

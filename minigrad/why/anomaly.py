@@ -13,7 +13,7 @@ from minigrad.mode import Watcher, watching
 from minigrad.names import describe_op
 from minigrad.stale import held, matters, same
 from minigrad.tensor import Array, Tensor, unwrap
-from minigrad.why.births import Births, born_backward, silent
+from minigrad.why.births import Births, born_backward, without_warnings
 from minigrad.why.wording import non_finite
 
 
@@ -31,8 +31,8 @@ def detect_anomaly() -> Iterator[None]:
     in it too. Ops that are not recorded are not watched either. The block is silent where NumPy
     would warn, and keeps a copy of every array, so it is for finding faults, not for training.
 
-    A NaN is always an alarm. An infinity is none where a constant brought one in, such as the -inf
-    that a mask writes for softmax to make a zero of, nor is what follows from it until it is a NaN.
+    A NaN always raises the alarm. An infinity that a constant brought in does not, such as the -inf
+    that a mask writes for softmax to turn into 0, nor does what follows from it unless it is NaN.
 
     >>> from minigrad import Tensor
     >>> x = Tensor([0.0, 1.0], requires_grad=True, name="x")
@@ -42,7 +42,7 @@ def detect_anomaly() -> Iterator[None]:
         ...
     minigrad.why.anomaly.AnomalyError: log made -inf at element (0,) of its result (2,); x ...
     """
-    with silent(), watching(Detector()):
+    with without_warnings(), watching(Detector()):
         yield
 
 
@@ -51,7 +51,7 @@ class Detector(Watcher):
 
     def __init__(self) -> None:
         self.births = Births()
-        self.used: dict[int, list[Array]] = {}  # what the arrays were that a result's op used
+        self.used: dict[int, list[Array]] = {}  # copies of the arrays that a result's op used
         self.copies = WeakValueDictionary[int, Array]()  # the newest of each array, by its identity
         self.going_back: Tensor | None = None  # the node whose rule runs
 

@@ -14,8 +14,8 @@ from minigrad.tensor import Array, Tensor, unwrap
 from minigrad.why.wording import extremes, first_non_finite, inputs_of, is_floating, non_finite
 
 
-def silent() -> Any:
-    """A block in which NumPy does not warn of what is looked for anyway."""
+def without_warnings() -> Any:
+    """A block in which NumPy does not warn of what is being looked for anyway."""
     return np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
 
@@ -80,13 +80,13 @@ class Births:
 def first_birth(node: Tensor) -> tuple[Birth, Tensor] | None:
     """The birth, oldest first, of the NaN or infinity in this result or in what it was made of."""
     births = Births()
-    for x in infected(node):
+    for x in trace_infection(node):
         if x.op is not None and (birth := births.report(x)):
             return birth, x
     return None
 
 
-def infected(node: Tensor) -> list[Tensor]:
+def trace_infection(node: Tensor) -> list[Tensor]:
     """A result and the inputs that gave it its NaN or infinity, oldest first; not all that is
     behind it, as np.where and a mask hide some."""
     found = {node.order: node}
@@ -118,7 +118,7 @@ def does_alone(node: Tensor, i: int) -> bool:
         np.where(np.isfinite(x), x, np.ones_like(x)) if k != i and is_floating(x) else x
         for k, x in enumerate(unwrap(node.inputs))
     ]
-    with silent():
+    with without_warnings():
         result, _ = node.op.compute(*arrays, **node.params)
     return not np.isfinite(result).all()
 
@@ -143,7 +143,7 @@ HIDDEN = (
     "is 0 there, as where np.where or a mask chose another value, or the next op is flat, but "
     "0 × inf is NaN: mend the input before the op, not its result after"
 )
-"""What is said of a gradient of 0 that comes to an infinite slope."""
+"""What is said where a gradient of 0 meets an infinite slope."""
 
 
 def printed_rule(node: Tensor, i: int) -> str:
@@ -163,7 +163,7 @@ def printed_rule(node: Tensor, i: int) -> str:
 
 
 def suspicion(node: Tensor, made: Array) -> str:
-    """What is wrong as a rule where this op has `made` a NaN or an infinity."""
+    """What is usually wrong where this op has `made` a NaN or an infinity."""
     assert node.op is not None
     largest = float(np.finfo(made.dtype).max)
     text = SUSPICIONS.get(node.op.name.replace("expm1", "exp"), OTHERWISE)
@@ -183,7 +183,7 @@ SUSPICIONS = {
     "logsumexp or sigmoid, which do",
     "layer_norm": "A row of equal numbers has no variance to divide by: eps must be above 0",
 }
-"""What is wrong as a rule, by the op."""
+"""What is usually wrong, by op."""
 
 OTHERWISE = (
     "{dtype} ends at {largest:.2g}: what is larger is inf, and inf − inf and 0 × inf are NaN"

@@ -21,7 +21,7 @@ from minigrad.mode import Watcher, watching
 from minigrad.names import describe_op, input_name, module_path
 from minigrad.sums import norm
 from minigrad.tensor import Array, Tensor, behind, unwrap
-from minigrad.why.births import HIDDEN, born_backward, first_birth, silent
+from minigrad.why.births import HIDDEN, born_backward, first_birth, without_warnings
 from minigrad.why.reasons import Hop, Reason, factors, left_over, reason_for_zeros, rule_on
 from minigrad.why.wording import is_floating, non_finite
 
@@ -32,14 +32,14 @@ LARGEST, SMALLEST = 1e4, 1e-7
 """Norms beyond which a gradient is called huge or tiny: an ordinary one is far from both."""
 
 FLAT = 1e-3
-"""The slope up to which a curve such as that of tanh is called flat; and the share of what is added
-up that may be left over of what nearly cancels."""
+"""The slope up to which a curve such as that of tanh is called flat; and the share of a sum that
+may be left for it to count as cancelled."""
 
 ROUNDING = 100
-"""The same share, in units of the dtype's precision, where without rounding nothing would be."""
+"""The same share, in units of the dtype's precision, where only rounding would leave anything."""
 
 SECOND = 0.25
-"""The share of the greatest change, both as logarithms, from which on the next is worth a word."""
+"""The next change is worth a word from this share of the greatest on, both as logarithms."""
 
 
 def verdict_of(g: Array) -> str:
@@ -84,7 +84,7 @@ class Pass(Watcher):
         self._changed: dict[int, bool] = {}
         self.obstacle = obstacle(loss, self.nodes)
         if self.obstacle is None:
-            with silent(), watching(self):
+            with without_warnings(), watching(self):
                 self.gradients |= {x.order: g for x, g in propagate(loss, seed(loss))}
 
     @cached_property

@@ -12,7 +12,7 @@ from minigrad.module import Module
 from minigrad.names import argument_name, describe_op
 from minigrad.sums import norm
 from minigrad.tensor import Array, Tensor, behind, unwrap
-from minigrad.why.births import silent
+from minigrad.why.births import without_warnings
 from minigrad.why.blame import (
     BLAME,
     FINE,
@@ -213,7 +213,7 @@ def explain_alone(tensor: Tensor, name: str) -> Explanation:
     """What a tensor shows without its loss."""
     g = tensor.grad
     if not tensor.tracked:
-        reason = not_required(tensor)
+        reason = reason_not_required(tensor)
     elif g is None and tensor.op is not None and not tensor.keeps_grad:
         reason = Reason("not-retained", NOT_RETAINED, RETAIN)
     elif g is None:
@@ -227,10 +227,10 @@ def explain_alone(tensor: Tensor, name: str) -> Explanation:
         verdict = verdict_of(g)
         hint = "" if verdict == FINE else "pass the loss as well, to know why"
         return Explanation(name, tensor.shape, verdict, "", "", hint, gradient=g)
-    return without_gradient(tensor, name, reason)
+    return explain_none(tensor, name, reason)
 
 
-def without_gradient(tensor: Tensor, name: str, reason: Reason) -> Explanation:
+def explain_none(tensor: Tensor, name: str, reason: Reason) -> Explanation:
     """The explanation of a tensor that has no gradient."""
     return Explanation(name, tensor.shape, NONE, reason.cause, reason.text, reason.hint)
 
@@ -242,7 +242,7 @@ RETAIN = (
 )
 
 
-def not_required(tensor: Tensor) -> Reason:
+def reason_not_required(tensor: Tensor) -> Reason:
     """Why a tensor's gradient is not asked for."""
     if tensor.dtype.kind != "f":
         text = f"It holds {tensor.dtype}, and only floating numbers have gradients."
@@ -261,10 +261,10 @@ def explain(tensor: Tensor, name: str, run: Pass) -> Explanation:
         return explain_alone(tensor, name)
     g = run.gradients.get(tensor.order)
     if g is None:
-        return without_gradient(tensor, name, run.obstacle or unreached(tensor, run))
+        return explain_none(tensor, name, run.obstacle or reason_unreached(tensor, run))
     path = run.path(tensor)
     verdict = verdict_of(g)
-    with silent():
+    with without_warnings():
         culprit = run.oldest_changed(path)
         if culprit is not None:
             verdict, reason = WRONG, changed_in_place(culprit)
@@ -305,7 +305,7 @@ def changed_in_place(node: Tensor) -> Reason:
     )
 
 
-def unreached(tensor: Tensor, run: Pass) -> Reason:
+def reason_unreached(tensor: Tensor, run: Pass) -> Reason:
     """Why the loss does not depend on a tensor, as far as the graph tells."""
     entries = [(node, i) for node in run.nodes for i in constants(node)]
     for node, i in entries:

@@ -1,4 +1,4 @@
-"""Culprits: for each op, when and why it lets no gradient through to one of its inputs."""
+"""Reasons: for each op, when and why it lets no gradient through to one of its inputs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def reason_for_zeros(hop: Hop, flat: float = 0.0) -> Reason | None:
 
 
 def left_over(hop: Hop) -> float:
-    """The share of what the op adds up that is not lost as numbers of both signs cancel."""
+    """The share of the op's sum that is left after numbers of both signs have cancelled."""
     whole = sum_to(rule_on(hop, np.abs(hop.g)), hop.sent.shape).astype(hop.sent.dtype)
     return float(np.abs(hop.sent).max() / whole.max()) if whole.any() else 1.0
 
@@ -111,7 +111,7 @@ def quantity(found: Array, of: Array | None = None) -> str:
     return f"all {n}" if k == n > 1 else f"{k} of {n}"
 
 
-def blocking(cause: str, text: str, hint: str = "") -> Test:
+def slope_test(cause: str, text: str, hint: str = "") -> Test:
     """The test of an op whose slope is zero in some places.
 
     The text may name how many `places`, the `range` and the `largest` of the inputs there, the
@@ -175,14 +175,14 @@ def throughout(stuck: Array, arrives: Array, axis: int, name: str) -> str:
 
 
 CALMER = "use a smaller learning rate, smaller initial weights or a layer norm before it"
-ANOTHER = blocking("unselected", "at {places} places another element is chosen")
-NO_FACTOR = blocking("zero-factor", "{others} makes {places} elements 0")
-SATURATED = blocking(
+ANOTHER = slope_test("unselected", "at {places} places another element is chosen")
+NO_FACTOR = slope_test("zero-factor", "{others} makes {places} elements 0")
+SATURATED = slope_test(
     "saturated",
     "{places} of its inputs lie where it is flat (from {range}; slopes up to {slope})",
     CALMER,
 )
-at_no_slope = blocking("zero-slope", "its slope is 0 at {places} places (inputs from {range})")
+at_no_slope = slope_test("zero-slope", "its slope is 0 at {places} places (inputs from {range})")
 
 
 def dead_rows(hop: Hop, axis: int, flat: float) -> tuple[Array, Array]:
@@ -254,10 +254,10 @@ def attention_rows(hop: Hop, flat: float) -> Reason | None:
     weights = hop.node.saved[0]  # (..., T, S)
     mask = hop.node.params.get("mask")
     may = np.broadcast_to(True if mask is None else mask, weights.shape)
-    return (attending if hop.i == 0 else attended)(hop, flat, weights, may)
+    return (query_rows if hop.i == 0 else key_rows)(hop, flat, weights, may)
 
 
-def attending(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | None:
+def query_rows(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | None:
     """Why nothing comes to some queries."""
     arrives, dead = dead_rows(hop, -1, flat)
     masked, one = dead & (may.sum(-1) == 0), dead & (may.sum(-1) == 1)
@@ -276,7 +276,7 @@ def attending(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | Non
     )
 
 
-def attended(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | None:
+def key_rows(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | None:
     """Why nothing comes to some keys, or to their values."""
     asks = (np.abs(hop.g).max(-1, initial=0) > 0)[..., None]  # (..., T, 1)
     arrives = np.broadcast_to(asks.any(-2), (*weights.shape[:-2], weights.shape[-1]))
@@ -349,24 +349,24 @@ def layer_norm_rows(hop: Hop, flat: float) -> Reason | None:
 
 
 TESTS: dict[str, Test] = {
-    "relu": blocking(
+    "relu": slope_test(
         "dead-relu",
         "{places} of its inputs are 0 or less (the largest is {largest}){units}",
         "use a smaller learning rate, a bias above 0, or leaky_relu",
     ),
     **dict.fromkeys(["tanh", "sigmoid", "erf", "arctan", "softplus", "silu", "gelu"], SATURATED),
-    "prod": blocking("zero-factor", "another factor is 0 at {places} places"),
-    "clip": blocking("clipped", "{places} of its inputs lie outside {low} to {high} ({range})"),
-    "where": blocking("masked", "the condition chooses the other side at {places} places{rows}"),
-    "masked_fill": blocking("masked", "the mask covers {places} elements{rows}"),
-    "dropout_mask": blocking("dropout", "{places} elements were dropped{units}"),
+    "prod": slope_test("zero-factor", "another factor is 0 at {places} places"),
+    "clip": slope_test("clipped", "{places} of its inputs lie outside {low} to {high} ({range})"),
+    "where": slope_test("masked", "the condition chooses the other side at {places} places{rows}"),
+    "masked_fill": slope_test("masked", "the mask covers {places} elements{rows}"),
+    "dropout_mask": slope_test("dropout", "{places} elements were dropped{units}"),
     **dict.fromkeys(
-        ["tril", "triu"], blocking("masked", "{places} elements lie outside the triangle")
+        ["tril", "triu"], slope_test("masked", "{places} elements lie outside the triangle")
     ),
     **dict.fromkeys(["multiply", "divide", "matmul", "linear", "einsum"], NO_FACTOR),
     **dict.fromkeys(["maximum", "minimum", "max", "min"], ANOTHER),
-    "getitem": blocking("unselected", "its index leaves out {places} elements{rows}"),
-    "embedding": blocking("unselected", "its indices leave out {places} elements{rows}"),
+    "getitem": slope_test("unselected", "its index leaves out {places} elements{rows}"),
+    "embedding": slope_test("unselected", "its indices leave out {places} elements{rows}"),
     **dict.fromkeys(["softmax", "log_softmax"], softmax_rows),
     **dict.fromkeys(["scaled_dot_product_attention", "additive_attention"], attention_rows),
     "cross_entropy": cross_entropy_rows,

@@ -1,4 +1,4 @@
-"""Wording: how messages tell the numbers in an array."""
+"""Wording: how messages describe the numbers in an array."""
 
 from __future__ import annotations
 

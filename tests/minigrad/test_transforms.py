@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, grad, hessian, hvp, jacobian, jvp, no_grad, value_and_grad, vjp
-from minigrad.transforms import leaves, planted
+from minigrad.transforms import leaves, rebuild
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 V = np.array([0.3, -1.2, 0.8])
@@ -438,7 +438,7 @@ def total(tree: Any) -> Any:
 
 def structure(tree: Any) -> Any:
     """The tree with shapes and dtypes for leaves."""
-    return planted(tree, iter([(np.shape(x), x.dtype) for x in leaves(tree)]))
+    return rebuild(tree, iter([(np.shape(x), x.dtype) for x in leaves(tree)]))
 
 
 def test_the_gradient_of_a_tree_is_a_tree() -> None:
@@ -461,7 +461,7 @@ def test_products_with_the_hessian_of_a_tree_are_right() -> None:
     def tree_of(vector: Any) -> Any:
         parts = np.split(vector, cuts)
         pairs = zip(parts, leaves(TREE), strict=True)
-        return planted(TREE, iter([part.reshape(np.shape(x)) for part, x in pairs]))
+        return rebuild(TREE, iter([part.reshape(np.shape(x)) for part, x in pairs]))
 
     v = np.random.default_rng(0).standard_normal(flat.shape)
     matrix = hessian(lambda x: total(tree_of(x)))(flat)

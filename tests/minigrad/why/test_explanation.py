@@ -325,7 +325,7 @@ def test_every_cause_that_is_given_is_in_the_legend():
     for file in Path(mg.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             name = node.func.id if isinstance(getattr(node, "func", None), ast.Name) else ""
-            if isinstance(node, ast.Call) and name in ("Reason", "Birth", "blocking"):
+            if isinstance(node, ast.Call) and name in ("Reason", "Birth", "slope_test"):
                 words = [x for x in ast.walk(node.args[0]) if isinstance(x, ast.Constant)]
                 given |= {x.value for x in words if x.value}
     assert given | {"in-the-data", "in-a-parameter"} == CAUSES.keys()  # these a variable hands on
