@@ -27,7 +27,7 @@ TOKENS = np.array([[True, True, True], [True, False, False]])
 """A mask for the examples: the second sequence has one token and two padded places."""
 
 
-def weights(gates: int, H: int = 2, D: int = 3) -> list[tuple[int, ...]]:
+def weight_shapes(gates: int, H: int = 2, D: int = 3) -> list[tuple[int, ...]]:
     """The shapes of the weights and biases, for the examples."""
     return [(gates * H, D), (gates * H, H), (gates * H,), (gates * H,)]
 
@@ -54,9 +54,9 @@ def in_order(T: int, reverse: bool) -> range:
 
 
 @recurrent("rnn", examples=[
-    on((2, 3, 3), (2, 2), *weights(1), mask=TOKENS),
-    on((2, 3, 3), (2, 2), *weights(1)),
-    on((1, 4, 2), (1, 3), *weights(1, 3, 2), reverse=True),
+    on((2, 3, 3), (2, 2), *weight_shapes(1), mask=TOKENS),
+    on((2, 3, 3), (2, 2), *weight_shapes(1)),
+    on((1, 4, 2), (1, 3), *weight_shapes(1, 3, 2), reverse=True),
 ])  # fmt: skip
 def rnn(
     x: Any,
@@ -82,9 +82,9 @@ def rnn(
 
 
 @recurrent("gru", examples=[
-    on((2, 3, 3), (2, 2), *weights(3), mask=TOKENS),
-    on((2, 3, 3), (2, 2), *weights(3)),
-    on((1, 4, 2), (1, 3), *weights(3, 3, 2), reverse=True),
+    on((2, 3, 3), (2, 2), *weight_shapes(3), mask=TOKENS),
+    on((2, 3, 3), (2, 2), *weight_shapes(3)),
+    on((1, 4, 2), (1, 3), *weight_shapes(3, 3, 2), reverse=True),
 ])  # fmt: skip
 def gru(
     x: Any,
@@ -116,9 +116,9 @@ def gru(
 
 
 @recurrent("lstm", examples=[
-    on((2, 3, 3), (2, 2), (2, 2), *weights(4), mask=TOKENS),
-    on((2, 3, 3), (2, 2), (2, 2), *weights(4)),
-    on((1, 4, 2), (1, 3), (1, 3), *weights(4, 3, 2), reverse=True),
+    on((2, 3, 3), (2, 2), (2, 2), *weight_shapes(4), mask=TOKENS),
+    on((2, 3, 3), (2, 2), (2, 2), *weight_shapes(4)),
+    on((1, 4, 2), (1, 3), (1, 3), *weight_shapes(4, 3, 2), reverse=True),
 ])  # fmt: skip
 def lstm(
     x: Any,
@@ -151,18 +151,12 @@ def lstm(
 
 
 def require_fitting(
-    gates: int,
-    x: Any,
-    states: Sequence[Any],
-    input_weight: Any,
-    state_weight: Any,
-    input_bias: Any,
-    state_bias: Any,
-    mask: Any,
+    gates: int, x: Any, states: Sequence[Any], weights: Sequence[Any], mask: Any
 ) -> None:
     """ValueError unless the shapes fit one another and the mask is boolean."""
     if x.ndim != 3 or x.shape[1] == 0:
         raise ValueError(f"x is (batch, time, features), with one step at least, not {x.shape}")
+    input_weight, state_weight, input_bias, state_bias = weights
     (B, T, D), H = x.shape, state_weight.shape[-1]
     for name, array, shape in (
         *(("each state", state, (B, H)) for state in states),
@@ -227,17 +221,9 @@ def from_gates(gates: Any, x: Any, weight: Any, mask: Any) -> tuple[Any, Any, An
 
 
 @rnn.kernel
-def rnn_kernel(
-    x: Any,
-    state: Any,
-    input_weight: Any,
-    state_weight: Any,
-    input_bias: Any,
-    state_bias: Any,
-    mask: Any = None,
-    reverse: bool = False,
-) -> Any:
-    require_fitting(1, x, [state], input_weight, state_weight, input_bias, state_bias, mask)
+def rnn_kernel(x: Any, state: Any, *weights: Any, mask: Any = None, reverse: bool = False) -> Any:
+    require_fitting(1, x, [state], weights, mask)
+    input_weight, state_weight, input_bias, state_bias = weights
     states = project_input(x, input_weight, input_bias + state_bias, mask, state, state_weight)
     across, kept = np.ascontiguousarray(state_weight.T), where_kept(mask)
     h = state
@@ -257,13 +243,11 @@ def rnn_rule(
     saved: Any,
     x: Any,
     state: Any,
-    input_weight: Any,
-    state_weight: Any,
-    input_bias: Any,
-    state_bias: Any,
+    *weights: Any,
     mask: Any = None,
     reverse: bool = False,
 ) -> Any:
+    input_weight, state_weight, *_ = weights
     states, kept = time_first(y), where_kept(mask)
     slopes = 1 - states * states
     if kept is not None:
@@ -297,17 +281,9 @@ def go_back(
 
 
 @gru.kernel
-def gru_kernel(
-    x: Any,
-    state: Any,
-    input_weight: Any,
-    state_weight: Any,
-    input_bias: Any,
-    state_bias: Any,
-    mask: Any = None,
-    reverse: bool = False,
-) -> Any:
-    require_fitting(3, x, [state], input_weight, state_weight, input_bias, state_bias, mask)
+def gru_kernel(x: Any, state: Any, *weights: Any, mask: Any = None, reverse: bool = False) -> Any:
+    require_fitting(3, x, [state], weights, mask)
+    input_weight, state_weight, input_bias, state_bias = weights
     others = state, state_weight, state_bias
     gates = project_input(x, input_weight, input_bias, mask, *others)  # they become r, z and n
     across, kept = np.ascontiguousarray(state_weight.T), where_kept(mask)
@@ -339,13 +315,11 @@ def gru_rule(
     saved: Any,
     x: Any,
     state: Any,
-    input_weight: Any,
-    state_weight: Any,
-    input_bias: Any,
-    state_bias: Any,
+    *weights: Any,
     mask: Any = None,
     reverse: bool = False,
 ) -> Any:
+    input_weight, state_weight, *_ = weights
     gates, inner = saved
     states, kept = time_first(y), where_kept(mask)
     previous = previous_states(states, state, reverse)
@@ -367,17 +341,10 @@ def gru_rule(
 
 @lstm.kernel
 def lstm_kernel(
-    x: Any,
-    state: Any,
-    cell: Any,
-    input_weight: Any,
-    state_weight: Any,
-    input_bias: Any,
-    state_bias: Any,
-    mask: Any = None,
-    reverse: bool = False,
+    x: Any, state: Any, cell: Any, *weights: Any, mask: Any = None, reverse: bool = False
 ) -> Any:
-    require_fitting(4, x, [state, cell], input_weight, state_weight, input_bias, state_bias, mask)
+    require_fitting(4, x, [state, cell], weights, mask)
+    input_weight, state_weight, input_bias, state_bias = weights
     gates = project_input(x, input_weight, input_bias + state_bias, mask, state, cell, state_weight)
     across, kept = np.ascontiguousarray(state_weight.T), where_kept(mask)
     (T, B, _), H = gates.shape, state_weight.shape[1]
@@ -409,13 +376,11 @@ def lstm_rule(
     x: Any,
     state: Any,
     cell: Any,
-    input_weight: Any,
-    state_weight: Any,
-    input_bias: Any,
-    state_bias: Any,
+    *weights: Any,
     mask: Any = None,
     reverse: bool = False,
 ) -> Any:
+    input_weight, state_weight, *_ = weights
     gates, shrunk = saved
     states, cells = np.swapaxes(y, 1, 2)
     T, B, H = states.shape
