@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as shapes
 
 from minigrad import Tensor, gradcheck
-
-Array = np.ndarray[Any, Any]
+from tests.minigrad.ops.comparing import (
+    assert_like_explicit_broadcasting,
+    assert_like_torch,
+    normal,
+)
 
 
 def tensors(*arrays: Any) -> list[Tensor]:
     return [Tensor(np.asarray(x, float), requires_grad=True) for x in arrays]
-
-
-def normal(*shapes: tuple[int, ...]) -> list[Array]:
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal(shape) for shape in shapes]
 
 
 @st.composite
@@ -143,3 +142,44 @@ def test_what_cannot_be_is_refused_in_one_line(operands: Any, message: str) -> N
     with pytest.raises(ValueError, match=message) as caught:
         np.einsum(subscripts, *tensors(*arrays))
     assert "\n" not in str(caught.value)
+
+
+@given(
+    drawn=shapes.mutually_broadcastable_shapes(
+        signature=np.matmul.signature, max_dims=2, max_side=3
+    )
+)
+def test_stacks_of_matrices_broadcast(drawn: shapes.BroadcastableShapes) -> None:
+    a, b = drawn.input_shapes
+    stack = np.broadcast_shapes(a[:-2], b[:-2])
+    fulls = [stack + shape[-2:] if len(shape) > 1 else shape for shape in (a, b)]
+    assert_like_explicit_broadcasting(np.matmul, [a, b], fulls)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "inputs"),
+    [
+        ("bthk,bshk->bhts", [(2, 3, 2, 4), (2, 5, 2, 4)]),
+        ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 2)]),
+        ("ij,ij->", [(2, 3), (2, 3)]),
+        ("ijk->ki", [(2, 3, 4)]),
+        ("i,j->ji", [(2,), (3,)]),
+        ("ij,k->i", [(2, 3), (4,)]),
+    ],
+)
+def test_einsum_is_torchs(torch: Any, subscripts: str, inputs: list[tuple[int, ...]]) -> None:
+    assert_like_torch(
+        torch,
+        lambda *x: np.einsum(subscripts, *x),
+        lambda *x: torch.einsum(subscripts, *x),
+        *normal(*inputs),
+    )
+
+
+@pytest.mark.parametrize("shapes", [((2, 0), (0, 3)), ((4, 2, 0), (0, 3)), ((0, 2), (2, 3))])
+def test_a_product_over_nothing_has_gradients_of_its_inputs_shapes(shapes: Any) -> None:
+    a, b = (Tensor(np.ones(shape), requires_grad=True) for shape in shapes)
+    (a @ b).sum().backward()
+    assert a.grad is not None and a.grad.shape == a.shape
+    assert b.grad is not None and b.grad.shape == b.shape
+    assert not b.grad.any()
