@@ -38,7 +38,8 @@ def gradcheck(
 ) -> Report:
     """The Report on the derivatives of `f(*inputs)` by the elements of every floating input.
 
-    By all elements, where there are at most some thousand; else the report says by how many.
+    All elements are tried where there are no more than some thousands; otherwise the report says
+    how many were.
 
     f: takes Tensors and gives a Tensor of any shape or a list of them, each time the same.
     inputs: arrays or Tensors, or a single one; those that are not floating are passed on as they
@@ -122,7 +123,7 @@ class Recorder(Watcher):
 
 
 def find_suspicions(problem: Problem, evidence: Evidence) -> list[Suspicion]:
-    """Who is to blame: a rule, if one is wrong by itself; else the check; else what is no op."""
+    """Who is to blame: a rule, if one is wrong by itself; else the check; else what no op did."""
     if not np.isfinite(evidence.here).all():
         compared = zip(evidence.rules, evidence.tried, strict=True)
         lost = [tried & ~np.isfinite(rule) for rule, tried in compared]
@@ -139,18 +140,20 @@ def find_suspicions(problem: Problem, evidence: Evidence) -> list[Suspicion]:
         if not found.get(call.op.name):
             try:
                 found[call.op.name] = examine(call, problem.recorded)
-            except Exception as error:  # a rule that breaks is a finding; the rest is still told
+            except (
+                Exception
+            ) as error:  # a rule that breaks is a finding; the others are still examined
                 text = f"cannot be tried by itself: {type(error).__name__}: {error}"
                 found[call.op.name] = [Suspicion("unknown", text, op=call.op.name)]
     return (
         [suspicion for wrong in found.values() for suspicion in wrong]
         or find_excuses(evidence)
-        or (not_twice(recorder.calls) if problem.order == 2 else [])
+        or (find_undifferentiable(recorder.calls) if problem.order == 2 else [])
         or find_detached(evidence, len(recorder.calls))
     )
 
 
-def not_twice(calls: list[Call]) -> list[Suspicion]:
+def find_undifferentiable(calls: list[Call]) -> list[Suspicion]:
     """The ops whose gradient cannot be differentiated again."""
     found: dict[str, Suspicion] = {}
     for call in calls:

@@ -129,7 +129,6 @@ class Case(Evidence):
     @property
     def looks_right(self) -> bool:
         """Whether the rule is right in one random direction: cheap, and enough to clear an op."""
-
         numbers = slope_along(self.function, self.points, self.direction, self.step)
         return bool(numbers.errors([np.asarray(self.slope)])[0] <= TOLERANCE[numbers.method])
 

@@ -1,8 +1,7 @@
 """Reductions: many elements to one, along some axes or all.
 
-A row has the params `axis` and `keepdims`, which its rule needs. NumPy's further ones (`dtype`,
-`initial`, `where`) are served by its extension, the same reduction
-of an array that has been prepared for it.
+A row has the params `axis` and `keepdims`, which its rule needs. Its extension serves NumPy's other
+ones (`dtype`, `initial`, `where`): the same reduction of an array that was prepared for it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ AXES = [
 def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     """`g` with the reduced axes put back as axes of length one, to broadcast against `x`.
 
-    If all axes were reduced, a number is left, and broadcasts as it is.
+    Where all axes were reduced it is one number, which broadcasts as it is.
     """
     return g if keepdims or axis is None or np.ndim(x) == 0 else np.expand_dims(g, axis)
 
