@@ -31,7 +31,7 @@ BEND = 30.0
 """The largest second derivative along a random direction that counts as smooth."""
 
 MOST = 96
-"""Elements of a value at most."""
+"""The most elements that a value may have."""
 
 Call = tuple[tuple[Any, ...], Mapping[str, Any]]
 """Arguments and params."""
@@ -77,7 +77,7 @@ class Draft:
         return self.number(-ndim, ndim - 1)
 
     def of(self, value: Value) -> Array:
-        """The array that a value is."""
+        """A value's array."""
         return self.values[value.number]
 
     def input(
@@ -220,7 +220,7 @@ DISTINCT = frozenset({
 
 
 def usual(draft: Draft, op: Op) -> Call:
-    """A call in the way of one of the op's examples."""
+    """A call like one of the op's examples."""
     example = draft.choose(op.examples)
     if op.name in DISTINCT:
         return as_in_example(draft, example, distinct=True)

@@ -107,7 +107,7 @@ def numbers_of(line: Input | Step) -> range:
 
 
 def flatten(args: Iterable[Any]) -> Iterator[Any]:
-    """The arguments one by one, those in a list too."""
+    """The arguments one by one, including those in a list."""
     for x in args:
         yield from flatten(x) if isinstance(x, list) else [x]
 
@@ -171,7 +171,7 @@ class Program:
     def loss(self, outputs: Sequence[Any], constant: Callable[[Array], Any] = np.asarray) -> Any:
         """One number: the sum of all elements of the outputs, times fixed random weights.
 
-        `constant` makes an array into what can be multiplied with an output.
+        `constant` turns an array into something that an output can be multiplied by.
         """
         pairs = zip(outputs, self.weights(outputs), strict=True)
         terms = [(y * constant(w)).sum() for y, w in pairs]
@@ -208,7 +208,7 @@ class Program:
         return {i: np.asarray(unwrap(x)) for i, x in zip(numbers, found, strict=True)}
 
     def reduced(self, **changes: Any) -> Iterator[Program]:
-        """The program so changed, unless it is the same then or has nothing to differentiate."""
+        """The program so changed, unless nothing changes or nothing is left to differentiate."""
         smaller = replace(self, **changes).pruned()
         same = smaller.outputs == self.outputs and len(smaller.lines) == len(self.lines)
         if smaller.variables and not (same and all(map(is_, smaller.lines, self.lines))):
@@ -289,7 +289,7 @@ def by_rules(program: Program) -> tuple[list[Array], list[Array]]:
 
 
 def take_gradients(leaves: Sequence[Tensor]) -> list[Array]:
-    """The gradients of the leaves, 0 where there is none; they are gone from the leaves then."""
+    """The gradients of the leaves, 0 where there is none; the leaves lose them."""
     found = [np.zeros_like(x.data) if x.grad is None else x.grad for x in leaves]
     for x in leaves:
         x.grad = None
@@ -381,7 +381,7 @@ def is_wrong(program: Program, order: int | None = None) -> bool:
 
 
 def shrink(program: Program, fails: Callable[[Program], bool]) -> Program:
-    """The smallest program in reach of this one that still fails, by leaving out what it can.
+    """The smallest program that still fails, made from this one by leaving out what it can spare.
 
     fails: says whether a program fails; one that cannot even be run should not count.
     """
@@ -487,7 +487,7 @@ def write_line(line: Input | Step) -> str:
 
 
 def code(x: Any) -> str:
-    """What stands for an argument in Python."""
+    """An argument as Python."""
     if isinstance(x, np.ndarray):
         numbers = str(x.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
         return f"np.array({numbers}, np.{x.dtype})"

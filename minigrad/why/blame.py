@@ -185,7 +185,7 @@ def blame_non_finite(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
 
 
 def blame_inherited(hop: Hop) -> Blame | None:
-    """Where the forward pass had the NaN or infinity from that the rule found, if it found one."""
+    """Where the NaN or infinity that the rule found, if any, came from in the forward pass."""
     node, bad = hop.node, ~np.isfinite(hop.ruled)
     held = {i: ~np.isfinite(x) for i, x in enumerate(unwrap(node.inputs)) if is_floating(x)}
     met = [bad & x if hop.is_elementwise else x for x in [~np.isfinite(node.data), *held.values()]]
@@ -278,8 +278,8 @@ def passes(hop: Hop) -> Array:
 
 
 def reasons(path: Sequence[Hop], zeros: Array) -> Iterator[tuple[Reason, Hop]]:
-    """What makes these zeros of a gradient, from the end of its path on: the ops but for which some
-    would be none, until all are accounted for."""
+    """The ops without which some of these zeros would be none, from the end of the gradient's path
+    on, until all are accounted for."""
     for k, hop in reversed(list(enumerate(path))):
         if reason := reason_for_zeros(hop):
             let = np.ones(hop.ruled.shape) if reason.at is None else reason.at
@@ -326,7 +326,7 @@ def blame_nothing(tensor: Tensor, path: Sequence[Hop], run: Pass) -> Blame:
 
 class Change(NamedTuple):
     """By what factor, as its logarithm, a gradient grows in an op or, where `parts` contributions
-    to one tensor are added up, in the sum; and what the op, or the tensor, goes by."""
+    to one tensor are added up, in the sum; and the name of the op or tensor."""
 
     hop: Hop
     log: float
@@ -414,4 +414,4 @@ BLAME = {
     TINY: blame_size,
     FINE: blame_nothing,
 }
-"""Who finds the culprit, by the verdict."""
+"""The function that finds the culprit, by verdict."""

@@ -202,7 +202,7 @@ def leaves(loss: Tensor) -> dict[str, Tensor]:
 
 
 def outermost(node: Tensor) -> Module | None:
-    """The module whose call all the calls around this op were made in."""
+    """The outermost of the modules in whose calls this op was made."""
     module = None
     for scope in outward(node.scope):
         module = scope.module
@@ -210,7 +210,7 @@ def outermost(node: Tensor) -> Module | None:
 
 
 def explain_alone(tensor: Tensor, name: str) -> Explanation:
-    """What a tensor shows without its loss."""
+    """The explanation of a tensor by itself, without its loss."""
     g = tensor.grad
     if not tensor.tracked:
         reason = reason_not_required(tensor)
@@ -256,7 +256,7 @@ def reason_not_required(tensor: Tensor) -> Reason:
 
 
 def explain(tensor: Tensor, name: str, run: Pass) -> Explanation:
-    """Why the gradient of a tensor is what a backward pass has found."""
+    """The explanation of the gradient that a backward pass has found for a tensor."""
     if not tensor.tracked:
         return explain_alone(tensor, name)
     g = run.gradients.get(tensor.order)
@@ -295,7 +295,7 @@ def explain(tensor: Tensor, name: str, run: Pass) -> Explanation:
 
 
 def changed_in_place(node: Tensor) -> Reason:
-    """That the gradient is not that of the numbers which the forward pass saw."""
+    """The explanation that the gradient belongs to other numbers than the forward pass saw."""
     return Reason(
         "changed-in-place",
         f"The result of {describe_op(node)} is not what the op makes of its inputs: since the "
