@@ -19,14 +19,17 @@ SIDES = {
     "projection.weight": "target",
     "projection.bias": "target",
 }
-"""The weights that have a row for each token, and whose tokens, whatever the model."""
+"""The weights that have a row for each token, and whose tokens, whatever the model.
+
+The rows of a projection stand for what is chosen from: target tokens, or labels.
+"""
 
 
 def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) -> str:
     """Give a new model the weights of the run in `path`; says in one line what could be used.
 
-    A token that both runs know keeps its rows, a new one keeps its initial ones; likewise learned
-    positions. Raises RunError where there is no run, or where its model has other sizes, or
+    A token or label that both runs know keeps its rows, a new one has its initial ones; likewise
+    learned positions. Raises RunError where there is no run, or where its model has other sizes, or
     answers other questions.
     """
     run = Run.open(path)
@@ -37,22 +40,30 @@ def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) 
     if changed:
         raise RunError(f"{path} has another model ({'; '.join(changed)}): leave these settings out")
     weights, _, about = run.load()
-    known = FORMS[form.name].restore(about).vocabularies
+    known: Form = FORMS[form.name].restore(about)
+    before, after = tokens_by_side(known), tokens_by_side(form)
     state = model.state_dict()
     for name, x in weights.items():
         own = state[name]
-        side = SIDES.get(name)
-        if side in known:
-            places = {token: i for i, token in enumerate(known[side].tokens)}
-            for i, token in enumerate(form.vocabularies[side].tokens):
+        if name in SIDES:
+            places = {token: i for i, token in enumerate(before[SIDES[name]])}
+            for i, token in enumerate(after[SIDES[name]]):
                 if token in places:
                     own[i] = x[places[token]]
-        elif own.shape[1:] == x.shape[1:]:
-            rows = min(len(own), len(x))  # all of them, but for learned positions, or labels
+        else:
+            rows = min(len(own), len(x))  # all of them, but for learned positions
             own[:rows] = x[:rows]
     model.load_state_dict(state)
     shared = []
     for side, vocabulary in form.vocabularies.items():
         new = vocabulary.words
-        shared.append(f"{len({*new} & {*known[side].words})} of {len(new)} {side} tokens")
+        shared.append(
+            f"{len({*new} & {*known.vocabularies[side].words})} of {len(new)} {side} tokens"
+        )
     return f"{path} knows {' and '.join(shared)}; any others begin at random"
+
+
+def tokens_by_side(form: Form) -> dict[str, tuple[str, ...]]:
+    """What the rows of weights stand for."""
+    source = form.vocabularies["source"].tokens
+    return {"source": source, "target": form.choices}

@@ -116,3 +116,19 @@ def test_a_run_that_answers_other_questions_is_refused(old: Trainer, tmp_path: P
     labels = TASKS["labels"](data=data).load(0).form
     with pytest.raises(RunError, match="old answers pairs, and this task asks for labels"):
         adopt(old.model, old.recipe, labels, tmp_path / "old")
+
+
+def test_labels_that_both_know_keep_their_rows_wherever_they_stand(tmp_path: Path) -> None:
+    lines = "a b\tbad\nb c\tgood\na c\tbad\nc d\tgood\n"
+    (tmp_path / "old.tsv").write_text(lines, encoding="utf-8")
+    (tmp_path / "new.tsv").write_text(lines + "d a\tfair\nd b\tfair\n", encoding="utf-8")
+    chosen = {**TINY, "task": "labels", "data": str(tmp_path / "old.tsv")}
+    trainer = Trainer(Recipe.read(chosen))
+    list(trainer.run())
+    Run.create(tmp_path / "old", trainer.recipe.flat()).save(*trainer.state())
+    new = begun(tmp_path, task="labels")
+    fresh = begun(tmp_path, task="labels", from_run="")
+    assert new.form.choices == ("bad", "fair", "good")
+    for name in ("projection.weight", "projection.bias"):
+        before, now, otherwise = (x.model.state_dict()[name] for x in (trainer, new, fresh))
+        np.testing.assert_array_equal(now, [before[0], otherwise[1], before[1]])

@@ -201,6 +201,7 @@ def test_a_label_that_only_held_out_lines_have_is_noted(moods: Path) -> None:
     seeds = [load(moods, seed=seed, task="labels", held_out=0.3) for seed in range(8)]
     noted = [data for data in seeds if "neither" in [label for _, label in data.test_texts]]
     assert 0 < len(noted) < len(seeds)
+    assert {data.form.max_source for data in seeds} == {4}  # of the longest, and one has 3
     for data in seeds:
         assert bool(data.notes) == (data in noted)
     assert noted[0].notes == (
