@@ -96,7 +96,7 @@ def test_a_spoilt_model_does_not_answer() -> None:
 
 def test_the_share_of_right_labels_is_the_accuracy() -> None:
     examples = [([4], 0), ([5], 1), ([6], 2), ([4], 1)]
-    assert FORM.rate([0, 1, 1, 0], examples) == {"accuracy": 1 / 2}
+    assert FORM.rate([0, 1, 1, 1], examples) == {"accuracy": 3 / 4}
     assert FORM.metric == "accuracy"
 
 
