@@ -197,3 +197,14 @@ def test_what_the_data_has_to_say_comes_first(tmp_path: Path) -> None:
     assert [text.partition(" have ")[0] for text in found] == [
         "1 of 1 held-out lines", "1 of 1 held-out sources",
     ]  # fmt: skip
+
+
+def test_a_run_from_another_of_its_task_splits_texts_as_that_one_does(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("ab\tba\ncd\tdc\n", encoding="utf-8")
+    chosen = {"task": "pairs", "data": str(path), "d_model": 8, "layers": 1}
+    start({**chosen, "tokens": "char"}, tmp_path / "old")
+    new = {"task": "pairs", "data": str(path), "from_run": str(tmp_path / "old")}
+    assert start(new, tmp_path / "new")[0].recipe.task.tokens == "char"
+    other = start({**new, "task": "translate"}, tmp_path / "other")[0]
+    assert other.recipe.task.tokens == "word"
