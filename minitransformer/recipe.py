@@ -220,7 +220,17 @@ def require_same(
     Only those count that a run keeps for good. remedy: what to do about them.
     """
     # A setting that is younger than the run has its default.
-    changed = differences(Recipe.read(made, lenient=True).kept(), asked.kept())
+    refuse_differences(Recipe.read(made, lenient=True).kept(), asked.kept(), what, remedy)
+
+
+def refuse_differences(
+    made: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    what: str,
+    remedy: str = "leave them out, or train a new run",
+) -> None:
+    """RunError, naming each setting that differs, if any does."""
+    changed = differences(dict(made), dict(asked))
     if changed:
         raise RunError(f"{what} was made with other settings ({'; '.join(changed)}): {remedy}")
 

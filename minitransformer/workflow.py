@@ -9,9 +9,16 @@ from typing import Any
 
 from minigrad.files import trying_to
 from minitransformer.inside.film import Camera
-from minitransformer.recipe import Recipe, require_same, require_unchanged
+from minitransformer.recipe import (
+    Recipe,
+    refuse_differences,
+    require_same,
+    require_unchanged,
+)
 from minitransformer.runs import Run
+from minitransformer.tasks import TASKS
 from minitransformer.training import Record, Trainer, metric_of
+from minitransformer.transfer import require_form
 
 
 def start(
@@ -24,6 +31,8 @@ def start(
     """
     if chosen.get("from_run"):
         made = Recipe.of_run(Run.open(chosen["from_run"]))
+        if chosen.get("task") in TASKS:
+            require_form(made, TASKS[chosen["task"]].form, chosen["from_run"])
         kept = made.kept_of_model()
         if chosen.get("task") == made.task.name and "tokens" in made.flat():
             kept["tokens"] = made.task.tokens
@@ -62,6 +71,10 @@ def resume(run: Run, chosen: Mapping[str, Any]) -> Trainer:
     `patience` is chosen. Raises RunError for a setting that a run keeps for good.
     """
     made = Recipe.of_run(run)
+    task = chosen.get("task")
+    if task in TASKS and TASKS[task].form != made.task.form:
+        # Before a model is blamed that nobody chose.
+        refuse_differences({"task": made.task.name}, {"task": task}, str(run.path))
     recipe = Recipe.read(made.flat() | dict(chosen))
     require_same(made.flat(), recipe, str(run.path))
     # A run that was killed before its first save begins again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,13 @@ class Classifier(nn.Module):
 
     reader: a module that takes (B, S) token numbers to (B, S, width).
     """
+
+    token_rows: ClassVar = {
+        "reader.embedding.tokens.weight": "source",
+        "reader.embedding.weight": "source",
+        "projection.weight": "target",
+        "projection.bias": "target",
+    }
 
     def __init__(self, reader: Any, classes: int, pad: int, rng: nn.Source) -> None:
         self.reader = reader

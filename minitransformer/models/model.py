@@ -16,7 +16,10 @@ class Model(Protocol):
 
     The module takes the arrays of a batch to logits. One that answers pairs can `begin` to write,
     see `decoding`, and says its `max_length`, or None where it knows no limit. One with attention
-    says in `sides(path)` whose tokens look at whose in the attention at a path.
+    says in `sides(path)` whose tokens look at whose in the attention at a path. `token_rows` names
+    the weights that have a row for each token, and whose tokens: the "source"'s, or the "target"'s,
+    which may be labels; without it a run can begin with another's weights only where both know the
+    same tokens.
     """
 
     name: ClassVar[str]

@@ -71,12 +71,21 @@ class LSTMAttentionSettings(RecurrentSettings):
         return AttentiveSequenceToSequence(shape, self, nn.source(rng))
 
 
+TOKEN_ROWS = {
+    "source_embedding.weight": "source",
+    "target_embedding.weight": "target",
+    "projection.weight": "target",
+    "projection.bias": "target",
+}
+
+
 class SequenceToSequence(nn.Module):
     """The decoder begins with the state in which the encoder ends: all that it has of the source.
 
     Sutskever, Vinyals and Le, "Sequence to Sequence Learning with Neural Networks" (2014).
     """
 
+    token_rows = TOKEN_ROWS
     max_length: int | None = None
     """There is no limit: a state has no positions."""
 
@@ -135,6 +144,7 @@ class AttentiveSequenceToSequence(nn.Module):
     answers, and the step reads that beside its token.
     """
 
+    token_rows = TOKEN_ROWS
     max_length: int | None = None
 
     def __init__(self, shape: Shape, settings: RecurrentSettings, rng: nn.Source) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -67,6 +67,13 @@ class Transformer(nn.Module):
     >>> model(np.array([[5, 6, 7]]), np.array([[1, 7]])).shape
     (1, 2, 14)
     """
+
+    token_rows: ClassVar = {
+        "source_embedding.tokens.weight": "source",
+        "target_embedding.tokens.weight": "target",
+        "projection.weight": "target",
+        "projection.bias": "target",
+    }
 
     def __init__(self, config: TransformerConfig, rng: nn.Source | nn.Seed = None) -> None:
         self.config = config

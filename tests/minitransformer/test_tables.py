@@ -21,7 +21,7 @@ from minitransformer.inside.film import read_film
 from minitransformer.inside.maps import attention_maps
 from minitransformer.models import MODELS
 from minitransformer.recipe import Recipe
-from minitransformer.runs import Run
+from minitransformer.runs import Run, RunError
 from minitransformer.settings import Group, SettingError, Training
 from minitransformer.tasks import TASKS
 from minitransformer.training import Trainer, metric_of
@@ -186,6 +186,32 @@ def test_a_run_begins_with_the_weights_of_another(task: str, model: str, tmp_pat
     assert second.borrowed
     mine, theirs = second.model.state_dict(), first.model.state_dict()
     assert all(np.array_equal(mine[name], x) for name, x in theirs.items() if x.ndim == 1)
+
+
+@pytest.mark.parametrize(("task", "model"), ONE_TASK_EACH)
+def test_weights_with_a_row_for_each_token_are_named(task: str, model: str, tmp_path: Path) -> None:
+    """Vocabularies of odd sizes: no other weight has as many rows."""
+    (tmp_path / "odd.tsv").write_text("".join(f"s{i % 97} x\tt{i % 53}\n" for i in range(300)))
+    data = {"data": str(tmp_path / "odd.tsv")} if TASKS[task].form == "labels" else {}
+    trainer = a_trainer(task, model, tmp_path, vocab=97, length=4, **data)
+    sizes = {trainer.form.shape.vocab: "source", trainer.form.shape.classes: "target"}
+    state = trainer.model.state_dict()
+    rows = {name: x for name, x in state.items() if len(x) in sizes}
+    assert rows.keys() == {*trainer.model.token_rows} & state.keys()
+    if len(sizes) == 2:
+        assert all(sizes[len(x)] == trainer.model.token_rows[name] for name, x in rows.items())
+
+
+def test_a_model_that_names_no_rows_begins_only_where_the_tokens_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, run = a_run("copy", "gru", tmp_path, "first")
+    list(workflow.follow(first, run))
+    monkeypatch.delattr(type(first.model), "token_rows")
+    same, _ = a_run("reverse", "gru", tmp_path, "same", from_run=str(run.path))
+    assert same.borrowed
+    with pytest.raises(RunError, match="gru does not say which of its weights"):
+        a_run("copy", "gru", tmp_path, "other", from_run=str(run.path), vocab=7)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -208,3 +208,15 @@ def test_a_run_from_another_of_its_task_splits_texts_as_that_one_does(tmp_path: 
     assert start(new, tmp_path / "new")[0].recipe.task.tokens == "char"
     other = start({**new, "task": "translate"}, tmp_path / "other")[0]
     assert other.recipe.task.tokens == "word"
+
+
+def test_another_kind_of_question_is_refused_before_a_model_is_blamed(tmp_path: Path) -> None:
+    (tmp_path / "lines.tsv").write_text("a\tx\nb\ty\nc\tx\nd\ty\n")
+    data = {"task": "labels", "data": str(tmp_path / "lines.tsv"), "steps": 1, "d_model": 8}
+    trainer, run = start({**data, "heads": 2}, tmp_path / "labels")
+    list(follow(trainer, run))
+    with pytest.raises(RunError, match=r"task: labels in the run, reverse asked for"):
+        resume(Run.open(run.path), {"task": "reverse"})
+    with pytest.raises(RunError, match=r"answers labels, .* asks for pairs: name .* labels"):
+        start({**data, "task": "pairs", "from_run": str(run.path)}, tmp_path / "pairs")
+    assert not (tmp_path / "pairs").exists()
