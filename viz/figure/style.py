@@ -7,6 +7,7 @@ not pay. Figures are built without pyplot, so nothing needs a display and nothin
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -111,14 +112,19 @@ def text_width(text: str, size: float) -> float:
 
 
 def wrap_title(title: str | None, width: float) -> list[str]:
-    """A title as lines of at most `width` inches: none for no title; a very long one is cut."""
+    """A title as lines of at most `width` inches: none for no title; a very long one is cut.
+
+    A line does not begin with a full stop, or any sign, that stands by itself.
+    """
     title = one_line(title or "")
     if not title:
         return []
     if len(title) > _LONGEST_TITLE:
         title = f"{title[: _LONGEST_TITLE - 1]}…"
     fitting = 0.9 * len(title) * width / text_width(title, TITLE_SIZE)
-    return textwrap.wrap(title, max(1, int(fitting)))
+    bound = re.sub(r" (?=[^\w\s](?: |$))", "\N{NO-BREAK SPACE}", title)
+    lines = textwrap.wrap(bound, max(1, int(fitting)))
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def write_title(figure: Figure, lines: list[str], left: float, top: float) -> None:
