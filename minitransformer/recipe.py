@@ -33,8 +33,7 @@ class Recipe:
         SettingError for a name or a value that makes no sense, for a task and a model that do not
         fit, and for a setting that they do not have, if it is not `lenient` with those.
         """
-        for name, value in settings.items():
-            require_kind(name, str if name in ("task", "model") else kind_of(name), value)
+        require_kinds(settings)
         if "task" not in settings:
             raise SettingError(f"name a task ({', '.join(TASKS)}), or give <data> FILE")
         task = entry(TASKS, "task", settings["task"])
@@ -105,10 +104,14 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 def entry(table: Mapping[str, type[Any]], kind: str, name: Any) -> type[Any]:
     """The task or the model of this name. SettingError with those that there are."""
-    require_kind(kind, str, name)
     if name not in table:
         raise SettingError(f"unknown {kind} {name!r}; the {kind}s are {', '.join(table)}")
     return table[name]
+
+
+def form_of(task: str | None) -> str | None:
+    """The kind of the questions of a task, by its name; None for what names no task."""
+    return TASKS[task].form if task in TASKS else None
 
 
 def make(group: type[Any], settings: Mapping[str, Any]) -> Any:
@@ -165,6 +168,12 @@ def owners(name: str) -> list[type[Any]]:
     """The groups that have a setting, of all tasks, all models, and the training."""
     groups = (*TASKS.values(), *MODELS.values(), Training)
     return [group for group in groups if name in {each.name for each in fields(group)}]
+
+
+def require_kinds(settings: Mapping[str, Any]) -> None:
+    """SettingError for a name that no setting has, and for a value that is not of its type."""
+    for name, value in settings.items():
+        require_kind(name, str if name in ("task", "model") else kind_of(name), value)
 
 
 def kind_of(name: str) -> Any:

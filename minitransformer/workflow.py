@@ -11,12 +11,13 @@ from minigrad.files import trying_to
 from minitransformer.inside.film import Camera
 from minitransformer.recipe import (
     Recipe,
+    form_of,
     refuse_differences,
+    require_kinds,
     require_same,
     require_unchanged,
 )
 from minitransformer.runs import Run
-from minitransformer.tasks import TASKS
 from minitransformer.training import Record, Trainer, metric_of
 from minitransformer.transfer import require_form
 
@@ -29,10 +30,11 @@ def start(
     That is called after the task or the data file. Settings that are not `chosen` have their
     defaults, and a model that begins with the weights of another run has that one's sizes.
     """
+    require_kinds(chosen)
     if chosen.get("from_run"):
         made = Recipe.of_run(Run.open(chosen["from_run"]))
-        if chosen.get("task") in TASKS:
-            require_form(made, TASKS[chosen["task"]].form, chosen["from_run"])
+        if form := form_of(chosen.get("task")):
+            require_form(made, form, chosen["from_run"])
         kept = made.kept_of_model()
         if chosen.get("task") == made.task.name and "tokens" in made.flat():
             kept["tokens"] = made.task.tokens
@@ -70,11 +72,11 @@ def resume(run: Run, chosen: Mapping[str, Any]) -> Trainer:
     A run that had finished early, and is now given more steps, does not finish early again unless
     `patience` is chosen. Raises RunError for a setting that a run keeps for good.
     """
+    require_kinds(chosen)
     made = Recipe.of_run(run)
-    task = chosen.get("task")
-    if task in TASKS and TASKS[task].form != made.task.form:
+    if form_of(chosen.get("task")) not in (None, made.task.form):
         # Before a model is blamed that nobody chose.
-        refuse_differences({"task": made.task.name}, {"task": task}, str(run.path))
+        refuse_differences({"task": made.task.name}, {"task": chosen["task"]}, str(run.path))
     recipe = Recipe.read(made.flat() | dict(chosen))
     require_same(made.flat(), recipe, str(run.path))
     # A run that was killed before its first save begins again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
 
 
 @dataclass(frozen=True)
-class Sequences(Group):
+class Sequences(Group, ABC):
     """A rule to learn, over sequences of the symbols "0" to `vocab` - 1 of length 1 to `length`.
 
     >>> task = Reverse(length=4)
@@ -27,9 +28,9 @@ class Sequences(Group):
     length: int = setting(10, "longest sequence; lengths vary from 1 to this", least=2, most=2_000)
     vocab: int = setting(10, "number of symbols: 0, 1, 2, …", least=2, most=1_000_000)
 
+    @abstractmethod
     def answer(self, source: list[int]) -> list[int]:
         """What the model must answer. The numbers of symbols are in the symbols' order."""
-        raise NotImplementedError
 
     def load(self, seed: int, held_out: int = 1000) -> Stream:
         """The sequences: see `Stream`."""

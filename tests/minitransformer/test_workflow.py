@@ -220,3 +220,15 @@ def test_another_kind_of_question_is_refused_before_a_model_is_blamed(tmp_path: 
     with pytest.raises(RunError, match=r"answers labels, .* asks for pairs: name .* labels"):
         start({**data, "task": "pairs", "from_run": str(run.path)}, tmp_path / "pairs")
     assert not (tmp_path / "pairs").exists()
+
+
+@pytest.mark.parametrize("task", [["copy"], 3, True])
+def test_a_task_that_is_no_text_is_refused_as_such_in_a_run_that_goes_on(task: Any) -> None:
+    finished("run")
+    with pytest.raises(SettingError, match="task must be a text"):
+        resume(Run.open("run"), {"task": task})
+    with pytest.raises(SettingError, match="task must be a text"):
+        start({**TINY, "task": task, "from_run": "run"}, Path("other"))
+    with pytest.raises(SettingError, match="from_run must be a text"):
+        start({**TINY, "from_run": [task]}, Path("other"))
+    assert not Path("other").exists()
