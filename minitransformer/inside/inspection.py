@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from minigrad.tensor import Array, Tensor
 from minitransformer.decoding import evaluating
 from minitransformer.forms import Form
 from minitransformer.inside.maps import attention_steps, by_heads, recorded, weights_of
+from minitransformer.parts.attention import AdditiveAttention
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,7 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
 
 def arrays_of(steps: list[Tensor], gradients: dict[int, Array], attention: Any) -> dict[str, Any]:
     """The arrays of a Layer: of several steps, one query after the other."""
-    first = steps[0]
-    key, value = (by_heads(x.data)[0] for x in first.inputs[1:3])
+    key, value = (by_heads(x.data)[0] for x in steps[0].inputs[1:3])
 
     def along_queries(arrays: list[Array]) -> Array:
         return np.concatenate([by_heads(x)[0] for x in arrays], axis=1)
@@ -148,30 +147,16 @@ def arrays_of(steps: list[Tensor], gradients: dict[int, Array], attention: Any) 
         "query": along_queries([step.inputs[0].data for step in steps]),
         "key": key,
         "value": value,
-        "scores": along_queries([scores_of(step) for step in steps]),
+        "scores": along_queries([attention.scores(step) for step in steps]),
         "mask": along_queries(mask)[0],
         "weights": weights_of(steps)[0],
         "gradient": along_queries(
             [gradient_by_weights(step, gradients[step.order]) for step in steps]
         ),
         "result": result,
-        "v": first.inputs[3].data if is_additive(first) else None,
+        "v": attention.v.data if isinstance(attention, AdditiveAttention) else None,
         "part": attention.parts(result),
     }
-
-
-def is_additive(step: Tensor) -> bool:
-    """Whether the scores of an attention op are those of a small network."""
-    return step.op is not None and step.op.name == "additive_attention"
-
-
-def scores_of(step: Tensor) -> Array:
-    """What the weights of an attention op are the softmax of, before its mask."""
-    query, key = (x.data for x in step.inputs[:2])
-    if is_additive(step):
-        hidden: Array = step.saved[1]
-        return hidden @ step.inputs[3].data
-    return query @ key.swapaxes(-1, -2) / sqrt(query.shape[-1])
 
 
 def gradients_of(root: Tensor, steps: list[Tensor]) -> dict[int, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,11 @@ class MultiHeadAttention(nn.Module):
         query, key = self.split(self.query(x)), self.split(self.key(memory))
         return attention_weights(query.data, key.data, mask)
 
+    def scores(self, step: Tensor) -> Array:
+        """(B, H, T, S): what the weights of this attention's op are the softmax of, unmasked."""
+        query, key = (x.data for x in step.inputs[:2])
+        return query @ key.swapaxes(-1, -2) / sqrt(query.shape[-1])
+
     def parts(self, result: Array) -> Array:
         """What each head adds to the output: its result (H, T, K) times its columns of W_O,
         (H, T, D)."""
@@ -163,6 +169,11 @@ class AdditiveAttention(nn.Module):
         key = self.key(memory) if key is None else key
         found = additive_attention(self.query(query), key, memory, self.v, mask=mask)
         return found * 0 if self._is_off else found
+
+    def scores(self, step: Tensor) -> Array:
+        """(B, T, S): what the weights of this attention's op are the softmax of, unmasked."""
+        hidden: Array = step.saved[1]
+        return hidden @ self.v.data
 
     def parts(self, result: Array) -> Array:
         """What the one head adds to the output: its result, (1, T, M)."""
