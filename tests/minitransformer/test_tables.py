@@ -79,6 +79,24 @@ def test_it_trains_and_resumes_to_the_bit(task: str, model: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("task", "model"), FITTING)
+def test_enough_perfect_evaluations_end_it_early(
+    task: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, run = a_run(task, model, tmp_path, "run", steps=9, evaluate_every=1, patience=2)
+    shares = iter([1.0, 0.5, 1.0, 1.0])
+    monkeypatch.setattr(type(trainer.form), "rate", lambda *_: {trainer.form.metric: next(shares)})
+    monkeypatch.setattr(trainer, "training_sample", trainer.data.test[:1])
+    score = trainer.score  # of the held-out examples alone: the others have no share to take
+    monkeypatch.setattr(
+        trainer,
+        "score",
+        lambda examples: score(examples) if examples is trainer.data.test else {"loss": 0.0},
+    )
+    list(workflow.follow(trainer, run))
+    assert (trainer.step, trainer.finished_early) == (4, True)
+
+
+@pytest.mark.parametrize(("task", "model"), FITTING)
 def test_a_trained_run_answers_as_its_trainer_does(task: str, model: str, tmp_path: Path) -> None:
     trainer, run = a_run(task, model, tmp_path, "run")
     list(workflow.follow(trainer, run))
