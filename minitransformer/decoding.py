@@ -15,7 +15,7 @@ import numpy as np
 from minigrad import nn
 from minigrad.mode import no_grad
 from minigrad.tensor import Array
-from minitransformer.tokens.vocabulary import Special
+from minitransformer.tokens import Special
 
 Choose = Callable[[Array], Array]
 
@@ -75,9 +75,12 @@ def begin(model: Any, source: Any, max_length: int, cache: bool) -> tuple[Writin
 
 
 def next_logits(writing: Writing, tokens: Array, special: Special) -> Array:
-    """(B,) tokens → (B, V) logits of the next, −∞ for `pad` and `bos`, which no answer has."""
+    """(B,) tokens → (B, V) logits of the next, −∞ for `pad` and `bos`, which no answer has.
+
+    One of them may be the end as well, which it has.
+    """
     logits = writing.next(tokens)
-    logits[:, [special.pad, special.bos]] = -np.inf
+    logits[:, [*{special.pad, special.bos} - {special.eos}]] = -np.inf
     require_finite_logits(logits)
     return logits
 

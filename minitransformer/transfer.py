@@ -46,10 +46,10 @@ def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) 
             own[:rows] = x[:rows]
     model.load_state_dict(state)
     shared = []
-    for side, vocabulary in form.vocabularies.items():
-        new = vocabulary.words
+    for side, tokeniser in form.tokenisers.items():
+        new = tokeniser.words
         shared.append(
-            f"{len({*new} & {*known.vocabularies[side].words})} of {len(new)} {side} tokens"
+            f"{len({*new} & {*known.tokenisers[side].words})} of {len(new)} {side} tokens"
         )
     return f"{path} knows {' and '.join(shared)}; any others begin at random"
 
@@ -65,5 +65,5 @@ def require_form(made: Recipe, form: str, path: str | os.PathLike[str]) -> None:
 
 def tokens_by_side(form: Form) -> dict[str, tuple[str, ...]]:
     """What the rows of weights stand for."""
-    source = form.vocabularies["source"].tokens
+    source = form.tokenisers["source"].tokens
     return {"source": source, "target": form.choices}

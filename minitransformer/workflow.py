@@ -140,9 +140,9 @@ def warnings(trainer: Trainer) -> list[str]:
     """What to know before training: examples that cannot be learned."""
     test = trainer.data.test
     found = [*trainer.data.notes]
-    # An example is its source and its target, and so are the sides that have a vocabulary.
-    for place, (side, vocabulary) in enumerate(trainer.form.vocabularies.items()):
-        unknown = sum(vocabulary.special.unk in example[place] for example in test)
+    # An example is its source and its target, and so are the sides that are texts.
+    for place, (side, tokeniser) in enumerate(trainer.form.tokenisers.items()):
+        unknown = sum(tokeniser.special.unk in example[place] for example in test)
         if 2 * unknown > len(test):
             by_word = trainer.recipe.flat().get("tokens") == "word"
             hint = "; try --tokens char" if by_word else "; more data would help"

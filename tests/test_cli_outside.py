@@ -282,7 +282,7 @@ def test_columns_and_csv_are_data_too() -> None:
     assert "anki.tsv:1: 2 tabs; a line needs exactly one" in said
     assert "or --columns 1,2 to take these two" in said
     succeeds("train", "--data", "anki.tsv", "--columns", "2,1", "--steps", "1", *SIZES)
-    assert Run.open("runs/anki").load()[2]["source_vocabulary"][4] in "bd"
+    assert Run.open("runs/anki").load()[2]["source"]["tokens"][4] in "bd"
     Path("x.csv").write_text('"a, b",c\n"d ""e""",f\n')
     succeeds("train", "--data", "x.csv", "--steps", "1", *SIZES)
     for columns in ("1", "0,1", "a,b", "1,2,3", "-1,2"):

@@ -32,6 +32,7 @@ from minitransformer.models.transformer import TransformerSettings
 from minitransformer.recipe import Recipe
 from minitransformer.settings import Training
 from minitransformer.tasks.sequences import Reverse
+from minitransformer.tokens.tokeniser import OWN
 from minitransformer.training import Trainer
 
 Step = Callable[[Batch], float | None]
@@ -72,9 +73,7 @@ SIZES = {
 
 def make_trainer(size: Size) -> Trainer:
     """A trainer of a model of this size, its learning rate constant."""
-    task = Reverse(
-        length=max(size.source_length, size.target_length), vocab=size.vocab - len(SPECIAL)
-    )
+    task = Reverse(length=max(size.source_length, size.target_length), vocab=size.vocab - len(OWN))
     model = TransformerSettings(
         d_model=size.d_model,
         heads=size.heads,
@@ -94,7 +93,7 @@ def make_batches(size: Size, count: int = 8) -> list[Batch]:
     rng = np.random.default_rng(0)
 
     def tokens(length: int) -> Any:
-        ids = rng.integers(len(SPECIAL), size.vocab, (size.batch, length))
+        ids = rng.integers(len(OWN), size.vocab, (size.batch, length))
         ends = rng.integers(length // 2, length + 1, (size.batch, 1))
         return np.where(np.arange(length) < ends, ids, SPECIAL.pad)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from minigrad.nn import Module
 from minitransformer.batch import Batch, Shape
-from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
+from minitransformer.tokens import Special, Tokeniser, restore
 
 Example = tuple[list[int], Any]
 """The numbers of a source's tokens, and the answer that is right: what it is, its form knows."""
@@ -31,8 +31,8 @@ class Form(Protocol):
         """What these questions ask of a model."""
 
     @property
-    def vocabularies(self) -> dict[str, Vocabulary]:
-        """The vocabulary of each side of an example that has one."""
+    def tokenisers(self) -> dict[str, Tokeniser]:
+        """The tokeniser of each side of an example that is text."""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -95,3 +95,19 @@ def read_numbers(tokeniser: Tokeniser, text: str, most: int) -> list[int]:
             f"{len(numbers)} tokens are more than the {most} that this run's model holds"
         )
     return numbers
+
+
+def restore_side(state: Mapping[str, Any], side: str) -> Tokeniser:
+    """The tokeniser of a side of the examples of a form that `state` wrote down."""
+    if side in state:
+        return restore(state[side])
+    # Runs of before wrote down the tokens alone, and at first not even of which kind they are.
+    made = state["config"]
+    kind = made.get("tokens", "word") if made["task"] == "pairs" else "word"
+    return restore(
+        {
+            "kind": state.get("token_kind", kind),
+            "tokens": state[f"{side}_vocabulary"],
+            "special": Special(),
+        }
+    )

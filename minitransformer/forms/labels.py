@@ -12,8 +12,8 @@ from minigrad.mode import no_grad
 from minigrad.nn import Module
 from minitransformer.batch import Batch, Shape, pad_rows
 from minitransformer.decoding import evaluating, require_finite_logits
-from minitransformer.forms.form import Example, read_numbers
-from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
+from minitransformer.forms.form import Example, read_numbers, restore_side
+from minitransformer.tokens import Tokeniser
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Labels:
         return Shape(self.name, *sizes, self.source.special.pad)
 
     @property
-    def vocabularies(self) -> dict[str, Vocabulary]:
-        """The tokens of a question."""
-        return {"source": self.source.vocabulary}
+    def tokenisers(self) -> dict[str, Tokeniser]:
+        """That of the text."""
+        return {"source": self.source}
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -112,15 +112,13 @@ class Labels:
     def state(self) -> dict[str, Any]:
         """What a run writes down, so that its model can be used: see `restore`."""
         return {
-            "source_vocabulary": list(self.source.vocabulary.tokens),
+            "source": self.source.state(),
             "labels": list(self.labels),
             "max_source": self.max_source,
-            "token_kind": self.source.kind,
         }
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Labels:
         """The form that `state` wrote down."""
-        vocabulary = Vocabulary(tuple(state["source_vocabulary"]))
-        source = Tokeniser(vocabulary, state["token_kind"])
+        source = restore_side(state, "source")
         return cls(source, tuple(state["labels"]), state["max_source"])

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from minigrad.nn import Module
 from minitransformer.batch import IGNORE, Batch, Shape, pad_rows
 from minitransformer.decoding import beam_search, greedy
-from minitransformer.forms.form import Example, read_numbers
-from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
+from minitransformer.forms.form import Example, read_numbers, restore_side
+from minitransformer.tokens import Tokeniser
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Pairs:
         return Shape(self.name, *sizes, self.source.special.pad)
 
     @property
-    def vocabularies(self) -> dict[str, Vocabulary]:
-        """The tokens of each side of an example."""
-        return {"source": self.source.vocabulary, "target": self.target.vocabulary}
+    def tokenisers(self) -> dict[str, Tokeniser]:
+        """Those of both sides of an example."""
+        return {"source": self.source, "target": self.target}
 
     def batch(self, examples: Sequence[Example]) -> Batch:
         """The batch of some (source numbers, target numbers).
@@ -66,7 +66,7 @@ class Pairs:
         A token that nobody knows is one too, but where it may be read as <unk>, see `unknown`.
         """
         if self.strict and (unknown := self.unknown(text)):
-            symbols = self.source.vocabulary.words
+            symbols = self.source.words
             raise ValueError(
                 f"unknown token {unknown[0]!r}; "
                 f"this run knows {symbols[0]} to {symbols[-1]}, separated by spaces"
@@ -121,7 +121,7 @@ class Pairs:
     @property
     def choices(self) -> tuple[str, ...]:
         """What a model chooses from at each place."""
-        return self.target.vocabulary.tokens
+        return self.target.tokens
 
     def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[list[int]]:
         """What a model answers to each source, its end left out; by beam search above 1 beam."""
@@ -149,22 +149,16 @@ class Pairs:
     def state(self) -> dict[str, Any]:
         """What a run writes down, so that its model can be used: see `restore`."""
         return {
-            "source_vocabulary": list(self.source.vocabulary.tokens),
-            "target_vocabulary": list(self.target.vocabulary.tokens),
+            "source": self.source.state(),
+            "target": self.target.state(),
             "max_source": self.max_source,
             "max_target": self.max_target,
-            "token_kind": self.source.kind,
             "strict": self.strict,
         }
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Pairs:
         """The form that `state` wrote down."""
-        made = state["config"]  # which told more, before a run wrote down the kind of its tokens
-        kind = made.get("tokens", "word") if made["task"] == "pairs" else "word"
-        source, target = (
-            Tokeniser(Vocabulary(tuple(state[f"{side}_vocabulary"])), state.get("token_kind", kind))
-            for side in ("source", "target")
-        )
-        strict = state.get("strict", made["task"] != "pairs")
+        source, target = (restore_side(state, side) for side in ("source", "target"))
+        strict = state["strict"] if "strict" in state else state["config"]["task"] != "pairs"
         return cls(source, target, state["max_source"], state["max_target"], strict)

@@ -19,7 +19,6 @@ from minitransformer.forms import Example, Form
 from minitransformer.inside.maps import attention_maps
 from minitransformer.models.transformer import Transformer
 from minitransformer.runs import Run, RunError, load_checkpoint, save_checkpoint
-from minitransformer.tokens.vocabulary import Vocabulary
 from minitransformer.training import Record, Trainer, metric_of
 
 FRAMES = 56
@@ -52,7 +51,8 @@ class Film:
     """Frames of one example, in order, and all records of the run that they are from.
 
     source: the example's tokens. target: its right answer. read: what a decoder reads, <bos> and
-    the target, or nothing. sides: whose tokens look in each map, and at whose they look:
+    the target, or nothing. end: what ends an answer, if anything does. sides: whose tokens look in
+    each map, and at whose they look:
     {"decoder.layers.0.cross_attention": ("target", "source"), …}, where "target" is what is read.
     """
 
@@ -60,14 +60,10 @@ class Film:
     source: list[str]
     target: list[str]
     read: list[str]
+    end: str
     sides: dict[str, tuple[str, str]]
     frames: list[Frame]
     records: list[Record]
-
-    @property
-    def end(self) -> str:
-        """What ends an answer, if anything does."""
-        return Vocabulary.names[Vocabulary.special.eos] if self.read else ""
 
     def tokens(self, path: str) -> tuple[list[str], list[str]]:
         """The tokens along both sides of a map: those that look, and those that are looked at."""
@@ -111,12 +107,13 @@ class Camera:
         """Write a frame of the model as it is."""
         model, form = self.trainer.model, self.trainer.form
         maps = attention_maps(model, *form.batch([self.example]).inputs)
-        sides = form.sides(self.example)
+        sides, target = form.sides(self.example), form.spell(self.example[1])
         about = {
             "task": self.trainer.data.name,
             "source": sides["source"],
-            "target": form.spell(self.example[1]),
+            "target": target,
             "read": sides.get("target", []),
+            "end": "".join(form.asked(self.example)[len(target) :]),
             "answer": form.spell(form.answer(model, [self.example[0]])[0]),
             "layers": list(maps),
             "sides": {path: (x.queries, x.keys) for path, x in maps.items()},
@@ -163,6 +160,7 @@ def read_film(path: StrPath) -> Film:
         maps, about = load_checkpoint(file)
         answer = about.pop("answer")
         about.setdefault("read", ["<bos>", *about["target"]])  # as films of before left unsaid
+        about.setdefault("end", "<eos>" if about["read"] else "")
         about.setdefault("sides", {path: [*Transformer.sides(path)] for path in about["layers"]})
         maps = {name: maps[name] for name in about.pop("layers")}  # in the model's order
         subject = about, [(name, weights.shape) for name, weights in maps.items()]

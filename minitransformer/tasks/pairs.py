@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,18 +13,10 @@ from minitransformer.forms import Labels, Pairs
 from minitransformer.settings import Group, SettingError, setting
 from minitransformer.tasks.files import DataError, parse_rows, read_data
 from minitransformer.tasks.task import Examples, held_out_rng, task
-from minitransformer.tokens.vocabulary import (
-    Tokeniser,
-    TokenKind,
-    Vocabulary,
-    detokenize,
-    tokenize,
-)
+from minitransformer.tokens import TOKENISERS, Tokeniser, TokenKind
 
 MOST_HELD_OUT = 1000
 
-Tokens = tuple[str, ...]
-Answer = TypeVar("Answer")
 Data = TypeVar("Data", bound=Examples)
 
 
@@ -51,8 +43,31 @@ class Lines(Group):
 
     def rows(self, names: tuple[str, str]) -> tuple[list[tuple[str, str]], int]:
         """The rows of the file, and its checksum. DataError where it is not as it should be."""
-        content = read_data(self.data)
-        return parse_rows(content, self.data, parse_columns(self.columns), names), crc32(content)
+        content, tidy = read_data(self.data), TOKENISERS[self.tokens].tidy
+        rows = parse_rows(content, self.data, parse_columns(self.columns), names)
+        return [(tidy(first), tidy(second)) for first, second in rows], crc32(content)
+
+    def tokeniser(self, texts: Iterable[str]) -> Tokeniser:
+        """A tokeniser that knows what occurs in these texts."""
+        return TOKENISERS[self.tokens].train(texts)
+
+    def encode_pairs(
+        self,
+        kind: type[Data],
+        path: str,
+        training: Sequence[tuple[str, str]],
+        test: Sequence[tuple[str, str]],
+        checksum: int | None = None,
+    ) -> Data:
+        """Data of pairs of texts. The tokenisers know those to train on."""
+        source, target = (self.tokeniser(pair[side] for pair in training) for side in (0, 1))
+        learned, unseen = (
+            [(source.encode(a), target.encode(b)) for a, b in pairs] for pairs in (training, test)
+        )
+        both = [*learned, *unseen]
+        longest = max(len(a) for a, _ in both), max(len(b) for _, b in both) + 1
+        form = Pairs(source, target, *longest)
+        return kind(Path(path).name, form, learned, unseen, [*test], checksum)
 
 
 def parse_columns(text: str) -> tuple[int, int] | None:
@@ -77,8 +92,8 @@ class FromFile(Lines):
     def load(self, seed: int) -> Examples:
         """The file's pairs, some held out: see `hold_out`."""
         rows, checksum = self.rows(("source", "target"))
-        split = hold_out(tokenize_pairs(rows, self.tokens), self.held_out, seed, self.data)
-        return encode_pairs(Examples, self.data, *split, self.tokens, checksum)
+        split = hold_out(rows, self.held_out, seed, self.data)
+        return self.encode_pairs(Examples, self.data, *split, checksum)
 
 
 @task("labels", form="labels", default="classifier")
@@ -89,20 +104,17 @@ class Labelled(Lines):
     def load(self, seed: int) -> Examples:
         """The file's sentences, some held out, see `hold_out`. DataError for a lone label."""
         rows, checksum = self.rows(("sentence", "label"))
-        sources = [(tuple(tokenize(text, self.tokens)), label.strip()) for text, label in rows]
-        training, test = hold_out(sources, self.held_out, seed, self.data)
-        labels = tuple(sorted({label for _, label in sources}))
+        rows = [(text, label.strip()) for text, label in rows]
+        training, test = hold_out(rows, self.held_out, seed, self.data)
+        labels = tuple(sorted({label for _, label in rows}))
         if len(labels) < 2:
             raise DataError(f"{self.data}: all lines have the label {labels[0]!r}; two are needed")
-        tokeniser = Tokeniser(Vocabulary.build(source for source, _ in training), self.tokens)
-        form = Labels(tokeniser, labels, max(len(source) for source, _ in sources))
-
-        def encode(rows: Sequence[tuple[Tokens, str]]) -> list[tuple[list[int], int]]:
-            return [
-                (tokeniser.vocabulary.encode(source), labels.index(label)) for source, label in rows
-            ]
-
-        texts = [(detokenize(source, self.tokens), label) for source, label in test]
+        tokeniser = self.tokeniser(text for text, _ in training)
+        read, unread = (
+            [(tokeniser.encode(text), labels.index(label)) for text, label in rows]
+            for rows in (training, test)
+        )
+        longest = max(len(source) for source, _ in [*read, *unread])
         learned = {label for _, label in training}
         unseen = sum(label not in learned for _, label in test)
         note = (
@@ -111,23 +123,18 @@ class Labelled(Lines):
         )
         return Examples(
             name=Path(self.data).name,
-            form=form,
-            training=encode(training),
-            test=encode(test),
-            test_texts=texts,
+            form=Labels(tokeniser, labels, longest),
+            training=read,
+            test=unread,
+            test_texts=test,
             checksum=checksum,
             notes=(note,) if unseen else (),
         )
 
 
-def tokenize_pairs(rows: Sequence[tuple[str, str]], kind: TokenKind) -> list[tuple[Tokens, Tokens]]:
-    """The tokens of each source and target."""
-    return [(tuple(tokenize(a, kind)), tuple(tokenize(b, kind))) for a, b in rows]
-
-
 def hold_out(
-    rows: Sequence[tuple[Tokens, Answer]], share: float, seed: int, path: str
-) -> tuple[list[tuple[Tokens, Answer]], list[tuple[Tokens, Answer]]]:
+    rows: Sequence[tuple[str, str]], share: float, seed: int, path: str
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Rows to train on, and rows kept apart: a share of the different sources, chosen by `seed`.
 
     At least one and at most 1,000 are kept; a source of several rows is tested with its first
@@ -146,26 +153,3 @@ def hold_out(
     test = [(sources[place], first[sources[place]]) for place in order[:count]]
     kept_apart = {source for source, _ in test}
     return [row for row in rows if row[0] not in kept_apart], test
-
-
-def encode_pairs(
-    kind: type[Data],
-    path: str,
-    training: Sequence[tuple[Tokens, Tokens]],
-    test: Sequence[tuple[Tokens, Tokens]],
-    tokens: TokenKind,
-    checksum: int | None = None,
-) -> Data:
-    """Data of pairs of tokens. The vocabularies know those to train on: others become <unk>."""
-    source, target = (
-        Tokeniser(Vocabulary.build(pair[side] for pair in training), tokens) for side in (0, 1)
-    )
-    both = [*training, *test]
-    longest = max(len(a) for a, _ in both), max(len(b) for _, b in both) + 1
-    learned, unseen = (
-        [(source.vocabulary.encode(a), target.vocabulary.encode(b)) for a, b in pairs]
-        for pairs in (training, test)
-    )
-    texts = [(detokenize(a, tokens), detokenize(b, tokens)) for a, b in test]
-    form = Pairs(source, target, *longest)
-    return kind(Path(path).name, form, learned, unseen, texts, checksum)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from minitransformer.forms import Example, Pairs
 from minitransformer.settings import Group, setting
 from minitransformer.tasks.task import held_out_rng, task
-from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
+from minitransformer.tokens import Words
+from minitransformer.tokens.tokeniser import OWN
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ class Stream:
 
     def __init__(self, task: Sequences, seed: int, held_out: int) -> None:
         self.task, self.name = task, task.name
-        vocabulary = Vocabulary((*Vocabulary.names, *map(str, range(task.vocab))))
-        symbols = Tokeniser(vocabulary, "word")
+        symbols = Words((*OWN.values(), *map(str, range(task.vocab))))
         self.form = Pairs(symbols, symbols, task.length, task.length + 1, strict=True)
         unseen = self._draw_distinct(held_out_rng(seed), held_out)
         if not unseen:
@@ -110,7 +110,7 @@ class Stream:
         return {}
 
     def _draw(self, rng: np.random.Generator, *shape: int) -> NDArray[np.int64]:
-        return rng.integers(self.task.vocab, size=shape) + len(Vocabulary.names)
+        return rng.integers(self.task.vocab, size=shape) + len(OWN)
 
     def _draw_distinct(self, rng: np.random.Generator, wanted: int) -> list[tuple[int, ...]]:
         """At most `wanted` different sequences, in random order."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from minitransformer.settings import SettingError
 from minitransformer.tasks import grammar
-from minitransformer.tasks.pairs import Lines, encode_pairs, hold_out, tokenize_pairs
+from minitransformer.tasks.pairs import Lines, hold_out
 from minitransformer.tasks.task import Examples, task
 
 
@@ -42,10 +42,9 @@ class Translate(Lines):
         """The file's pairs, some held out; or the grammar's sentences, see `grammar.pairs`."""
         if self.data:
             rows, checksum = self.rows(("source", "target"))
-            split = hold_out(tokenize_pairs(rows, self.tokens), self.held_out, seed, self.data)
-            return encode_pairs(Translations, self.data, *split, self.tokens, checksum)
+            split = hold_out(rows, self.held_out, seed, self.data)
+            return self.encode_pairs(Translations, self.data, *split, checksum)
         learned, unseen = (
-            tokenize_pairs([(x.source, x.target) for x in examples], "word")
-            for examples in grammar.pairs(seed)
+            [(x.source, x.target) for x in examples] for examples in grammar.pairs(seed)
         )
-        return encode_pairs(Translations, self.name, learned, unseen, "word")
+        return self.encode_pairs(Translations, self.name, learned, unseen)

@@ -1,1 +1,20 @@
 """Text becomes numbers: reading it, splitting it, numbering its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from minitransformer.tokens.characters import Characters
+from minitransformer.tokens.tokeniser import Special, Tokeniser, TokenKind
+from minitransformer.tokens.words import Words
+
+__all__ = ["TOKENISERS", "Characters", "Special", "TokenKind", "Tokeniser", "Words", "restore"]
+
+TOKENISERS: dict[TokenKind, type[Tokeniser]] = {x.kind: x for x in (Words, Characters)}
+"""Each way to split a text by its name."""
+
+
+def restore(state: Mapping[str, Any]) -> Tokeniser:
+    """The tokeniser that its `state` wrote down."""
+    return TOKENISERS[state["kind"]].restore(state)

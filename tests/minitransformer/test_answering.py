@@ -171,7 +171,7 @@ def test_a_token_that_the_data_did_not_have_is_read_as_unknown(
     characters: Trainer, tmp_path: Path
 ) -> None:
     predictor = Predictor(tmp_path / "run")
-    seen = characters.form.vocabularies["source"].words
+    seen = characters.form.tokenisers["source"].words
     assert predictor.form.unknown(f"{seen[0]}?{seen[1]}?") == ["?"]
     assert predictor.form.read(f"{seen[0]}?{seen[1]}") == [4, UNK, 5]
 
@@ -217,7 +217,7 @@ def test_an_inspection_of_an_answer_without_end_is_over_what_was_read(tmp_path: 
 
 def test_an_inspection_names_what_is_unknown(characters: Trainer, tmp_path: Path) -> None:
     inspection = Predictor(tmp_path / "run").inspect([4, UNK])
-    assert inspection.source == [characters.form.vocabularies["source"].words[0], "<unk>"]
+    assert inspection.source == [characters.form.tokenisers["source"].words[0], "<unk>"]
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:

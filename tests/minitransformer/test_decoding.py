@@ -22,9 +22,9 @@ from minitransformer.decoding import (
     probabilities,
 )
 from minitransformer.models.transformer import TransformerWriting
-from minitransformer.tokens.vocabulary import Special
+from minitransformer.tokens import Special
 
-PAD, BOS, EOS, _ = SPECIAL
+PAD, BOS, EOS, *_ = SPECIAL
 
 Answers = list[list[int]]
 
@@ -361,6 +361,8 @@ def test_the_special_tokens_may_have_other_numbers(method: Callable[..., Answers
     answers = method(model, SOURCE, 12, special=Special(pad=5, bos=8, eos=0, unk=1))
     assert {token for answer in answers for token in answer} <= {1, 2}
     assert method(a_model_that_says({7: 1.0}), SOURCE, 12, special=Special(5, 6, 7, 8)) == [[]] * 4
+    # one token for all three, as in GPT-2's vocabulary
+    assert method(a_model_that_says({7: 1.0}), SOURCE, 12, special=Special(7, 7, 7)) == [[]] * 4
 
 
 @methods

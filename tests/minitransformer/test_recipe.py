@@ -15,7 +15,7 @@ from minitransformer.recipe import Recipe, merge, require_same, settings_of
 from minitransformer.runs import Run, RunError
 from minitransformer.settings import SettingError, Training
 from minitransformer.tasks import TASKS
-from minitransformer.tokens.vocabulary import TokenKind
+from minitransformer.tokens import TokenKind
 
 SORT = {"task": "sort", "length": 5, "heads": 8, "steps": 100}
 PAIRS = {"task": "pairs", "data": "a.tsv"}

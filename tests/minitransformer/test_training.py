@@ -17,7 +17,7 @@ from minitransformer import training
 from minitransformer.batch import IGNORE, Batch
 from minitransformer.models.transformer import Transformer
 from minitransformer.recipe import Recipe
-from minitransformer.tokens.vocabulary import Special
+from minitransformer.tokens import Special
 from minitransformer.training import DivergenceError, Record, Trainer, evaluate, metric_of
 
 PAD = Special().pad

@@ -51,7 +51,7 @@ def test_tokens_that_both_know_keep_their_vectors_and_new_ones_get_their_own(
         ("projection.bias", "target"),
     ):
         before, now, otherwise = (x.model.state_dict()[name] for x in (old, new, fresh))
-        theirs, ours = (x.form.vocabularies[side].tokens for x in (old, new))
+        theirs, ours = (x.form.tokenisers[side].tokens for x in (old, new))
         assert set(ours) - set(theirs) and set(ours) & set(theirs) > {"<pad>", "<eos>"}
         for i, token in enumerate(ours):
             expected = before[theirs.index(token)] if token in theirs else otherwise[i]
@@ -77,7 +77,7 @@ def test_one_line_says_what_is_known(old: Trainer, tmp_path: Path) -> None:
     new = begun(tmp_path)
     counts = []
     for side in ("source", "target"):
-        ours, theirs = (set(x.form.vocabularies[side].words) for x in (new, old))
+        ours, theirs = (set(x.form.tokenisers[side].words) for x in (new, old))
         counts.append(f"{len(ours & theirs)} of {len(ours)}")
     assert new.borrowed == (
         f"{tmp_path / 'old'} knows {counts[0]} source tokens and {counts[1]} target tokens; "

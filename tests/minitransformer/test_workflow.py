@@ -10,7 +10,7 @@ import pytest
 
 from minitransformer.runs import Run, RunError
 from minitransformer.settings import SettingError
-from minitransformer.tokens.vocabulary import Special
+from minitransformer.tokens import Special
 from minitransformer.training import Record, Trainer
 from minitransformer.workflow import example, finish, follow, resume, start, warnings
 

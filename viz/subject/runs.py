@@ -36,9 +36,7 @@ def loss_of_run(
 
 def everything(form: Form) -> list[int]:
     """The numbers of all tokens that stand for text, as many as fit into one source."""
-    vocabulary = form.vocabularies["source"]
-    tokens = range(len(vocabulary.names), len(vocabulary))
-    return list(tokens)[: form.max_source]
+    return list(form.tokenisers["source"].number_of.values())[: form.max_source]
 
 
 def draw_maps(of: Trainer | Predictor, source: list[int], text: str, path: Path) -> list[Path]:

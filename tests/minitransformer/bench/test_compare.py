@@ -13,7 +13,7 @@ import pytest
 from minitransformer.batch import IGNORE
 from minitransformer.bench import compare as bench
 from minitransformer.bench.compare import Result, Size
-from minitransformer.tokens.vocabulary import Special
+from minitransformer.tokens import Special
 
 PAD, BOS, *_ = Special()
 

@@ -11,13 +11,11 @@ import pytest
 from minigrad import Tensor, nn
 from minitransformer.batch import IGNORE
 from minitransformer.forms import Labels
-from minitransformer.tokens.vocabulary import Special, Tokeniser, Vocabulary
+from minitransformer.tokens import TOKENISERS, Special, Tokeniser, Words
 
-PAD, BOS, EOS, UNK = Special()
+PAD, BOS, EOS, UNK, _ = Special()
 
-FORM = Labels(
-    Tokeniser(Vocabulary.build([["a", "b", "c"]]), "word"), ("bad", "fair", "good"), max_source=4
-)
+FORM = Labels(Words.train(["a b c"]), ("bad", "fair", "good"), max_source=4)
 
 
 class First(nn.Module):
@@ -46,7 +44,7 @@ def test_what_it_asks_of_a_model() -> None:
         "form": "labels", "vocab": 7, "classes": 3, "source": 4, "target": 1, "pad": PAD,
     }  # fmt: skip
     assert FORM.choices == ("bad", "fair", "good")
-    assert FORM.vocabularies == {"source": FORM.source.vocabulary}
+    assert FORM.tokenisers == {"source": FORM.source}
 
 
 def test_a_sentence_is_read_with_what_is_unknown_as_unk() -> None:
@@ -100,7 +98,13 @@ def test_the_share_of_right_labels_is_the_accuracy() -> None:
     assert FORM.metric == "accuracy"
 
 
-@pytest.mark.parametrize("kind", ["word", "char"])
-def test_a_form_comes_back_from_its_state(kind: Any) -> None:
-    form = Labels(Tokeniser(FORM.source.vocabulary, kind), FORM.labels, 4)
+@pytest.mark.parametrize("kind", TOKENISERS.values())
+def test_a_form_comes_back_from_its_state(kind: type[Tokeniser]) -> None:
+    form = Labels(kind.train(["some words"]), FORM.labels, 4)
     assert Labels.restore(json.loads(json.dumps(form.state()))) == form
+
+
+def test_a_form_of_before_wrote_down_the_tokens_of_its_tokeniser_alone() -> None:
+    state = FORM.state()
+    state |= {"source_vocabulary": state.pop("source")["tokens"], "token_kind": "word"}
+    assert Labels.restore({"config": {"task": "labels"}, **state}) == FORM

@@ -19,7 +19,8 @@ from minitransformer.inside.maps import attention_maps
 from minitransformer.models.transformer import Transformer
 from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError, load_checkpoint, save_checkpoint
-from minitransformer.tokens.vocabulary import Special, Tokeniser, Vocabulary
+from minitransformer.tokens import Special, Words
+from minitransformer.tokens.tokeniser import OWN
 from minitransformer.training import Record, Trainer
 
 UNK = Special().unk
@@ -238,7 +239,7 @@ def test_layers_come_in_the_models_order(tmp_path: Path) -> None:
     ]
 
 
-TEN = Tokeniser(Vocabulary((*Vocabulary.names, *"abcdef")), "word")
+TEN = Words((*OWN.values(), *"abcdef"))
 SYMBOLS = Pairs(TEN, TEN, 30, 31)
 
 

@@ -23,14 +23,15 @@ from minitransformer.models.recurrent import LSTMAttentionSettings
 from minitransformer.models.transformer import Transformer, TransformerConfig
 from minitransformer.recipe import Recipe
 from minitransformer.runs import Run
-from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
+from minitransformer.tokens import Words
+from minitransformer.tokens.tokeniser import OWN
 from minitransformer.training import Trainer
 
-_, BOS, EOS, _ = SPECIAL
+_, BOS, EOS, *_ = SPECIAL
 
-SOURCE_WORDS = Vocabulary((*Vocabulary.names, "a", "b", "c", "d"))
-TARGET_WORDS = Vocabulary((*Vocabulary.names, "A", "B", "C", "D", "E"))
-FORM = Pairs(Tokeniser(SOURCE_WORDS, "word"), Tokeniser(TARGET_WORDS, "word"), 8, 8)
+SOURCE_WORDS = Words((*OWN.values(), "a", "b", "c", "d"))
+TARGET_WORDS = Words((*OWN.values(), "A", "B", "C", "D", "E"))
+FORM = Pairs(SOURCE_WORDS, TARGET_WORDS, 8, 8)
 SOURCE = [4, 6, 5, 4, 7]
 TARGET = [5, 8, 4]
 

@@ -12,7 +12,7 @@ from minigrad import no_grad
 from minigrad.tensor import Array
 from minitransformer import Transformer, TransformerConfig
 from minitransformer.inside.maps import attention_maps
-from minitransformer.tokens.vocabulary import Special
+from minitransformer.tokens import Special
 
 PAD = Special().pad
 H = 2

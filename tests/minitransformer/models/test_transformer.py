@@ -17,7 +17,7 @@ from minitransformer.batch import IGNORE, Shape, pad_rows
 from minitransformer.interop.torch import to_torch
 from minitransformer.models.transformer import TransformerSettings
 from minitransformer.settings import SettingError
-from minitransformer.tokens.vocabulary import Special
+from minitransformer.tokens import Special
 
 V, D, F, H = 11, 8, 12, 2
 PAD = Special().pad

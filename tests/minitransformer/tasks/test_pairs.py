@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minitransformer.settings import SettingError
 from minitransformer.tasks import TASKS
 from minitransformer.tasks.files import DataError
-from minitransformer.tokens.vocabulary import Special, TokenKind
+from minitransformer.tokens import Special, TokenKind
 
 UNK = Special().unk
 
@@ -45,10 +45,10 @@ def test_a_file_is_split_into_training_and_test(words: Path) -> None:
     assert lines == set(words.read_text(encoding="utf-8").splitlines())
 
 
-def test_the_vocabularies_know_the_training_lines_alone(words: Path) -> None:
+def test_the_tokenisers_know_the_training_lines_alone(words: Path) -> None:
     data = load(words)
-    assert "the" in data.form.source.vocabulary.words
-    assert "the" not in data.form.target.vocabulary.words
+    assert "the" in data.form.source.words
+    assert "the" not in data.form.target.words
     assert all(source[1] == UNK for source, _ in data.test)
     assert not any(UNK in source + target for source, target in data.training)
 

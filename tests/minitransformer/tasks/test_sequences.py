@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from minitransformer.settings import SettingError
 from minitransformer.tasks import TASKS
 from minitransformer.tasks.sequences import Stream
-from minitransformer.tokens.vocabulary import Special
+from minitransformer.tokens import Special
 
 UNK = Special().unk
 
@@ -43,7 +43,7 @@ def test_a_task_is_what_its_name_says(name: str, answer: str) -> None:
 def test_the_symbols_are_the_numbers_below_vocab() -> None:
     form = load("copy", vocab=12).form
     assert form.source is form.target
-    assert form.source.vocabulary.words == tuple(str(number) for number in range(12))
+    assert form.source.words == tuple(str(number) for number in range(12))
     assert form.source.kind == "word"
     assert form.strict
 

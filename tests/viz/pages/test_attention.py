@@ -15,7 +15,8 @@ import pytest
 from minitransformer.forms import Pairs
 from minitransformer.inside.inspection import Inspection, Layer, Outcome, inspect
 from minitransformer.models.transformer import Transformer, TransformerConfig
-from minitransformer.tokens.vocabulary import Tokeniser, Vocabulary
+from minitransformer.tokens import Words
+from minitransformer.tokens.tokeniser import OWN
 from viz.figure.maps import draw_attention
 from viz.pages.attention import attention, most_choosing, most_needed
 
@@ -31,7 +32,7 @@ TAB, HOME, END, ENTER = "\ue004", "\ue011", "\ue010", "\ue007"
 @pytest.fixture(scope="module")
 def inspection() -> Inspection:
     """A small model with random weights, which some of its heads cannot do without."""
-    words = Tokeniser(Vocabulary((*Vocabulary.names, "a", "b c", "<script>", "d")), "word")
+    words = Words((*OWN.values(), "a", "b c", "<script>", "d"))
     form = Pairs(words, words, max_source=7, max_target=7)
     shape = {"d_model": 18, "num_heads": 3, "d_ff": 16, "max_length": 7}
     layers = {"num_encoder_layers": 1, "num_decoder_layers": 2}
