@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from io import StringIO
+from io import FileIO, StringIO
 from pathlib import Path
 
 from minitransformer.tokens.text import TextError, decode
@@ -18,7 +18,13 @@ class DataError(ValueError):
 
 
 def read_data(path: str | Path) -> bytes:
-    """A data file's content. DataError where it cannot be read, now and again when a run goes on.
+    """A data file's content. DataError where it cannot be read, see `open_data`."""
+    with open_data(path) as file:
+        return file.readall()
+
+
+def open_data(path: str | Path) -> FileIO:
+    """A data file, to read. DataError where it cannot be read, now and again when a run goes on.
 
     So a pipe is refused, without waiting for what may never come out of it.
     """
@@ -29,7 +35,7 @@ def read_data(path: str | Path) -> bytes:
                 f"{path}: not an ordinary file, and a run must be able to read its data again; "
                 "save it as a file first"
             )
-        return Path(path).read_bytes()
+        return open(path, "rb", buffering=0)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 

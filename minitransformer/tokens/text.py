@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from io import BufferedIOBase
 
@@ -23,12 +23,17 @@ def decode(content: bytes) -> str:
     >>> decode(b"\\xef\\xbb\\xbfone\\r\\ntwo\\rthree")
     'one\\ntwo\\nthree'
     """
+    return decode_part(content.removeprefix(BOM_UTF8))
+
+
+def decode_part(content: bytes) -> str:
+    """The same for bytes from the middle of a text, where a byte-order mark is none."""
     if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise TextError(1, "not UTF-8 but UTF-16; save it as UTF-8")
     try:
-        text = with_newlines(content.decode("utf-8-sig"))
+        text = with_newlines(content.decode())
     except UnicodeDecodeError as error:
-        before = with_newlines(error.object[: error.start].decode())
+        before = with_newlines(content[: error.start].decode())
         raise TextError(before.count("\n") + 1, "not UTF-8; save it as UTF-8") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
