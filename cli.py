@@ -215,6 +215,7 @@ def train(
     from minitransformer import workflow
     from minitransformer.recipe import merge
     from minitransformer.runs import RunError, read_toml
+    from viz.console import preparation
 
     given = {name: value for name, value in {"task": task, **given}.items() if value is not None}
     for name in ("data", "from_run"):
@@ -227,7 +228,8 @@ def train(
                 raise RunError("--resume needs --out, the folder of the run to go on with")
             go_on(out, chosen, film)
             return
-        trainer, run = workflow.start(chosen, out)
+        with preparation():
+            trainer, run = workflow.start(chosen, out)
         with run.locked():
             follow(trainer, run, film)
     except SettingError as error:
@@ -240,10 +242,12 @@ def go_on(out: Path, chosen: dict[str, Any], filmed: bool) -> None:
     """Go on with the run in a folder, saying from where; or say that it is finished."""
     from minitransformer import workflow
     from minitransformer.runs import Run
+    from viz.console import preparation
 
     run = Run.open(out)
     with run.locked():
-        trainer = workflow.resume(run, chosen)
+        with preparation():
+            trainer = workflow.resume(run, chosen)
         if trainer.finished and run.is_finished():
             click.echo(
                 f"{out} is finished, at step {trainer.step:,}: nothing is left to do; "
@@ -261,15 +265,13 @@ def go_on(out: Path, chosen: dict[str, Any], filmed: bool) -> None:
 
 def follow(trainer: Trainer, run: Run, filmed: bool) -> None:
     """Train, showing progress; Ctrl-C stops after the step in hand."""
-    from rich.console import Console
-
     from minigrad.nn import count_parameters
     from minitransformer.training import DivergenceError
     from minitransformer.workflow import follow as followed
     from minitransformer.workflow import warnings
-    from viz.console import progress
+    from viz.console import plain_console, progress
 
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console = plain_console()
     data, folder = trainer.data, quote(str(run.path))
     console.print(
         f"{data.name} ({trainer.recipe.model.name}): {count_parameters(trainer.model):,} "

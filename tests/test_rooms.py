@@ -26,6 +26,7 @@ FLOORS = {
         "check | why",
     ],
     "minitransformer": [
+        "progress",
         "tokens | batch | settings",
         "decoding | parts | interop | runs",
         "forms | models",

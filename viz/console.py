@@ -24,6 +24,43 @@ NARROWEST = 16  # characters for the first column of a table
 SENTENCE = 32  # for the last one, which may hold words that take several lines
 
 
+def plain_console() -> Any:
+    """A rich console that prints lines as they are."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def preparation() -> Iterator[None]:
+    """A block in which what takes long is shown: as a live bar in a terminal, elsewhere as a line
+    now and then."""
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+
+    from minitransformer.progress import heard_by
+
+    console = plain_console()
+    with Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+        console=console, disable=not console.is_terminal, transient=True,
+    ) as bar:  # fmt: skip
+        bars: dict[str, TaskID] = {}
+        spoken = time.monotonic()
+
+        def show(what: str, done: int, total: int) -> None:
+            nonlocal spoken
+            if what not in bars:
+                bars[what] = bar.add_task(what)
+            bar.update(bars[what], completed=done, total=total)
+            now = time.monotonic()
+            if not console.is_terminal and now - spoken > PATIENCE:
+                spoken = now
+                console.print(f"{what}: {percent(done / total)}")
+
+        with heard_by(show):
+            yield
+
+
 @contextmanager
 def progress(
     console: Any, trainer: Trainer

@@ -6,12 +6,13 @@ import os
 import re
 import weakref
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
+from minitransformer.progress import tell
 from minitransformer.tasks.files import DataError, open_data
 from minitransformer.tokens.text import TextError, decode_part
 
@@ -28,15 +29,11 @@ CHARACTER = re.compile(rb"(?<!\r)\n|[^\n\x80-\xbf]")
 """The first byte of a character of UTF-8, if it is not the second one of a line end."""
 
 
-def ignore(done: int, total: int) -> None:
-    """What to tell of progress where nobody listens."""
-
-
 class Corpus:
     """A UTF-8 text of which the last part is held out; a place in it is the number of a byte.
 
-    path: the file. held_out: the share to hold out, between 0 and 1. progress: called with how many
-    bytes of how many have been read, while the whole file is checked.
+    path: the file, which is read once to check it, telling of progress. held_out: the share to
+    hold out, between 0 and 1.
 
     Raises DataError, with the line's number where there is one, for a file that cannot be read or
     is no text, and where there are not two characters, one to train on and one to hold out.
@@ -60,12 +57,7 @@ class Corpus:
     checksum: int
     """The CRC-32 of the whole file."""
 
-    def __init__(
-        self,
-        path: str | Path,
-        held_out: float = 0.1,
-        progress: Callable[[int, int], None] = ignore,
-    ) -> None:
+    def __init__(self, path: str | Path, held_out: float = 0.1) -> None:
         self.path = Path(path)
         # Not mapped into memory: a file that is cut short while it is mapped ends the process.
         self._file = open_data(path)
@@ -75,7 +67,7 @@ class Corpus:
         start = len(BOM_UTF8) if mark == BOM_UTF8 else 0
         cut = self._cut(range(start, size), held_out)
         self.training, self.held_out = range(start, cut), range(cut, size)
-        self._check(mark[:start], progress)
+        self._check(mark[:start])
 
     def text_at(self, start: int, size: int) -> str:
         """A text of at least `size` bytes and not much more, from the first end of a word at or
@@ -103,7 +95,7 @@ class Corpus:
             if skip:
                 end = self._word_end(end + skip, part)
 
-    def _check(self, mark: bytes, progress: Callable[[int, int], None]) -> None:
+    def _check(self, mark: bytes) -> None:
         """Read everything once: is it text, what is its checksum, how long is the part held out?"""
         checksum, line, empty = crc32(mark), 1, True
         lengths = []
@@ -120,7 +112,7 @@ class Corpus:
                 length += len(text)
                 checksum = crc32(block, checksum)
                 done += len(block)
-                progress(done, self.held_out.stop)
+                tell(f"reading {self.path.name}", done, self.held_out.stop)
             lengths.append(length)
         if empty:
             raise DataError(f"{self.path}: the file is empty; write some text into it")

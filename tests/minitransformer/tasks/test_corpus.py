@@ -16,6 +16,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from minitransformer.progress import heard_by
 from minitransformer.tasks import corpus as module
 from minitransformer.tasks.corpus import NOVEL, Corpus
 from minitransformer.tasks.files import DataError
@@ -221,10 +222,11 @@ def test_a_large_file_takes_little_memory_and_tells_how_far_it_is(tmp_path: Path
     with open(path, "wb") as file:
         for _ in range(64):
             file.write(line * (1_000_000 // len(line)))
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
     tracemalloc.start()
     try:
-        corpus = Corpus(path, progress=lambda done, total: told.append((done, total)))
+        with heard_by(lambda *progress: told.append(progress)):
+            corpus = Corpus(path)
         sample = sum(map(len, corpus.pieces(corpus.training, 1 << 16, most=8)))
         corpus.text_at(40_000_000, 1000)
         memory = tracemalloc.get_traced_memory()[1]
@@ -232,6 +234,7 @@ def test_a_large_file_takes_little_memory_and_tells_how_far_it_is(tmp_path: Path
         tracemalloc.stop()
     assert memory < 12e6 < 63e6 < path.stat().st_size
     assert sample == pytest.approx(8 * (1 << 16) * len(line.decode()) / len(line), rel=0.01)
-    assert told[-1] == (path.stat().st_size,) * 2
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    size = path.stat().st_size
+    assert told[-1] == ("reading large.txt", size, size)
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert len(told) > 60
