@@ -69,7 +69,7 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    0: Kind("F32", 1, np.dtype("<f4"), lambda x: x),
+    0: Kind("F32", 1, np.dtype("<f4"), lambda x: x.astype(np.float32)),
     1: Kind("F16", 1, np.dtype("<f2"), lambda x: x.astype(np.float32)),
     2: Kind("Q4_0", 32, np.dtype([("scale", "<f2"), ("packed", "u1", 16)]), from_q4_0),
     3: Kind(
