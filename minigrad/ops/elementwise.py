@@ -285,15 +285,14 @@ dropout_mask = op(
 )
 
 
-def stable_sigmoid(x: Any) -> Any:
-    """1 / (1 + e⁻ˣ) with the exponential of negative numbers only, so that nothing overflows."""
-    x = floating(x)
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+def sigmoid_value(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ): where the exponential overflows, its reciprocal is 0, as it should be."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-floating(x)))
 
 
 sigmoid = op(
-    stable_sigmoid,
+    sigmoid_value,
     "σ",
     lambda g, y, x: g * y * (1 - y),
     family="activation",
@@ -327,10 +326,18 @@ softplus = op(
     definition=lambda x: np.log1p(np.exp(x)),
     examples=REAL,
 )
+
+
+def silu_rule(g: Any, y: Any, x: Any) -> Any:
+    """g · (σ + x σ (1 − σ))."""
+    s = sigmoid(x)
+    return g * (s + y * (1 - s))
+
+
 silu = op(
-    lambda x: x * stable_sigmoid(x),
+    lambda x: x * sigmoid_value(x),
     "silu",
-    lambda g, y, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+    silu_rule,
     family="activation",
     name="silu",
     definition=lambda x: x * sigmoid(x),

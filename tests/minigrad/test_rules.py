@@ -58,7 +58,7 @@ FORMULAS = {
         "∂/∂b = where(condition, 0, g)",
     ],
     "clip": ["∂/∂x = g · ((x >= a_min) & (x <= a_max))"],
-    "silu": ["∂/∂x = g · sigmoid(x) · (1 + x · (1 - sigmoid(x)))"],
+    "silu": ["s = sigmoid(x)", "∂/∂x = g · (s + y · (1 - s))"],
     "erf": ["∂/∂x = g · (2 / sqrt(pi)) · exp(-x · x)"],
     "sum": ["∂/∂x = broadcast_to(expand_dims(g, axis), shape(x))"],
     "mean": ["N = size(x, axis)", "∂/∂x = broadcast_to(expand_dims(g, axis) / N, shape(x))"],
