@@ -72,7 +72,8 @@ def linear_kernel(x: Any, weight: Any, bias: Any) -> Any:
 @linear.rule
 def linear_rule(g: Any, y: Any, saved: Any, x: Any, weight: Any, bias: Any) -> Any:
     g = matrix(g)
-    return (g @ weight).reshape(x.shape), g.T @ matrix(x), sum_columns(g)
+    bias_gradient = None if bias is None else sum_columns(g)
+    return (g @ weight).reshape(x.shape), g.T @ matrix(x), bias_gradient
 
 
 @linear.formula

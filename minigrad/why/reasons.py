@@ -99,10 +99,10 @@ def rule_on(hop: Hop, g: Array) -> Array:
 
 
 def absolute(x: Any) -> Any:
-    """The absolute values, tracked where `x` is."""
+    """The absolute values, tracked where `x` is; None, for a bias that is left out, as it is."""
     if isinstance(x, Tensor):
         return Tensor.wrap(np.abs(x.data)).requires_grad_(x.tracked)
-    return np.abs(x)
+    return None if x is None else np.abs(x)
 
 
 def quantity(found: Array, of: Array | None = None) -> str:

@@ -172,7 +172,7 @@ class Cards:
         """A constant input of one element as text."""
         if isinstance(x, Tensor):
             return number_text(x.item()) if x.order in self.trace.numbers else None
-        return number_text(np.asarray(x).item()) if np.size(x) == 1 else None
+        return number_text(np.asarray(x).item()) if x is not None and np.size(x) == 1 else None
 
     def _product(self, step: Tensor) -> str:
         """The factors of a matrix product, in a definition or where one has been transposed."""

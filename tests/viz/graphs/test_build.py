@@ -97,6 +97,17 @@ class Stack(nn.Module):
         return x
 
 
+class Product(nn.Module):
+    """A product with a transposed weight."""
+
+    def __init__(self) -> None:
+        self.weight = nn.parameter(np.ones((3, 4)))
+
+    def forward(self, x: Any) -> Any:
+        """(..., 4) → (..., 3)."""
+        return x @ self.weight.T
+
+
 class Cell(nn.Module):
     """One step of a recurrent network."""
 
@@ -265,8 +276,13 @@ def test_a_transposed_factor_is_a_sign_in_the_card_of_the_product() -> None:
     picture = build(query.exp() @ key.T)
     assert said(picture) == ["matmul a · bᵀ"]
     assert arrows(picture) == [("query", "exp"), ("exp", "matmul"), ("key", "matmul")]
-    weight = build(nn.Linear(4, 3, bias=False, rng=0)(leaf("x", 5, 4)))
-    assert one(weight, "Linear").rows == (Row("weightᵀ", (4, 3), "parameter"),)
+    product = build(Product()(leaf("x", 5, 4)))
+    assert one(product, "Product").rows == (Row("weightᵀ", (4, 3), "parameter"),)
+
+
+def test_a_bias_that_is_left_out_is_not_mentioned() -> None:
+    node = one(build(nn.Linear(4, 3, bias=False, rng=0)(leaf("x", 5, 4))), "Linear")
+    assert node.rows == (Row("weight", (3, 4), "parameter"),)
 
 
 def test_a_transposed_matrix_with_another_use_is_a_node() -> None:
