@@ -60,6 +60,7 @@ from minigrad.ops.neural import (
     log_softmax,
     logsumexp,
     mse_loss,
+    rms_norm,
     scaled_dot_product_attention,
     softmax,
 )
@@ -74,6 +75,7 @@ from minigrad.ops.reduce import (
     sum,
     var,
 )
+from minigrad.ops.rotary import rotary
 from minigrad.ops.shape import (
     broadcast_to,
     concatenate,
@@ -199,7 +201,9 @@ __all__ = [
     "relu",
     "repeat",
     "reshape",
+    "rms_norm",
     "roll",
+    "rotary",
     "scaled_dot_product_attention",
     "scatter_add",
     "sigmoid",

@@ -19,7 +19,7 @@ from minigrad.module import require_sizes as require_sizes
 from minigrad.module import source as source
 from minigrad.op import Op
 from minigrad.ops import elementwise, neural
-from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear
+from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear, rms_norm
 from minigrad.ops.reduce import mean, var
 from minigrad.tensor import Tensor
 from minigrad.words import LAYERS, missing
@@ -72,6 +72,19 @@ class LayerNorm(Module):
     def forward(self, x: Any) -> Tensor:
         """(..., dim) → (..., dim)."""
         return layer_norm(x, self.weight, self.bias, eps=self.eps)
+
+
+class RMSNorm(Module):
+    """Each vector along the last axis brought to mean square 1, then scaled."""
+
+    def __init__(self, dim: int, eps: float = 1e-5) -> None:
+        require_sizes(self, dim=dim)
+        self.weight = parameter(np.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Any) -> Tensor:
+        """(..., dim) → (..., dim)."""
+        return rms_norm(x, self.weight, eps=self.eps)
 
 
 class BatchNorm(Module):

@@ -460,6 +460,17 @@ def choose_row_norm(draft: Draft) -> Call:
     return (x, draft.like(width), draft.like(width)), {}
 
 
+def choose_rms_norm(draft: Draft) -> Call:
+    (x, weight, _), params = choose_row_norm(draft)
+    return (x, weight), params
+
+
+def choose_rotary(draft: Draft) -> Call:
+    length, width = draft.number(1, 3), draft.choose([2, 4])
+    x = draft.like(*draft.shape()[:2], length, width)
+    return (x,), {"start": draft.number(0, 5), "back": draft.chance(0.5)}
+
+
 def choose_embedding(draft: Draft) -> Call:
     weight = draft.any(2)
     tokens = draft.rng.integers(0, len(draft.of(weight)), draft.shape()[:2])
@@ -528,6 +539,8 @@ CHOICES: dict[str, Callable[[Draft], Call]] = {
     "linear": choose_linear,
     "layer_norm": choose_row_norm,
     "batch_norm": choose_row_norm,
+    "rms_norm": choose_rms_norm,
+    "rotary": choose_rotary,
     "embedding": choose_embedding,
     "softmax": choose_softmax,
     "log_softmax": choose_softmax,

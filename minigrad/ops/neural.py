@@ -274,6 +274,54 @@ def layer_norm_formula(g: Any, y: Any, x: Any, weight: Any, bias: Any, eps: floa
     )
 
 
+@fused(
+    "rms norm",
+    family="norm",
+    examples=[on((2, 3), (3,)), on((2, 2, 4), (4,)), on((2, 3), (1,)), on((2, 3), None, eps=0.1)],
+)
+def rms_norm(x: Any, weight: Any, eps: float = 1e-5) -> Any:
+    """Each row brought to mean square 1, then scaled: (..., D), (D,).
+
+    A weight of shape (1,) serves all features; None scales nothing.
+    Zhang and Sennrich, "Root Mean Square Layer Normalization" (2019), section 4.
+    """
+    return scale_and_shift(x / np.sqrt(mean(x * x, axis=-1, keepdims=True) + eps), weight, None)
+
+
+@rms_norm.kernel
+def rms_norm_kernel(x: Any, weight: Any, eps: float = 1e-5) -> Any:
+    rows, width = matrix(floating(x)), x.shape[-1]
+    require_features("weight", weight, width)
+    inverse = 1 / np.sqrt(np.vecdot(rows, rows) * (1 / max(width, 1)) + eps)
+    normal = rows * inverse[:, None]
+    y = normal if weight is None else normal * weight
+    return y.reshape(x.shape), normal, inverse
+
+
+@rms_norm.rule
+def rms_norm_rule(g: Any, y: Any, saved: Any, x: Any, weight: Any, eps: float = 1e-5) -> Any:
+    normal, inverse = saved
+    g, width = matrix(g), x.shape[-1]
+    scratch = g * normal
+    if weight is None:
+        along, weight_gradient, gx = sum_rows(scratch), None, g.copy()
+    else:
+        along = dot_rows(scratch, np.broadcast_to(weight, width))
+        weight_gradient, gx = sum_columns(scratch), g * weight
+    gx -= np.multiply(normal, (along * (1 / max(width, 1)))[:, None], out=scratch)
+    gx *= inverse[:, None]
+    return gx.reshape(x.shape), weight_gradient
+
+
+@rms_norm.formula
+def rms_norm_formula(g: Any, y: Any, x: Any, weight: Any, eps: float = 1e-5) -> Any:
+    rms = np.sqrt(mean(x * x, axis=-1, keepdims=True) + eps)
+    normal = x / rms
+    gn = g if weight is None else g * weight
+    along_normal = mean(gn * normal, axis=-1, keepdims=True)
+    return (gn - normal * along_normal) / rms, None if weight is None else g * normal
+
+
 @composite(family="norm", examples=[on((4, 3), (3,), (3,)), on((2, 3, 2), (2,), (2,))])
 def batch_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     """Each feature brought to mean 0 and variance 1 over the batch: (..., D), (D,), (D,).

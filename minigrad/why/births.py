@@ -182,6 +182,7 @@ SUSPICIONS = {
     "exp": "eˣ overflows beyond {overflow:.3g}: subtract the maximum first, or use softmax, "
     "logsumexp or sigmoid, which do",
     "layer_norm": "A row of equal numbers has no variance to divide by: eps must be above 0",
+    "rms_norm": "A row of zeros has no size to divide by: eps must be above 0",
 }
 """What is usually wrong, by op."""
 

@@ -22,6 +22,7 @@ from minigrad.nn import (
     Linear,
     Module,
     ModuleList,
+    RMSNorm,
     Sequential,
     ShapesOnly,
     count_parameters,
@@ -324,6 +325,14 @@ def test_embedding_looks_up_rows_and_refuses_those_beyond() -> None:
         layer(np.array([4]))
 
 
+def test_rms_norm_is_torch_s() -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = RMSNorm(4, eps=1e-3).astype(np.float64), torch.nn.RMSNorm(4, eps=1e-3).double()
+    x = np.random.default_rng(0).standard_normal((2, 3, 4))
+    np.testing.assert_allclose(ours(x), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-12)
+    assert ours.eps == 1e-3 and [name for name, _ in ours.named_parameters()] == ["weight"]
+
+
 def test_layer_norm_is_torch_s() -> None:
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
@@ -440,6 +449,7 @@ def test_what_is_no_module_has_no_state_in_a_module_list() -> None:
         lambda: nn.Linear(2, -1),
         lambda: nn.Embedding(0, 2),
         lambda: nn.LayerNorm(0),
+        lambda: nn.RMSNorm(0),
         lambda: nn.BatchNorm(True - 1),
         lambda: MultiHeadAttention(4, 0),
         lambda: MultiHeadAttention(0, 4),

@@ -107,6 +107,15 @@ FORMULAS = {
         "∂/∂weight = g · normal",
         "∂/∂bias = g",
     ],
+    "rms_norm": [
+        "gn = g · weight",
+        "rms = sqrt(mean(x · x, axis=-1, keepdims=True) + eps)",
+        "normal = x / rms",
+        "along_normal = mean(gn · normal, axis=-1, keepdims=True)",
+        "∂/∂x = (gn - normal · along_normal) / rms",
+        "∂/∂weight = g · normal",
+    ],
+    "rotary": ["∂/∂x = rotary(g, start, base, back=True)"],
     "cross_entropy": [
         "counts = target != ignore_index",
         "V = shape(logits)[-1]",
@@ -142,6 +151,19 @@ DEFINITIONS = {
         "centred = x - mean(x, axis=-1, keepdims=True)",
         "variance = mean(centred · centred, axis=-1, keepdims=True)",
         "layer_norm(x, weight, bias, eps) = centred / sqrt(variance + eps) · weight + bias",
+    ],
+    "rms_norm": [
+        "rms_norm(x, weight, eps) = x / sqrt(mean(x · x, axis=-1, keepdims=True) + eps) · weight",
+    ],
+    "rotary": [
+        "T = shape(x)[-2]",
+        "positions = expand_dims(arange(start, start + T), -1)",
+        "K = shape(x)[-1]",
+        "i = arange(K)",
+        "theta = base ** (-2 · (i % (K // 2)) / K)",
+        "angles = positions · where(i < K // 2, -theta, theta)",
+        "exchanged = roll(x, shape(x)[-1] // 2, -1)",
+        "rotary(x, start, base, back) = x · cos(angles) + exchanged · sin(angles)",
     ],
     "scaled_dot_product_attention": [
         "K = shape(query)[-1]",

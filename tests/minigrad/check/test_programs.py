@@ -59,6 +59,16 @@ def pytorchs_ops() -> dict[str, Callable[..., Any]]:
     def layer_norm(x: Any, weight: Any, bias: Any) -> Any:
         return F.layer_norm(x, (x.shape[-1],), weight, bias)
 
+    def rms_norm(x: Any, weight: Any) -> Any:
+        return F.rms_norm(x, (x.shape[-1],), weight, eps=1e-5)
+
+    def rotary(x: Any, start: int = 0, back: bool = False) -> Any:
+        turned = torch.view_as_complex(x.unflatten(-1, (2, -1)).transpose(-1, -2).contiguous())
+        position, pair = np.arange(start, start + x.shape[-2]), np.arange(x.shape[-1] // 2)
+        angle = position[:, None] / 10_000.0 ** (2 * pair / x.shape[-1])
+        turned = turned * torch.tensor(np.exp((-1j if back else 1j) * angle)).to(turned.dtype)
+        return torch.cat([turned.real, turned.imag], -1)
+
     def batch_norm(x: Any, weight: Any, bias: Any) -> Any:
         rows = x.reshape(-1, x.shape[-1])  # torch's own refuses a single one
         variance, mean = torch.var_mean(rows, 0, correction=0)
@@ -165,6 +175,7 @@ def pytorchs_ops() -> dict[str, Callable[..., Any]]:
         "tril": lambda x, k=0: torch.tril(x, k), "triu": lambda x, k=0: torch.triu(x, k),
         "matmul": torch.matmul, "dot": dot, "einsum": torch.einsum, "linear": F.linear,
         "embedding": embedding, "layer_norm": layer_norm, "batch_norm": batch_norm,
+        "rms_norm": rms_norm, "rotary": rotary,
         "softmax": lambda x, axis=-1: torch.softmax(x, axis),
         "log_softmax": lambda x, axis=-1: torch.log_softmax(x, axis),
         "cross_entropy": cross_entropy, "mse_loss": F.mse_loss,

@@ -86,6 +86,21 @@ def test_layer_norm_is_torchs(torch: Any) -> None:
     )
 
 
+def test_rms_norm_is_torchs(torch: Any) -> None:
+    theirs = torch.nn.functional.rms_norm
+    x, weight = normal((2, 3, 4), (4,))
+    assert_like_torch(
+        torch,
+        lambda x, w: mg.rms_norm(x, w, eps=1e-3),
+        lambda x, w: theirs(x, (4,), w, eps=1e-3),
+        x,
+        weight,
+    )
+    assert_like_torch(torch, lambda x: mg.rms_norm(x, None), lambda x: theirs(x, (4,), eps=1e-5), x)
+    with pytest.raises(ValueError, match=r"a weight of shape \(4,\), \(1,\) or None is needed"):
+        mg.rms_norm(x, np.ones(3))
+
+
 def test_batch_norm_is_torchs_with_features_last(torch: Any) -> None:
     def theirs(x: Any, w: Any, b: Any) -> Any:
         channels_second = x.movedim(-1, 1)

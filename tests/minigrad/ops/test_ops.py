@@ -180,6 +180,8 @@ SAFE: dict[str, Callable[[Any], Any]] = {
     "tanh": np.tanh,
     "norm": lambda x: mg.norm(x, axis=-1),
     "layer_norm": lambda x: mg.layer_norm(x, np.ones(4, x.dtype), np.zeros(4, x.dtype)),
+    "rms_norm": lambda x: mg.rms_norm(x, np.ones(4, x.dtype)),
+    "rotary": mg.TABLE["rotary"],
 }
 
 
@@ -283,6 +285,7 @@ HALF: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "mean": (np.mean, [np.full(70_000, 100.0)]),
     "std": (np.std, [np.array([-6e4, 6e4, 3e4])]),
     "layer_norm": (mg.layer_norm, [np.array([600.0, 1.0, 2.0]), np.ones(3), np.zeros(3)]),
+    "rms_norm": (mg.rms_norm, [np.array([600.0, 1.0, 2.0]), np.ones(3)]),
     "batch_norm": (
         lambda x, w, b: mg.batch_norm(x, w, b).sum(0),
         [np.array([[600.0, 3.0], [1.0, 900.0], [2.0, 0.0]]), np.ones(2), np.zeros(2)],

@@ -130,6 +130,7 @@ def test_an_infinity_that_the_result_shows_is_not_said_to_be_hidden():
         (lambda: leaf([[1e200]]) @ leaf([[1e200]]), "matmul (@)", "inf"),
         (lambda: mg.layer_norm(leaf([[1.0, 1.0]]), leaf([1.0, 1.0]), leaf([0.0, 0.0]), eps=0),
          "layer_norm", "nan"),
+        (lambda: mg.rms_norm(leaf([[0.0, 0.0]]), leaf([1.0, 1.0]), eps=0), "rms_norm", "nan"),
     ],
 )  # fmt: skip
 def test_the_usual_suspects_are_named_where_the_number_is_born(
