@@ -499,6 +499,10 @@ def choose_attention(draft: Draft) -> Call:
     key = draft.choose([query, draft.like(*draft.smaller(tuple(stack)), source, width)])
     source = draft.of(key).shape[-2]
     value = draft.like(*draft.smaller(tuple(stack)), source, draft.number(1, 4))
+    if draft.chance(0.2):  # heads that share keys, two each
+        query = draft.like(1, 4, length, width)
+        key, value = draft.like(1, 2, source, width), draft.like(1, 2, source, 2)
+        return (query, key, value), {"mask": draft.choose([None, draft.mask(length, source)])}
     mask = draft.choose([None, draft.mask(*stack, length, source)])
     return (query, draft.choose([key, key, value]), value), {"mask": mask}
 

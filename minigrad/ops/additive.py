@@ -50,7 +50,7 @@ def additive_kernel(query: Any, key: Any, value: Any, v: Any, mask: Any = None) 
     with np.errstate(invalid="ignore"):  # what is masked may be anything
         hidden = np.tanh(query[..., :, None, :] + key[..., None, :, :])
         if mask is not None:
-            mask = as_mask(mask, hidden[..., 0])
+            mask = as_mask(mask, hidden.shape[:-1])
             if not is_finite(hidden):
                 hidden = np.where(mask[..., None], hidden, 0)
         weights = (matrix(hidden) @ v).reshape(hidden.shape[:-1])

@@ -512,6 +512,7 @@ def dropout(x: Any, p: float = 0.5, rng: np.random.Generator | int | None = None
         on((2, 3, 2), (2, 4, 2), (2, 4, 3), mask=np.arange(8).reshape(2, 1, 4) < 4),
         on((2, 3, 4), (2, 5, 4), (2, 5, 4)),
         on((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4), mask=np.tri(3, dtype=bool)),
+        on((2, 4, 3, 2), (2, 2, 3, 2), (2, 2, 3, 1), mask=np.tri(3, dtype=bool)),
     ],
 )
 def scaled_dot_product_attention(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
@@ -519,14 +520,51 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, mask: Any = N
 
     mask: boolean, True = may attend, broadcast against (..., T, S); a query that may attend to
     nothing gets zeros. Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1.
+
+    Heads may share keys and values: those of (B, G, S, K) serve n = H / G neighbouring heads each
+    of (B, H, T, K). Ainslie et al., "GQA: Training Generalized Multi-Query Transformer Models from
+    Multi-Head Checkpoints" (2023), section 2.2.
     """
     K = np.shape(query)[-1]
+    if (n := heads_per_key(query, key)) > 1:
+        key, value = np.repeat(key, n, axis=-3), np.repeat(value, n, axis=-3)
     if mask is not None:
         key, value = drop_masked(key, mask), drop_masked(value, mask)
     scores = query @ np.swapaxes(key, -1, -2) / K**0.5
     if mask is not None:
         scores = np.where(mask, scores, -np.inf)
     return softmax(scores) @ value
+
+
+def heads_per_key(query: Any, key: Any) -> int:
+    """How many heads of (..., B, H, T, K) queries share each head of (..., B, G, S, K) keys; 1
+    where these broadcast instead."""
+    if np.ndim(query) < 4 or np.ndim(key) < 4:
+        return 1
+    heads, groups = int(np.shape(query)[-3]), int(np.shape(key)[-3])
+    return heads // groups if groups > 1 and heads % groups == 0 else 1
+
+
+def group(x: Any, n: int) -> Any:
+    """Heads by the keys that they share: (..., G · n, T, K) → (..., G, n, T, K)."""
+    return x.reshape(*x.shape[:-3], x.shape[-3] // n, n, *x.shape[-2:])
+
+
+def ungroup(x: Any) -> Any:
+    """(..., G, n, T, K) → (..., G · n, T, K)."""
+    return x.reshape(*x.shape[:-4], x.shape[-4] * x.shape[-3], *x.shape[-2:])
+
+
+def sum_groups(x: Any, n: int) -> Any:
+    """What each shared head gets from all that share it: (..., G · n, S, K) → (..., G, S, K)."""
+    *stack, heads, length, width = np.shape(x)
+    return sum(np.reshape(x, (*stack, heads // n, n, length, width)), axis=-3)
+
+
+def group_mask(mask: Any, query: Any, key: Any, n: int) -> Any:
+    """The mask of grouped heads. ValueError unless it broadcasts to the scores."""
+    shape = (*query.shape[:-1], key.shape[-2])
+    return None if mask is None else group(np.broadcast_to(as_mask(mask, shape), shape), n)
 
 
 def drop_masked(x: Any, mask: Any) -> Any:
@@ -544,6 +582,11 @@ def is_finite(x: Any) -> bool:
 
 @scaled_dot_product_attention.kernel
 def attention_kernel(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
+    if (n := heads_per_key(query, key)) > 1:  # no key is copied: it broadcasts over its heads
+        mask = group_mask(mask, query, key, n)
+        shared = key[..., None, :, :], value[..., None, :, :]
+        y, weights = attention_kernel(group(query, n), *shared, mask=mask)
+        return ungroup(y), ungroup(weights)
     with np.errstate(invalid="ignore"):  # what is masked may be anything
         weights = attention_weights(query, key, mask)
         y = product_like(query, weights, value)
@@ -554,11 +597,14 @@ def attention_kernel(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
 
 def attention_weights(query: Any, key: Any, mask: Any = None) -> Any:
     """softmax(query · keyᵀ / √K), an array of shape (..., T, S)."""
+    if (n := heads_per_key(query, key)) > 1:
+        mask = group_mask(mask, query, key, n)
+        return ungroup(attention_weights(group(query, n), key[..., None, :, :], mask))
     if query.shape[-1] == 0:
         raise ValueError("queries of width 0 have no scores")
     # contiguous, though heads may be views whose axes are exchanged: rows can then be summed
     scores = np.matmul(query * (1 / sqrt(query.shape[-1])), np.swapaxes(key, -1, -2), order="C")
-    softmax_in_place(scores, None if mask is None else as_mask(mask, scores))
+    softmax_in_place(scores, None if mask is None else as_mask(mask, scores.shape))
     return scores
 
 
@@ -574,13 +620,13 @@ def softmax_in_place(scores: Any, mask: Any) -> None:
     normalise(matrix(scores))
 
 
-def as_mask(mask: Any, scores: Any) -> Any:
-    """The mask as an array. ValueError unless it is boolean and broadcasts to the scores."""
+def as_mask(mask: Any, shape: tuple[int, ...]) -> Any:
+    """The mask as an array. ValueError unless it is boolean and broadcasts to scores of `shape`."""
     mask = np.asarray(mask)
     if mask.dtype != bool:
         raise ValueError(f"the mask is boolean, True = may attend, not {mask.dtype}")
-    if np.broadcast_shapes(mask.shape, scores.shape) != scores.shape:
-        raise ValueError(f"a mask of shape {mask.shape} for scores of {scores.shape}")
+    if np.broadcast_shapes(mask.shape, shape) != shape:
+        raise ValueError(f"a mask of shape {mask.shape} for scores of {shape}")
     return mask
 
 
@@ -604,6 +650,11 @@ def attention_rule(
     g: Any, y: Any, saved: Any, query: Any, key: Any, value: Any, mask: Any = None
 ) -> Any:
     (weights,) = saved
+    if (n := heads_per_key(query, key)) > 1:
+        g, y, weights, query = (group(x, n) for x in (g, y, weights, query))
+        shared = key[..., None, :, :], value[..., None, :, :]
+        gq, gk, gv = attention_rule(g, y, (weights,), query, *shared, mask=mask)
+        return ungroup(gq), gk.sum(axis=-3), gv.sum(axis=-3)
     with np.errstate(invalid="ignore"):  # what is masked may be anything
         gs = score_gradient(g, value, weights, query.shape[-1])
         gq = product_like(query, gs, key)
@@ -631,14 +682,15 @@ def score_gradient(g: Any, value: Any, weights: Any, width: int, drop: Any = Non
 @scaled_dot_product_attention.formula
 def attention_formula(g: Any, y: Any, query: Any, key: Any, value: Any, mask: Any = None) -> Any:
     K = np.shape(query)[-1]
+    n = heads_per_key(query, key)
+    if n > 1:
+        key, value = np.repeat(key, n, axis=-3), np.repeat(value, n, axis=-3)
     scores = query @ np.swapaxes(key, -1, -2) / K**0.5
     if mask is not None:
         scores = np.where(mask, scores, -np.inf)
     weights = softmax(scores)
     gw = g @ np.swapaxes(value, -1, -2)  # by the weights; gs, by the scores, is softmax's rule
     gs = weights * (gw - np.sum(weights * gw, axis=-1, keepdims=True))
-    return (
-        gs @ key / K**0.5,
-        np.swapaxes(gs, -1, -2) @ query / K**0.5,
-        np.swapaxes(weights, -1, -2) @ g,
-    )
+    gq = gs @ key / K**0.5
+    gk, gv = np.swapaxes(gs, -1, -2) @ query / K**0.5, np.swapaxes(weights, -1, -2) @ g
+    return (gq, gk, gv) if n == 1 else (gq, sum_groups(gk, n), sum_groups(gv, n))

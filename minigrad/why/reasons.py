@@ -279,6 +279,11 @@ def query_rows(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | No
 def key_rows(hop: Hop, flat: float, weights: Array, may: Array) -> Reason | None:
     """Why nothing comes to some keys, or to their values."""
     asks = (np.abs(hop.g).max(-1, initial=0) > 0)[..., None]  # (..., T, 1)
+    if hop.ruled.ndim > 3 and hop.ruled.shape[-3] != weights.shape[-3]:  # shared among n heads
+        stack, n = hop.ruled.shape[:-2], weights.shape[-3] // hop.ruled.shape[-3]
+        asks, weights, may = (
+            x.reshape(*stack, n * x.shape[-2], x.shape[-1]) for x in (asks, weights, may)
+        )
     arrives = np.broadcast_to(asks.any(-2), (*weights.shape[:-2], weights.shape[-1]))
     dead = arrives & (np.abs(hop.ruled).max(-1) <= flat * np.abs(hop.g).max())
     weight, idle, those = "0", weights <= flat, "every query that gets a gradient"

@@ -12,6 +12,7 @@ import pytest
 import minigrad as mg
 from minigrad import TABLE, Tensor, hvp
 from minigrad.check import gradcheck
+from minigrad.ops.neural import attention_weights
 from tests.minigrad.ops.comparing import (
     NOTHING,
     Array,
@@ -138,6 +139,57 @@ def test_attention_is_torchs(torch: Any, mask: Array | None) -> None:
         lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=theirs),
         *normal((2, 3, 4, 6), (2, 3, 5, 6), (2, 3, 5, 7)),
     )
+
+
+@pytest.mark.parametrize("key_heads", [1, 2, 3, 6])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        None,
+        np.tri(4, 5, dtype=bool),
+        np.arange(10).reshape(2, 1, 1, 5) % 3 > 0,
+        np.arange(240).reshape(2, 6, 4, 5) % 7 > 0,
+    ],
+    ids=["all", "causal", "of each sequence", "of each head"],
+)
+def test_heads_that_share_keys_attend_as_torchs_do(
+    torch: Any, mask: Array | None, key_heads: int
+) -> None:
+    theirs = None if mask is None else torch.tensor(np.broadcast_to(mask, (2, 6, 4, 5)).copy())
+    assert_like_torch(
+        torch,
+        lambda q, k, v: mg.scaled_dot_product_attention(q, k, v, mask=mask),
+        lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=theirs, enable_gqa=True
+        ),
+        *normal((2, 6, 4, 8), (2, key_heads, 5, 8), (2, key_heads, 5, 7)),
+    )
+
+
+def test_weights_of_heads_that_share_keys_are_those_of_repeated_keys() -> None:
+    query, key = normal((2, 6, 4, 8), (2, 3, 5, 8))
+    mask = np.tri(4, 5, dtype=bool)
+    expected = attention_weights(query, np.repeat(key, 2, axis=1), mask)
+    np.testing.assert_allclose(attention_weights(query, key, mask), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_masked_keys_that_heads_share_send_nothing(nothing: float) -> None:
+    query, key, value = normal((1, 4, 3, 2), (1, 2, 3, 2), (1, 2, 3, 2))
+    mask = np.array([True, True, False])
+    expected = mg.scaled_dot_product_attention(query, key, value, mask=mask)
+    key[:, :, 2], value[:, :, 2] = nothing, nothing
+    found = mg.scaled_dot_product_attention(query, key, value, mask=mask)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_heads_that_cannot_share_the_keys_evenly_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"\(1, 9, 2, 4\).*\(1, 2, 2, 4\)"):
+        mg.scaled_dot_product_attention(*normal((1, 9, 2, 4), (1, 2, 2, 4), (1, 2, 2, 4)))
+    with pytest.raises(ValueError, match="the mask is boolean"):
+        mg.scaled_dot_product_attention(
+            *normal((1, 4, 2, 4), (1, 2, 2, 4), (1, 2, 2, 4)), mask=np.ones((2, 2))
+        )
 
 
 def test_binary_cross_entropy_is_torchs(torch: Any) -> None:

@@ -132,6 +132,19 @@ def test_a_masked_row_of_attention(attention: Any):
         assert "1 of 3 keys are masked for every query" in explanation.reason
 
 
+def test_keys_that_heads_share_are_counted_once():
+    rng = np.random.default_rng(1)
+    heads = {"query": (1, 4, 2, 3), "key": (1, 2, 3, 3), "value": (1, 2, 3, 3)}
+    parts = [leaf(rng.normal(size=shape), name) for name, shape in heads.items()]
+    mask = np.array([True, True, False])
+    y = mg.scaled_dot_product_attention(*parts, mask=mask)
+    loss = (y * rng.normal(size=y.shape)).sum()
+    for part in parts[1:]:
+        explanation = explain_grad(part, loss)
+        assert (explanation.verdict, explanation.cause) == (PARTLY_ZERO, "masked")
+        assert "2 of 6 keys are masked for every query" in explanation.reason
+
+
 def test_additive_attention_that_may_look_nowhere_has_no_use_for_its_scores():
     (query, _, value, v), loss = attended(np.zeros((3, 3), bool), TABLE["additive_attention"])
     assert answer(query, loss) == answer(value, loss) == (ZERO, "masked")
