@@ -65,6 +65,30 @@ def test_gelu_is_torchs(torch: Any, approximate: str) -> None:
     )
 
 
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_in_float32_is_that_of_float64(approximate: str) -> None:
+    """It has a kernel of its own, which looks nothing up in erf."""
+    exact, rounded = (
+        mg.Tensor(np.linspace(-12, 12, 10_001, dtype=dtype), requires_grad=True)
+        for dtype in (np.float64, np.float32)
+    )
+    results = [mg.gelu(x, approximate=approximate) for x in (exact, rounded)]
+    for y in results:
+        y.sum().backward()
+    assert results[1].dtype == rounded.grad.dtype == np.float32
+    np.testing.assert_allclose(results[1].data, results[0].data, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(rounded.grad.data, exact.grad.data, rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_far_from_0_is_0_or_x(approximate: str) -> None:
+    x = mg.Tensor(np.float32([-1e30, -50, 50, 1e30, np.inf]), requires_grad=True)
+    y = mg.gelu(x, approximate=approximate)
+    y.sum().backward()
+    assert y.data.tolist() == [0, 0, 50, np.float32(1e30), np.inf]
+    assert x.grad.data.tolist() == [0, 0, 1, 1, 1]
+
+
 @pytest.mark.parametrize("name", ["silu", "softplus", "sigmoid", "relu", "leaky_relu"])
 def test_activations_are_torchs(torch: Any, name: str) -> None:
     theirs = getattr(torch.nn.functional, name)
