@@ -12,6 +12,7 @@ import numpy as np
 from minigrad import nn
 from minigrad.ops.additive import additive_attention
 from minigrad.ops.neural import attention_weights, scaled_dot_product_attention
+from minigrad.ops.rotary import rotary
 from minigrad.tensor import Array, Tensor
 
 
@@ -42,6 +43,11 @@ class Cache:
         """Whether the keys and values are all there, and the memory need not be looked at."""
         return self.fixed and self.key is not None
 
+    @property
+    def length(self) -> int:
+        """How many positions it holds."""
+        return 0 if self.key is None else int(self.key.shape[2])
+
     def append(self, key: Any, value: Any) -> tuple[Any, Any]:
         """Add new positions; returns all keys and values."""
         if self.key is not None:
@@ -59,19 +65,35 @@ class Cache:
 class MultiHeadAttention(nn.Module):
     """H attentions side by side, each on its own K = D/H wide projection of the input.
 
-    "Attention Is All You Need", section 3.2.2.
+    "Attention Is All You Need", section 3.2.2. With fewer `num_kv_heads`, a group of query heads
+    shares each head of keys and values (Ainslie et al., "GQA", 2023). With a `rotary_base`, queries
+    and keys are turned by their positions (Su et al., "RoFormer", 2021, section 3.4.2).
     """
 
-    def __init__(self, d_model: int, num_heads: int, rng: nn.Source | nn.Seed = None) -> None:
-        nn.require_sizes(self, d_model=d_model, num_heads=num_heads)
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        rng: nn.Source | nn.Seed = None,
+        *,
+        num_kv_heads: int | None = None,
+        bias: bool = True,
+        rotary_base: float | None = None,
+    ) -> None:
+        kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        nn.require_sizes(self, d_model=d_model, num_heads=num_heads, num_kv_heads=kv_heads)
         if d_model % num_heads:
             raise ValueError(f"num_heads {num_heads} does not divide d_model {d_model}")
+        if num_heads % kv_heads:
+            raise ValueError(f"num_kv_heads {kv_heads} does not divide num_heads {num_heads}")
         rng = nn.source(rng)
-        self.query = nn.Linear(d_model, d_model, rng=rng)
-        self.key = nn.Linear(d_model, d_model, rng=rng)
-        self.value = nn.Linear(d_model, d_model, rng=rng)
-        self.output = nn.Linear(d_model, d_model, rng=rng)
-        self.num_heads = num_heads
+        self._width = d_model // num_heads
+        self.query = nn.Linear(d_model, d_model, bias, rng)
+        self.key = nn.Linear(d_model, kv_heads * self._width, bias, rng)
+        self.value = nn.Linear(d_model, kv_heads * self._width, bias, rng)
+        self.output = nn.Linear(d_model, d_model, bias, rng)
+        self.num_heads, self.num_kv_heads = num_heads, kv_heads
+        self._rotary_base = rotary_base
 
     def forward(
         self, x: Any, memory: Any, mask: Array | None = None, cache: Cache | None = None
@@ -86,11 +108,12 @@ class MultiHeadAttention(nn.Module):
                 "attention takes (x, memory, mask, cache): queries from x, keys and values both "
                 "from memory, and a boolean array as mask"
             )
-        query = self.split(self.query(x))  # (B, H, T, K)
+        start = 0 if cache is None else cache.length
+        query = self.turn(self.split(self.query(x)), start)  # (B, H, T, K)
         if cache is not None and cache.complete:
             key, value = cache.key, cache.value
         else:
-            key = self.split(self.key(memory))  # (B, H, S, K)
+            key = self.turn(self.split(self.key(memory)), start)  # (B, H, S, K)
             value = self.split(self.value(memory))
             if cache is not None:
                 key, value = cache.append(key, value)
@@ -99,13 +122,14 @@ class MultiHeadAttention(nn.Module):
 
     def weights(self, x: Any, memory: Any, mask: Array | None = None) -> Array:
         """What each head attends to: (B, H, T, S), each row summing to one."""
-        query, key = self.split(self.query(x)), self.split(self.key(memory))
-        return attention_weights(query.data, key.data, mask)
+        query = self.turn(self.split(self.query(x)), 0)
+        key = self.turn(self.split(self.key(memory)), 0)
+        return attention_weights(query.data, self.for_each_head(key.data), mask)
 
     def scores(self, step: Tensor) -> Array:
         """(B, H, T, S): what the weights of this attention's op are the softmax of, unmasked."""
         query, key = (x.data for x in step.inputs[:2])
-        return query @ key.swapaxes(-1, -2) / sqrt(query.shape[-1])
+        return query @ self.for_each_head(key).swapaxes(-1, -2) / sqrt(query.shape[-1])
 
     def parts(self, result: Array) -> Array:
         """What each head adds to the output: its result (H, T, K) times its columns of W_O,
@@ -128,9 +152,16 @@ class MultiHeadAttention(nn.Module):
 
     def split(self, x: Tensor) -> Any:
         """(B, T, D) → (B, H, T, K)."""
-        batch, length, d_model = x.shape
-        heads = x.reshape(batch, length, self.num_heads, d_model // self.num_heads)
-        return heads.swapaxes(1, 2)
+        batch, length, width = x.shape
+        return x.reshape(batch, length, width // self._width, self._width).swapaxes(1, 2)
+
+    def turn(self, x: Any, start: int) -> Any:
+        """(B, H, T, K), the first at position `start`, each turned by its position if it is so."""
+        return x if self._rotary_base is None else rotary(x, start=start, base=self._rotary_base)
+
+    def for_each_head(self, x: Array) -> Array:
+        """(B, G, S, K), of G heads of keys or values → (B, H, S, K)."""
+        return np.repeat(x, self.num_heads // self.num_kv_heads, axis=1)
 
     def merge(self, heads: Any) -> Any:
         """(B, H, T, K) → (B, T, D): the heads concatenated."""
@@ -138,7 +169,8 @@ class MultiHeadAttention(nn.Module):
         return heads.swapaxes(1, 2).reshape(batch, length, num_heads * width)
 
     def describe(self) -> str:
-        return f"{self.num_heads} heads"
+        shared = f" over {self.num_kv_heads}" if self.num_kv_heads < self.num_heads else ""
+        return f"{self.num_heads} heads{shared}"
 
 
 class AdditiveAttention(nn.Module):

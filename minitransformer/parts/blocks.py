@@ -3,27 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from minigrad import nn
-from minigrad.ops.elementwise import gelu, relu
+from minigrad.ops.elementwise import gelu, relu, silu
 from minigrad.tensor import Array, Tensor
 from minitransformer.parts.attention import Cache, MultiHeadAttention
 from minitransformer.parts.config import StackConfig
 
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "relu": relu,
+    "gelu": gelu,
+    "gelu-tanh": partial(gelu, approximate="tanh"),
+    "swiglu": silu,  # of the gate
+}
+
+
+def attention_of(
+    config: StackConfig, rng: nn.Source, to_memory: bool = False
+) -> MultiHeadAttention:
+    """The attention of a layer. One to a memory has no positions: they are of another text."""
+    turns = config.positions == "rotary" and not to_memory
+    return MultiHeadAttention(
+        config.d_model,
+        config.num_heads,
+        rng,
+        num_kv_heads=config.num_kv_heads,
+        bias=config.bias,
+        rotary_base=config.rotary_base if turns else None,
+    )
+
+
+def norm_of(config: StackConfig) -> nn.LayerNorm | nn.RMSNorm:
+    """The norm of a layer."""
+    norm = nn.RMSNorm if config.scaling == "rms" else nn.LayerNorm
+    return norm(config.d_model, config.eps)
+
 
 class FeedForward(nn.Module):
-    """Two linear maps with an activation between, the same at every position: section 3.3."""
+    """Two linear maps with an activation between, the same at every position: section 3.3.
+
+    With "swiglu" the inner map is multiplied by silu of a third one, the gate, in place of an
+    activation: Shazeer, "GLU Variants Improve Transformer" (2020), section 2.
+    """
 
     def __init__(self, config: StackConfig, rng: nn.Source) -> None:
-        self.inner = nn.Linear(config.d_model, config.d_ff, rng=rng)
-        self.outer = nn.Linear(config.d_ff, config.d_model, rng=rng)
+        self.inner = nn.Linear(config.d_model, config.d_ff, config.bias, rng)
+        self.outer = nn.Linear(config.d_ff, config.d_model, config.bias, rng)
+        self.gate = None
+        if config.activation == "swiglu":
+            self.gate = nn.Linear(config.d_model, config.d_ff, config.bias, rng)
         self.activation = config.activation
 
     def forward(self, x: Any) -> Tensor:
         """(B, T, D) → (B, T, D), by way of (B, T, F)."""
-        activation = relu if self.activation == "relu" else gelu
-        return self.outer(activation(self.inner(x)))
+        activate, inner = ACTIVATIONS[self.activation], self.inner(x)
+        return self.outer(activate(inner) if self.gate is None else activate(self.gate(x)) * inner)
 
     def describe(self) -> str:
         return self.activation
@@ -36,7 +72,7 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(config.dropout, rng)
         self._norm_first = config.norm == "pre"
 
-    def residual(self, x: Any, norm: nn.LayerNorm, sublayer: Callable[[Any], Any]) -> Any:
+    def residual(self, x: Any, norm: nn.Module, sublayer: Callable[[Any], Any]) -> Any:
         """norm(x + f(x)) as in the paper, section 3.1; or x + f(norm(x)) with norm="pre"."""
         if self._norm_first:
             return x + self.dropout(sublayer(norm(x)))
@@ -48,15 +84,17 @@ class EncoderLayer(Layer):
 
     def __init__(self, config: StackConfig, rng: nn.Source | nn.Seed = None) -> None:
         rng = nn.source(rng)
-        self.self_attention = MultiHeadAttention(config.d_model, config.num_heads, rng)
-        self.self_attention_norm = nn.LayerNorm(config.d_model, config.eps)
+        self.self_attention = attention_of(config, rng)
+        self.self_attention_norm = norm_of(config)
         self.feed_forward = FeedForward(config, rng)
-        self.feed_forward_norm = nn.LayerNorm(config.d_model, config.eps)
+        self.feed_forward_norm = norm_of(config)
         super().__init__(config, rng)  # last, so that a printed layer lists dropout last
 
-    def forward(self, x: Any, mask: Array | None = None) -> Tensor:
+    def forward(self, x: Any, mask: Array | None = None, cache: Cache | None = None) -> Tensor:
         """(B, S, D) → (B, S, D)."""
-        x = self.residual(x, self.self_attention_norm, lambda x: self.self_attention(x, x, mask))
+        x = self.residual(
+            x, self.self_attention_norm, lambda x: self.self_attention(x, x, mask, cache)
+        )
         return self.residual(x, self.feed_forward_norm, self.feed_forward)
 
 
@@ -65,12 +103,12 @@ class DecoderLayer(Layer):
 
     def __init__(self, config: StackConfig, rng: nn.Source | nn.Seed = None) -> None:
         rng = nn.source(rng)
-        self.self_attention = MultiHeadAttention(config.d_model, config.num_heads, rng)
-        self.self_attention_norm = nn.LayerNorm(config.d_model, config.eps)
-        self.cross_attention = MultiHeadAttention(config.d_model, config.num_heads, rng)
-        self.cross_attention_norm = nn.LayerNorm(config.d_model, config.eps)
+        self.self_attention = attention_of(config, rng)
+        self.self_attention_norm = norm_of(config)
+        self.cross_attention = attention_of(config, rng, to_memory=True)
+        self.cross_attention_norm = norm_of(config)
         self.feed_forward = FeedForward(config, rng)
-        self.feed_forward_norm = nn.LayerNorm(config.d_model, config.eps)
+        self.feed_forward_norm = norm_of(config)
         super().__init__(config, rng)  # last, so that a printed layer lists dropout last
 
     def forward(
@@ -99,7 +137,7 @@ class Stack(nn.Module):
 
     def __init__(self, layers: list[Layer], config: StackConfig) -> None:
         self.layers = nn.ModuleList(layers)
-        self.norm = nn.LayerNorm(config.d_model, config.eps) if config.norm == "pre" else None
+        self.norm = norm_of(config) if config.norm == "pre" else None
 
     def finish(self, x: Any) -> Any:
         """The last layer norm, where there is one."""
@@ -107,7 +145,11 @@ class Stack(nn.Module):
 
 
 class Encoder(Stack):
-    """Reads the source: every position may look at every other."""
+    """Self-attention, layer after layer.
+
+    Where every position may look at every other, it reads a source; under a causal mask, and with a
+    cache for each layer, it is what a language model writes with.
+    """
 
     def __init__(
         self, config: StackConfig, num_layers: int, rng: nn.Source | nn.Seed = None
@@ -115,10 +157,12 @@ class Encoder(Stack):
         rng = nn.source(rng)
         super().__init__([EncoderLayer(config, rng) for _ in range(num_layers)], config)
 
-    def forward(self, x: Any, mask: Array | None = None) -> Tensor:
+    def forward(
+        self, x: Any, mask: Array | None = None, caches: list[Cache] | None = None
+    ) -> Tensor:
         """(B, S, D) → (B, S, D), the memory."""
-        for layer in self.layers:
-            x = layer(x, mask)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, mask, caches[i] if caches else None)
         return self.finish(x)
 
 

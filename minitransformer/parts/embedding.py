@@ -28,17 +28,22 @@ def sinusoidal_positions(length: int, d_model: int) -> Array:
 
 
 class TokenEmbedding(nn.Module):
-    """Token vectors, scaled by √D, plus position vectors: section 3.4 and 3.5 of the paper."""
+    """Token vectors, scaled by √D, plus position vectors: section 3.4 and 3.5 of the paper.
+
+    Later models do not scale them, and those with rotary positions add none: attention turns its
+    queries and keys instead.
+    """
 
     def __init__(self, vocab: int, config: StackConfig, rng: nn.Source) -> None:
-        self.tokens = nn.Embedding(vocab, config.d_model, std=config.d_model**-0.5, rng=rng)
+        std = config.d_model**-0.5 if config.scaled_embedding else 0.02  # Radford et al. (2018)
+        self.tokens = nn.Embedding(vocab, config.d_model, std=std, rng=rng)
         self.positions = None
         if config.positions == "learned":
-            self.positions = nn.Embedding(
-                config.max_length, config.d_model, std=config.d_model**-0.5, rng=rng
-            )
+            self.positions = nn.Embedding(config.max_length, config.d_model, std=std, rng=rng)
         self.dropout = nn.Dropout(config.dropout, rng)
-        self.max_length, self.d_model = config.max_length, config.d_model
+        self.max_length = config.max_length
+        self._scale = config.d_model**0.5 if config.scaled_embedding else None
+        self._is_rotary = config.positions == "rotary"
 
     def forward(self, tokens: Any, start: int = 0) -> Tensor:
         """(B, T) token numbers, the first at position `start` → (B, T, D).
@@ -55,11 +60,16 @@ class TokenEmbedding(nn.Module):
             raise ValueError(
                 f"a sequence of {end} tokens is longer than the model's {self.max_length} positions"
             )
-        return self.dropout(self.tokens(tokens) * self.d_model**0.5 + self.position(start, end))
+        vectors: Any = self.tokens(tokens)
+        if self._scale is not None:
+            vectors = vectors * self._scale
+        if not self._is_rotary:
+            vectors = vectors + self.position(start, end)
+        return self.dropout(vectors)
 
     def position(self, start: int, end: int) -> Any:
         """(end − start, D): the vectors of these positions."""
         if self.positions is not None:
             return self.positions(np.arange(start, end))
-        table = sinusoidal_positions(self.max_length, self.d_model)[start:end]
+        table = sinusoidal_positions(self.max_length, self.tokens.weight.shape[1])[start:end]
         return table.astype(self.tokens.weight.dtype)

@@ -22,6 +22,11 @@ def test_the_defaults_are_the_papers_base_model() -> None:
         "positions": "sinusoidal",
         "eps": 1e-5,
         "pad": 0,
+        "scaling": "layer",
+        "num_kv_heads": None,
+        "rotary_base": 10_000,
+        "bias": True,
+        "scaled_embedding": True,
     }
 
 
@@ -46,8 +51,18 @@ def test_it_cannot_be_changed_once_made() -> None:
         ({"dropout": 1.0}, "dropout is a probability below 1, not 1.0"),
         ({"dropout": -0.1}, "dropout is a probability below 1, not -0.1"),
         ({"norm": "both"}, "norm is one of post, pre, not 'both'"),
-        ({"activation": "tanh"}, "activation is one of relu, gelu, not 'tanh'"),
-        ({"positions": "none"}, "positions is one of sinusoidal, learned, not 'none'"),
+        ({"activation": "tanh"}, "activation is one of relu, gelu, gelu-tanh, swiglu, not 'tanh'"),
+        ({"positions": "none"}, "positions is one of sinusoidal, learned, rotary, not 'none'"),
+        ({"scaling": "batch"}, "scaling is one of layer, rms, not 'batch'"),
+        ({"num_kv_heads": 0}, "num_kv_heads must be at least 1, not 0"),
+        (
+            {"num_kv_heads": 3},
+            "num_kv_heads 3 does not divide num_heads 8; divisors are 1, 2, 4, 8",
+        ),
+        (
+            {"d_model": 6, "num_heads": 2, "positions": "rotary"},
+            "rotary positions need heads of even width, not 3",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(choice: dict[str, Any], message: str) -> None:
