@@ -93,25 +93,49 @@ def require_finite_logits(logits: Array) -> None:
         raise ValueError(f"the model's highest logit is {spoilt}: its weights are spoilt")
 
 
-def generate(
-    model: Any, source: Any, max_length: int, choose: Choose, special: Special, cache: bool = True
-) -> list[list[int]]:
-    """Write until `eos`, or `max_length` tokens; `choose` takes (B, V) logits to (B,) tokens.
+def write(
+    model: Any,
+    source: Any,
+    max_length: int,
+    choose: Choose,
+    special: Special,
+    cache: bool = True,
+    first: Array | None = None,
+) -> Iterator[Array]:
+    """The next token of each row, (B,), until all have written `eos`, or `max_length` tokens.
 
-    source: (B, S) token numbers, padded. Returns each row's tokens without `bos` and `eos`. The
-    model's number of positions is a limit too.
+    choose: takes (B, V) logits to (B,) tokens. first: the token that each row goes on from, (B,);
+    `bos` where none is given. A row that has ended gets `pad`.
     """
     with no_grad(), evaluating(model):
         writing, most = begin(model, source, max_length, cache)
-        token = np.full(len(source), special.bos)
-        tokens = token[:, None]
-        finished = np.zeros(len(source), bool)
-        while tokens.shape[1] <= most and not finished.all():
+    token = np.full(len(source), special.bos) if first is None else first
+    finished = np.zeros(len(source), bool)
+    for _ in range(most):
+        if finished.all():
+            return
+        with no_grad(), evaluating(model):  # a step at a time: between them others may train
             chosen = choose(next_logits(writing, token, special))
-            token = np.where(finished, special.pad, chosen)
-            tokens = np.concatenate([tokens, token[:, None]], axis=1)
-            finished |= token == special.eos
-    return [until(special.eos, row) for row in tokens[:, 1:].tolist()]
+        token = np.where(finished, special.pad, chosen)
+        finished |= token == special.eos
+        yield token
+
+
+def generate(
+    model: Any,
+    source: Any,
+    max_length: int,
+    choose: Choose,
+    special: Special,
+    cache: bool = True,
+    first: Array | None = None,
+) -> list[list[int]]:
+    """What `write` writes for each row of a source, (B, S) token numbers, padded: without `bos` and
+    `eos`. The model's number of positions is a limit too.
+    """
+    steps = [*write(model, source, max_length, choose, special, cache, first)]
+    rows: list[list[int]] = np.reshape(steps, (len(steps), len(source))).T.tolist()
+    return [until(special.eos, row) for row in rows]
 
 
 def until(end: int, tokens: list[int]) -> list[int]:
@@ -120,10 +144,15 @@ def until(end: int, tokens: list[int]) -> list[int]:
 
 
 def greedy(
-    model: Any, source: Any, max_length: int, special: Special = SPECIAL, cache: bool = True
+    model: Any,
+    source: Any,
+    max_length: int,
+    special: Special = SPECIAL,
+    cache: bool = True,
+    first: Array | None = None,
 ) -> list[list[int]]:
     """The likeliest token at each step; see `generate`."""
-    return generate(model, source, max_length, lambda logits: logits.argmax(-1), special, cache)
+    return generate(model, source, max_length, likeliest, special, cache, first)
 
 
 def sample(
@@ -136,8 +165,20 @@ def sample(
     rng: np.random.Generator | int | None = None,
     special: Special = SPECIAL,
     cache: bool = True,
+    first: Array | None = None,
 ) -> list[list[int]]:
-    """A token drawn from the model's distribution at each step; see `generate`.
+    """A token drawn from the model's distribution at each step; see `drawing` and `generate`."""
+    choose = drawing(temperature, top_k, top_p, rng)
+    return generate(model, source, max_length, choose, special, cache, first)
+
+
+def drawing(
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> Choose:
+    """What draws tokens, (B,), from the distributions of logits, (B, V).
 
     temperature: above 0; below 1 sharpens the distribution. top_k: draw among the k likeliest.
     top_p: draw among the likeliest that together have probability p (Holtzman et al., "The Curious
@@ -156,7 +197,12 @@ def sample(
         point = generator.random((len(below), 1)) * below[:, -1:]  # the sum is 1 but for rounding
         return (point < below).argmax(-1)
 
-    return generate(model, source, max_length, draw, special, cache)
+    return draw
+
+
+def likeliest(logits: Array) -> Array:
+    """The likeliest token of each row, (B, V) → (B,)."""
+    return logits.argmax(-1)
 
 
 def probabilities(
