@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from math import isfinite
 from typing import Any
 
@@ -19,7 +19,7 @@ from minigrad.optim import AdamW, clip_grad_norm, warmup_cosine
 from minitransformer.batch import IGNORE, Batch
 from minitransformer.capacity import require_capacity
 from minitransformer.decoding import evaluating
-from minitransformer.forms import FORMS, Example, Form
+from minitransformer.forms import FORMS, Example, Form, Found
 from minitransformer.recipe import Recipe, require_same
 from minitransformer.runs import Arrays
 from minitransformer.transfer import adopt
@@ -120,7 +120,8 @@ class Trainer:
                 every, last = self.settings.evaluate_every, self.settings.steps
                 if self.step % every == 0 or self.step == last:
                     scores = self.evaluate()
-                    self.perfect = self.perfect + 1 if scores[self.form.metric] == 1 else 0
+                    is_perfect = scores[self.form.metric] == self.form.perfect
+                    self.perfect = self.perfect + 1 if is_perfect else 0
                 self.seconds += time.perf_counter() - started
                 if scores or self.step % self.log_every == 0:
                     yield self.record(scores)
@@ -221,11 +222,18 @@ class Trainer:
             setattr(self, name, rest[name])
 
 
-def loss_of(model: Any, batch: Batch, label_smoothing: float = 0.0, reduction: str = "mean") -> Any:
-    """The cross-entropy of a batch's labels, of all models and all forms alike."""
+def loss_of(model: Any, batch: Batch, label_smoothing: float = 0.0) -> Any:
+    """The mean cross-entropy of a batch's labels, of all models and all forms alike."""
+    return cross_entropy_of(model(*batch.inputs), batch.labels, label_smoothing)
+
+
+def cross_entropy_of(
+    logits: Any, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean"
+) -> Any:
+    """The cross-entropy of labels, but for those that nobody asks for."""
     return cross_entropy(
-        model(*batch.inputs),
-        batch.labels,
+        logits,
+        labels,
         ignore_index=IGNORE,
         label_smoothing=label_smoothing,
         reduction=reduction,
@@ -245,11 +253,12 @@ def evaluate(
     batch_size: int = 64,
     label_smoothing: float = 0.0,
 ) -> Record:
-    """How a model does on examples, `batch_size` at a time: the shares that `form.rate` tells of
-    its answers, and the loss, as in training but without dropout."""
-    loss = mean_loss(model, form, examples, batch_size, label_smoothing)
+    """How a model does on examples, `batch_size` at a time: what `form.rate` tells, and the loss,
+    as in training but without dropout."""
+    loss, found = read(model, form, examples, batch_size, label_smoothing)
     require_finite(loss, "the loss", "an evaluation")
-    return {**form.rate(answer(model, form, examples, batch_size), examples), "loss": loss}
+    answers = partial(answer, model, form, examples, batch_size)
+    return {**form.rate(examples, found, answers), "loss": loss}
 
 
 def in_batches(examples: Sequence[Example], size: int) -> Iterator[list[int]]:
@@ -269,18 +278,21 @@ def answer(model: Module, form: Form, examples: Sequence[Example], batch_size: i
     return answers
 
 
-def mean_loss(
+def read(
     model: Module,
     form: Form,
     examples: Sequence[Example],
     batch_size: int,
     label_smoothing: float = 0.0,
-) -> float:
-    """The mean cross-entropy of all that is asked for."""
-    total, count = 0.0, 0
+) -> tuple[float, Found]:
+    """What is asked for, as training does: (the mean loss, what there is to know of it)."""
+    smoothed, loss, right, count = 0.0, 0.0, 0, 0
     with no_grad(), evaluating(model):
         for places in in_batches(examples, batch_size):
             batch = form.batch([examples[i] for i in places])
-            total += float(loss_of(model, batch, label_smoothing, reduction="sum"))
-            count += int(np.count_nonzero(batch.labels != IGNORE))
-    return total / count
+            logits, labels = model(*batch.inputs), batch.labels
+            smoothed += float(cross_entropy_of(logits, labels, label_smoothing, "sum"))
+            loss += float(cross_entropy_of(logits, labels, 0.0, "sum"))
+            right += int(np.count_nonzero(logits.data.argmax(-1) == labels))
+            count += int(np.count_nonzero(labels != IGNORE))
+    return smoothed / count, Found(loss / count, right / count)

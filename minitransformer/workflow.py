@@ -116,22 +116,28 @@ def example(trainer: Trainer) -> tuple[list[int], str]:
     """The held-out example to show: (source, its text), one of the longer ones without <unk>."""
     test, form = trainer.data.test[:20], trainer.form
     place = max(range(len(test)), key=lambda i: (form.is_known(test[i]), len(test[i][0])))
-    return test[place][0], trainer.data.test_texts[place][0]
+    source = form.excerpt(test[place])
+    as_written = trainer.data.test_texts[place][0]
+    return source, as_written if source == test[place][0] else form.text(source)
 
 
 def finish(trainer: Trainer, run: Run) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     """Write down how a run ended: (summary, (source, expected, answer) of each wrong answer)."""
-    data, form, answers = trainer.data, trainer.form, trainer.answers()
-    texts = [form.write(answer) for answer in answers]
-    wrong = [
-        (*asked, text)
-        for asked, text, answer, example in zip(
-            data.test_texts, texts, answers, data.test, strict=True
-        )
-        if not form.is_right(answer, example[1])
-    ]
+    data, form = trainer.data, trainer.form
+    texts: list[str] = []
+    wrong: list[tuple[str, str, str]] = []
+    if form.perfect is not None:  # where no answer can be called right, none is wrong
+        answers = trainer.answers()
+        texts = [form.write(answer) for answer in answers]
+        wrong = [
+            (*asked, text)
+            for asked, text, answer, example in zip(
+                data.test_texts, texts, answers, data.test, strict=True
+            )
+            if not form.is_right(answer, example[1])
+        ]
+        run.write_errors(wrong)
     summary = {**trainer.summary(), **data.measure(texts), "wrong": len(wrong)}
-    run.write_errors(wrong)
     run.write_summary(summary)
     return summary, wrong
 

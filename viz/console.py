@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from viz.figure.plots import percent
+from viz.figure.plots import amount, percent
 
 if TYPE_CHECKING:
     from minigrad.why import Explanation
@@ -90,8 +90,8 @@ def progress(
             if metric:
                 line += (
                     f"  held-out {record['held_out_loss']:.4f}"
-                    f"  {metric.replace('_', ' ')} {percent(record[metric]):>6}"
-                    f"  training {percent(record[f'training_{metric}']):>6}"
+                    f"  {metric.replace('_', ' ')} {amount(metric, record[metric]):>6}"
+                    f"  training {amount(metric, record[f'training_{metric}']):>6}"
                 )
             line += f"  {left:,.0f} s left"
             bar.update(bar_task, description=line)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from minigrad.nn import Module
 from minitransformer.batch import Batch, Shape
@@ -13,14 +13,25 @@ Example = tuple[list[int], Any]
 """The numbers of a source's tokens, and the answer that is right: what it is, its form knows."""
 
 
+class Found(NamedTuple):
+    """What a model makes of examples: the mean cross-entropy of all that is asked, in nats, and the
+    share of it that is the likeliest choice."""
+
+    loss: float
+    accuracy: float
+
+
 class Form(Protocol):
     """What trainer, predictor and pictures must know of the questions of a task.
 
-    `metric` names the share that `rate` gives of answers that are right as a whole.
+    `metric` names what `rate` gives to tell how good a model is, and `perfect` what it is where no
+    model could be better, or None where nobody can say. `command` asks a finished run.
     """
 
     name: ClassVar[str]
     metric: ClassVar[str]
+    perfect: ClassVar[float | None]
+    command: ClassVar[str]
 
     @property
     def max_source(self) -> int:
@@ -71,8 +82,16 @@ class Form(Protocol):
     def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[Any]:
         """What a model answers to each source."""
 
-    def rate(self, answers: Sequence[Any], examples: Sequence[Example]) -> dict[str, float]:
-        """How many of the answers are right, as shares by name."""
+    def excerpt(self, example: Example) -> list[int]:
+        """The source of an example, or as much of it as one would like to see."""
+
+    def show(self, model: Module, source: Sequence[int]) -> str:
+        """What a model answers to a source, as one would like to see it."""
+
+    def rate(
+        self, examples: Sequence[Example], found: Found, answer: Callable[[], list[Any]]
+    ) -> dict[str, float]:
+        """How good a model is, as numbers by name; `answer` gives its answers, which takes time."""
 
     def is_right(self, answer: Any, target: Any) -> bool:
         """Whether an answer is the right one."""

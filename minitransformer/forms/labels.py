@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from minigrad.mode import no_grad
 from minigrad.nn import Module
 from minitransformer.batch import Batch, Shape, pad_rows
 from minitransformer.decoding import evaluating, require_finite_logits
-from minitransformer.forms.form import Example, read_numbers, restore_side
+from minitransformer.forms.form import Example, Found, read_numbers, restore_side
 from minitransformer.tokens import Tokeniser
 
 
@@ -22,6 +22,8 @@ class Labels:
 
     name: ClassVar = "labels"
     metric: ClassVar = "accuracy"
+    perfect: ClassVar[float | None] = 1.0
+    command: ClassVar = "predict"
 
     source: Tokeniser
     labels: tuple[str, ...]
@@ -100,10 +102,19 @@ class Labels:
         require_finite_logits(logits)
         return [int(label) for label in logits.argmax(-1)]
 
-    def rate(self, answers: Sequence[Any], examples: Sequence[Example]) -> dict[str, float]:
+    def excerpt(self, example: Example) -> list[int]:
+        """All of a source."""
+        return [*example[0]]
+
+    def show(self, model: Module, source: Sequence[int]) -> str:
+        """The likeliest label."""
+        return self.write(self.answer(model, [source])[0])
+
+    def rate(
+        self, examples: Sequence[Example], found: Found, answer: Callable[[], list[Any]]
+    ) -> dict[str, float]:
         """The share of labels that are right."""
-        right = sum(map(self.is_right, answers, (label for _, label in examples)))
-        return {"accuracy": right / len(examples)}
+        return {"accuracy": found.accuracy}
 
     def is_right(self, answer: Any, target: Any) -> bool:
         """Whether a label is the right one."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from minigrad.nn import Module
 from minitransformer.batch import IGNORE, Batch, Shape, pad_rows
 from minitransformer.decoding import beam_search, greedy
-from minitransformer.forms.form import Example, read_numbers, restore_side
+from minitransformer.forms.form import Example, Found, read_numbers, restore_side
 from minitransformer.tokens import Tokeniser
 
 
@@ -24,6 +24,8 @@ class Pairs:
 
     name: ClassVar = "pairs"
     metric: ClassVar = "exact_match"
+    perfect: ClassVar[float | None] = 1.0
+    command: ClassVar = "predict"
 
     source: Tokeniser
     target: Tokeniser
@@ -131,12 +133,23 @@ class Pairs:
             return greedy(model, batch, self.max_target, special)
         return beam_search(model, batch, self.max_target, beam, special=special)
 
-    def rate(self, answers: Sequence[Any], examples: Sequence[Example]) -> dict[str, float]:
+    def excerpt(self, example: Example) -> list[int]:
+        """All of a source."""
+        return [*example[0]]
+
+    def show(self, model: Module, source: Sequence[int]) -> str:
+        """The text of a model's answer."""
+        return self.write(self.answer(model, [source])[0])
+
+    def rate(
+        self, examples: Sequence[Example], found: Found, answer: Callable[[], list[Any]]
+    ) -> dict[str, float]:
         """The shares of sequences, and of tokens, that are right: the end counts as a token."""
+        answers = answer()
         unk = self.target.special.unk
         right = total = 0
-        for answer, (_, target) in zip(answers, examples, strict=True):
-            pairs = zip([*answer, None], [*target, None], strict=False)
+        for own, (_, target) in zip(answers, examples, strict=True):
+            pairs = zip([*own, None], [*target, None], strict=False)
             right += sum(a == b != unk for a, b in pairs)
             total += len(target) + 1
         exact = sum(map(self.is_right, answers, (target for _, target in examples)))

@@ -16,6 +16,7 @@ from minigrad.backward import expand, propagate, seed
 from minigrad.mode import no_grad
 from minigrad.ops.neural import cross_entropy, softmax
 from minigrad.tensor import Array, Tensor
+from minitransformer.batch import IGNORE
 from minitransformer.decoding import evaluating
 from minitransformer.forms import Form
 from minitransformer.inside.maps import attention_steps, by_heads, recorded, weights_of
@@ -94,7 +95,7 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
     batch, sides = form.batch([example]), form.sides(example)
 
     def loss(logits: Tensor) -> Tensor:
-        return cross_entropy(logits, batch.labels)
+        return cross_entropy(logits, batch.labels, ignore_index=IGNORE)
 
     def outcome() -> Outcome:
         answer = form.spell(form.answer(model, [source])[0])
@@ -123,12 +124,14 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
             **arrays_of(found[path], gradients, modules[path]),
         )
 
+    asked = form.asked(example)
+    probabilities = softmax(logits.data[0]).reshape(-1, len(form.choices))
     return Inspection(
         source=sides["source"],
         read=sides.get("target", []),
-        target=form.asked(example),
+        target=[token for token in asked if token],
         vocabulary=form.choices,
-        probabilities=softmax(logits.data[0]).reshape(-1, len(form.choices)),
+        probabilities=probabilities[[token != "" for token in asked]],
         normal=outcome(),
         layers=[layer(path) for path in found],
     )

@@ -35,6 +35,8 @@ ACCURACIES = {
     "token_accuracy": (GREEN, "token accuracy"),
     "training_exact_match": (BLUE, "in training"),
     "training_accuracy": (BLUE, "in training"),
+    "masked_accuracy": (VERMILION, "masked tokens"),
+    "training_masked_accuracy": (BLUE, "in training"),
 }
 
 _PANEL = 1.75  # inches, the height of each panel of a learning curve
@@ -202,6 +204,11 @@ def shifts_apart(heights: Sequence[float], gap: float) -> list[float]:
         for rank, i in enumerate(group):
             shifts[i] = float(first + rank * gap - heights[i])
     return shifts
+
+
+def amount(metric: str, value: float) -> str:
+    """What a metric is, to be read: a share in per cent, and bits as a number."""
+    return percent(value) if metric in ACCURACIES else f"{value:.3f}"
 
 
 def percent(share: float) -> str:

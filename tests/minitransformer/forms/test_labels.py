@@ -10,7 +10,7 @@ import pytest
 
 from minigrad import Tensor, nn
 from minitransformer.batch import IGNORE
-from minitransformer.forms import Labels
+from minitransformer.forms import Found, Labels
 from minitransformer.tokens import TOKENISERS, Special, Tokeniser, Words
 
 PAD, BOS, EOS, UNK, _ = Special()
@@ -94,8 +94,12 @@ def test_a_spoilt_model_does_not_answer() -> None:
 
 def test_the_share_of_right_labels_is_the_accuracy() -> None:
     examples = [([4], 0), ([5], 1), ([6], 2), ([4], 1)]
-    assert FORM.rate([0, 1, 1, 1], examples) == {"accuracy": 3 / 4}
-    assert FORM.metric == "accuracy"
+
+    def never() -> list[Any]:
+        raise AssertionError("one look at the logits is enough")
+
+    assert FORM.rate(examples, Found(loss=0.5, accuracy=3 / 4), never) == {"accuracy": 3 / 4}
+    assert (FORM.metric, FORM.perfect) == ("accuracy", 1)
 
 
 @pytest.mark.parametrize("kind", TOKENISERS.values())

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitransformer.batch import IGNORE
-from minitransformer.forms import Example, Pairs
+from minitransformer.forms import Example, Found, Pairs
 from minitransformer.tokens import TOKENISERS, Special, Tokeniser, Words
 
 PAD, BOS, EOS, UNK, _ = Special()
+
+NOTHING = Found(loss=0.0, accuracy=0.0)
+"""A look at the logits tells nothing of answers that are written token by token."""
 
 FORM = Pairs(
     Words.train(["a b c"]),
@@ -124,16 +127,17 @@ def test_an_answer_is_written_as_a_text_or_token_by_token() -> None:
 def test_answers_count_as_a_whole_and_token_by_token_with_their_ends() -> None:
     examples: list[Example] = [([5], [5, 6]), ([6], [6, 5]), ([7], [7]), ([8], [8])]
     # right: "5 6 <eos>", "6" of "6 5 <eos>", nothing of "7 <eos>", nothing of "8 <eos>"
-    assert FORM.rate([[5, 6], [6], [8, 7], []], examples) == {
+    assert FORM.rate(examples, NOTHING, lambda: [[5, 6], [6], [8, 7], []]) == {
         "exact_match": 1 / 4,
         "token_accuracy": 4 / 10,
     }
-    assert FORM.metric == "exact_match"
+    assert (FORM.metric, FORM.perfect) == ("exact_match", 1)
 
 
 def test_an_unknown_token_is_not_answered_right_by_another_unknown_token() -> None:
     examples: list[Example] = [([5], [UNK]), ([6], [5])]
-    assert FORM.rate([[UNK], [5]], examples) == {"exact_match": 1 / 2, "token_accuracy": 3 / 4}
+    rates = FORM.rate(examples, NOTHING, lambda: [[UNK], [5]])
+    assert rates == {"exact_match": 1 / 2, "token_accuracy": 3 / 4}
     assert not FORM.is_right([UNK], [UNK])
     assert FORM.is_right([4], [4])
     assert not FORM.is_right([4], [4, 4])
