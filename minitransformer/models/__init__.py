@@ -6,6 +6,8 @@ from __future__ import annotations
 # In the order in which `minigrad models` lists them.
 from minitransformer.models import transformer
 from minitransformer.models import recurrent
+from minitransformer.models import language
+from minitransformer.models import bert
 from minitransformer.models import classifier
 
 # isort: on

@@ -9,27 +9,28 @@ import pytest
 
 from minigrad import nn
 from minitransformer.batch import Shape
+from minitransformer.models.bert import BertReader
 from minitransformer.models.classifier import Classifier, ClassifierSettings
 from minitransformer.models.recurrent import RecurrentReader
 from minitransformer.models.transformer import TransformerReader
 from minitransformer.settings import SettingError
 
 SHAPE = Shape("labels", vocab=9, classes=3, source=6, target=1)
-ENCODERS = ["transformer", "rnn", "gru", "lstm", "lstm-attention"]
+ENCODERS = ["transformer", "rnn", "gru", "lstm", "lstm-attention", "bert"]
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_any_model_that_reads_a_text_can_be_its_encoder(encoder: str) -> None:
     settings = ClassifierSettings(encoder=encoder, d_model=8, layers=1)
     model = settings.build(SHAPE, nn.source(0))
-    assert isinstance(model.reader, TransformerReader | RecurrentReader)
+    assert isinstance(model.reader, TransformerReader | RecurrentReader | BertReader)
     assert model(np.array([[4, 5, 6], [7, 0, 0]])).shape == (2, 3)
     own = settings.of_encoder()
     assert (own.name, own.d_model, own.layers) == (encoder, 8, 1)
     assert settings.floats(SHAPE) == own.floats(SHAPE) // 2 > 0
 
 
-@pytest.mark.parametrize("encoder", ["classifier", "bert", ""])
+@pytest.mark.parametrize("encoder", ["classifier", "gpt", ""])
 def test_no_other_can_be_and_it_says_which_can(encoder: str) -> None:
     with pytest.raises(SettingError) as error:
         ClassifierSettings(encoder=encoder)
