@@ -332,7 +332,7 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     """The pictures of a finished run, and the summary that says it is finished."""
     from minigrad.files import trying_to
     from minitransformer import workflow
-    from viz.figure.plots import draw_curve, percent
+    from viz.figure.plots import amount, draw_curve
     from viz.subject.runs import draw_maps
 
     curve = run.path / "curve.png"
@@ -343,21 +343,21 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     summary, wrong = workflow.finish(trainer, run)
     metric = trainer.form.metric
     console.print(
-        f"{metric.replace('_', ' ')} {percent(summary[metric])} on {summary['held_out']:,} "
+        f"{metric.replace('_', ' ')} {amount(metric, summary[metric])} on {summary['held_out']:,} "
         f"examples never seen in training, after {summary['steps']:,} steps "
         f"in {summary['seconds']:.1f} s",
         style="bold",
     )
     if "bleu" in summary:
         console.print(f"BLEU {summary['bleu']:.1f}")
-    answer = trainer.form.answer(trainer.model, [source])[0]
-    console.print(f"  {text}  →  {trainer.form.write(answer)}")
+    console.print(f"  {text}  →  {trainer.form.show(trainer.model, source)}")
     for asked, expected, answered in wrong[:WRONG_SHOWN]:
         console.print(f"  {asked}  →  {answered}   wrong: {expected} is right")
     errors = [run.path / "errors.tsv"] if wrong else []
     for path in (*pictures, run.path / "summary.json", *errors):
         console.print(f"  {path}")
-    console.print(f"ask it: minigrad predict {quote(str(run.path))} {quote(text)}")
+    command = trainer.form.command
+    console.print(f"ask it: minigrad {command} {quote(str(run.path))} {quote(text)}")
 
 
 @main.command()
@@ -380,8 +380,8 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     if attention is not None and attention.suffix.lower() not in PICTURES:
         raise ValueError(f"{attention}: --attention draws a picture ({', '.join(PICTURES)})")
     predictor = Predictor(run)
-    if not (run / "summary.json").exists():
-        click.echo("note: this run is not finished", err=True)
+    predictor.require("predict")
+    note_unfinished(run)
     if text is None and attention is None:
         if not answer_lines(predictor, beam):
             sys.exit(2)
@@ -398,6 +398,12 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
     if attention is not None and not draw_maps(predictor, source, text, attention):
         raise ValueError(f"{run}: this model has no attention to draw; leave out --attention")
     click.echo(answer)
+
+
+def note_unfinished(run: Path) -> None:
+    """Say so where a run has not come to its end."""
+    if (run / "config.toml").exists() and not (run / "summary.json").exists():
+        click.echo("note: this run is not finished", err=True)
 
 
 def answer_lines(predictor: Predictor, beam: int) -> bool:
@@ -535,6 +541,103 @@ def seeded(words: Sequence[str], seed: int | None) -> int:
     if text := mistakable(words):
         click.echo(f"note: {text}", err=True)
     return seed or 0
+
+
+class AnyModel(click.Command):
+    """A command about a model and a text: of a run, or of what others have published."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        words, published = ctx.params.pop("words"), ctx.params.pop("pretrained")
+        given = [published, *words] if published is not None else [*words]
+        if len(given) != 2:
+            raise click.UsageError(
+                f"give a run and a text, or --pretrained and a text, not {len(given)} of them", ctx
+            )
+        if not given[0]:
+            raise click.UsageError("the path is empty", ctx)
+        ctx.params["what"], ctx.params["text"] = given[0], decode_argument(given[1])
+        return rest
+
+
+def any_model(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The parameters by which a command names a model and a text."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        metavar = f"RUN {text} | --pretrained MODEL {text}"
+        command = click.option("--pretrained", help="a published model: a name, file or folder")(
+            command
+        )
+        return click.argument("words", nargs=-1, metavar=metavar)(command)
+
+    return decorate
+
+
+@main.command(cls=AnyModel)
+@any_model("PROMPT")
+@click.option("--length", type=click.IntRange(1, 100_000), default=100,
+              help="tokens to write at most  [default: 100]")  # fmt: skip
+@click.option("--temperature", type=float, default=0.8,
+              help="below 1 sharper, above 1 wilder, 0 the likeliest  [default: 0.8]")  # fmt: skip
+@click.option("--top-k", type=int, help="draw among so many of the likeliest tokens")
+@click.option("--top-p", type=float, help="draw among the likeliest that have it together")
+@click.option("--seed", type=click.IntRange(0), help="seed of what is drawn  [default: 0]")
+@click.option("--stream", is_flag=True, help="show the text as it is written")
+def generate(
+    what: str,
+    text: str,
+    length: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int | None,
+    stream: bool,
+) -> None:
+    """Go on with PROMPT as a language model does: one of `minigrad train text`, or a published one
+    (--pretrained): smollm, a .gguf file, or a folder as of Hugging Face.
+    """
+    from minitransformer.answering import Predictor
+    from minitransformer.decoding import drawing, likeliest
+
+    if temperature == 0 and (top_k, top_p, seed) != (None, None, None):
+        raise ValueError("at --temperature 0 nothing is drawn; leave out --top-k, --top-p, --seed")
+    choose = drawing(temperature, top_k, top_p, seed or 0) if temperature else likeliest
+    predictor = Predictor(what)
+    note_unfinished(Path(what))
+    started, count = time.perf_counter(), 0
+    pieces = [text]
+    if stream:
+        click.echo(text, nl=False)
+    for piece in predictor.go_on(text, length, choose):
+        count += 1
+        pieces.append(piece)
+        if stream:
+            click.echo(piece, nl=False)
+    click.echo("" if stream else "".join(pieces))
+    each = 1e3 * (time.perf_counter() - started) / max(count, 1)
+    click.echo(f"({count} tokens, {each:.1f} ms each)", err=True)
+
+
+@main.command(cls=AnyModel)
+@any_model("TEXT")
+@click.option("--top", type=click.IntRange(1, 100), default=5,
+              help="candidates to show for each gap  [default: 5]")  # fmt: skip
+def fill(what: str, text: str, top: int) -> None:
+    """Fill each [MASK] in TEXT, by a model of `minigrad train masked`, or a published BERT."""
+    from minitransformer.answering import Predictor
+    from viz.console import print_table
+
+    predictor = Predictor(what)
+    note_unfinished(Path(what))
+    note_unknown(predictor, text)
+    filled, candidates = predictor.fill(text, top)
+    click.echo(filled)
+    rows = [
+        (f"{place}", token, f"{100 * p:.1f} %")
+        for place, tokens in enumerate(candidates, 1)
+        for token, p in tokens
+    ]
+    print_table(("gap", "token", "probability"), rows)
 
 
 @main.command(cls=OfComputation)
@@ -889,16 +992,19 @@ def summary_of(entry: type) -> str:
 
 
 @main.command()
-@click.argument("what", metavar="base|big|RUN")
+@click.argument("what", metavar="base|big|gpt2|gpt3|bert|llama|RUN")
 def model(what: str) -> None:
-    """Print a model as a tree of modules with shapes and parameter counts."""
+    """Print a model as a tree of modules with shapes and parameter counts.
+
+    Models of papers are counted, not built: the base and the big transformer of "Attention Is All
+    You Need", GPT-2's smallest, GPT-3 (175 billion parameters), BERT's base, and a small Llama.
+    """
     from minigrad.nn import ShapesOnly
     from minitransformer.answering import Predictor
-    from minitransformer.models.transformer import Transformer, TransformerConfig
+    from minitransformer.models.presets import PRESETS
 
-    presets = {"base": TransformerConfig.base, "big": TransformerConfig.big}
-    if what in presets:
-        click.echo(repr(Transformer(presets[what](), rng=ShapesOnly())))
+    if what in PRESETS:
+        click.echo(repr(PRESETS[what](ShapesOnly())))
         click.echo("counted: all weights and biases, the tied embedding matrix once")
     else:
         click.echo(repr(Predictor(what).model))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import Any
 
-from minitransformer.forms import FORMS, Form
+import numpy as np
+
+from minitransformer.decoding import Choose, likeliest, write
+from minitransformer.forms import FORMS
 from minitransformer.inside.inspection import Inspection, inspect
 from minitransformer.recipe import Recipe, require_unchanged
 from minitransformer.runs import Run
@@ -20,10 +24,11 @@ class Predictor:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         run = Run.open(path)
+        self.path = run.path
         self.recipe = Recipe.of_run(run)
         weights, _, state = run.load()
         require_unchanged(run, state["config"], self.recipe)
-        self.form: Form = FORMS[self.recipe.task.form].restore(state)
+        self.form: Any = FORMS[self.recipe.task.form].restore(state)
         self.model: Any = self.recipe.model.build(self.form.shape, 0)
         self.model.load_state_dict(weights)
 
@@ -47,6 +52,49 @@ class Predictor:
             for answer in self.form.answer(self.model, read[i : i + rows], beam)
         ]
         return [self.form.write(answer) for answer in answers]
+
+    def go_on(self, prompt: str, length: int, choose: Choose = likeliest) -> Iterator[str]:
+        """What the model writes after a text, piece by piece as it comes: `length` tokens at most.
+
+        choose: see `decoding.drawing`. ValueError for an empty text, and for a model that does not
+        write texts.
+        """
+        self.require("generate")
+        tokeniser = self.form.source
+        numbers = tokeniser.encode(prompt)
+        if not numbers:
+            raise ValueError("nothing to go on from: the text is empty")
+        start, special = np.array([numbers]), tokeniser.special
+        written: list[int] = []
+        shown = tokeniser.decode(numbers)
+        for token in write(self.model, start[:, :-1], length, choose, special, first=start[:, -1]):
+            if token[0] == special.eos:
+                return
+            written.append(int(token[0]))
+            text = tokeniser.decode([*numbers, *written])
+            if not text.endswith("\ufffd"):  # the first byte of a character, or some of them
+                yield text[len(shown) :]
+                shown = text
+
+    def fill(self, text: str, count: int = 5) -> tuple[str, list[list[tuple[str, float]]]]:
+        """A text with its gaps filled, and the `count` likeliest tokens of each, with their
+        probabilities. ValueError for a text without a gap, and for a model that fills none."""
+        self.require("fill")
+        source = self.form.read(text)
+        mask = self.form.source.special.mask
+        if mask not in source:
+            name = self.form.source.tokens[mask]
+            raise ValueError(f"no gap to fill: write {name} in the place of a word")
+        candidates = self.form.candidates(self.model, source, count)
+        return self.form.show(self.model, source), candidates
+
+    def require(self, command: str) -> None:
+        """ValueError where another command is the one to ask this model with."""
+        if self.form.command != command:
+            raise ValueError(
+                f"{self.path} is not for `minigrad {command}`: ask it with "
+                f"`minigrad {self.form.command} {quote(str(self.path))} …`"
+            )
 
     def inspect(self, source: list[int], target: str | None = None) -> Inspection:
         """Every attention layer while the model answers a source: see `inspection.inspect`.

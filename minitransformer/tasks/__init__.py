@@ -7,6 +7,8 @@ from __future__ import annotations
 from minitransformer.tasks import sequences
 from minitransformer.tasks import pairs
 from minitransformer.tasks import translation
+from minitransformer.tasks import text
+from minitransformer.tasks import masked
 
 # isort: on
 from minitransformer.tasks.task import TASKS, Data, Examples, Task, task

@@ -15,7 +15,6 @@ class Data(Protocol):
     """Examples as a trainer sees them: an endless training stream, and some it never contains."""
 
     name: str
-    form: Form
     test: list[Example]
     """The held-out examples, shuffled: any first part of the list is a fair sample."""
     test_texts: list[tuple[str, str]]
@@ -24,6 +23,10 @@ class Data(Protocol):
     """The CRC-32 of the file that the examples are from, if any: a run goes on with the same."""
     notes: tuple[str, ...]
     """What to know of the examples before training."""
+
+    @property
+    def form(self) -> Form:
+        """The kind of question that they ask."""
 
     def sample(self, rng: np.random.Generator, count: int) -> list[Example]:
         """The next examples of the training stream.

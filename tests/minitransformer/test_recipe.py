@@ -66,7 +66,7 @@ def test_a_model_or_a_task_may_have_other_defaults(monkeypatch: pytest.MonkeyPat
         ({"task": "pairs"}, "task pairs needs data, a file of pairs"),
         (
             {"task": "labels", "data": "a.tsv", "encoder": "classifier"},
-            "encoder is one of transformer, rnn, gru, lstm, lstm-attention, not 'classifier'",
+            "encoder is one of transformer, rnn, gru, lstm, lstm-attention, bert, not 'classifier'",
         ),
     ],
 )

@@ -46,6 +46,7 @@ def test_settings_of_the_training_that_make_no_sense_are_named(
 LEAST = {
     "steps": 1, "patience": 0, "batch_size": 1, "warmup": 1, "evaluate_every": 1, "threads": 1,
     "seed": 0, "length": 2, "vocab": 2, "d_model": 1, "layers": 1, "heads": 1, "d_ff": 1,
+    "kv_heads": 1, "context": 2, "subwords": 300,
 }  # fmt: skip
 
 
