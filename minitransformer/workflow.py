@@ -36,8 +36,8 @@ def start(
         if form := form_of(chosen.get("task")):
             require_form(made, form, chosen["from_run"])
         kept = made.kept_of_model()
-        if chosen.get("task") == made.task.name and "tokens" in made.flat():
-            kept["tokens"] = made.task.tokens
+        if chosen.get("task") == made.task.name:
+            kept |= {x: made.flat()[x] for x in ("tokens", "subwords") if x in made.flat()}
         chosen = kept | dict(chosen)
     recipe = Recipe.read(chosen)
     trainer = Trainer(recipe)

@@ -106,7 +106,7 @@ class Form(Protocol):
 
 def read_numbers(tokeniser: Tokeniser, text: str, most: int) -> list[int]:
     """The token numbers of a question. ValueError where there are none, or more than `most`."""
-    numbers = tokeniser.encode(text)
+    numbers = tokeniser.encode(text.strip())
     if not numbers:
         raise ValueError("nothing to answer: the text is empty")
     if len(numbers) > most:

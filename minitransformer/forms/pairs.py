@@ -82,7 +82,7 @@ class Pairs:
         """
         if unknown := self.target.unknown(text):
             raise ValueError(f"unknown token {unknown[0]!r} in the target")
-        numbers = self.target.encode(text)
+        numbers = self.target.encode(text.strip())
         if len(numbers) >= self.max_target:
             raise ValueError(
                 f"a target of {len(numbers)} tokens and its end are more than {self.max_target}"

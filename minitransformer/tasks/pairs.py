@@ -14,6 +14,7 @@ from minitransformer.settings import Group, SettingError, setting
 from minitransformer.tasks.files import DataError, parse_rows, read_data
 from minitransformer.tasks.task import Examples, held_out_rng, task
 from minitransformer.tokens import TOKENISERS, Tokeniser, TokenKind
+from minitransformer.tokens.tokeniser import OWN
 
 MOST_HELD_OUT = 1000
 
@@ -27,6 +28,9 @@ class Lines(Group):
     data: str = setting("", "file of your own examples: lines with one tab, or a .csv")
     columns: str = setting("", "which two columns of --data to take, such as 1,2")
     tokens: TokenKind = setting("word", "what a token is in --data")
+    subwords: int = setting(
+        1000, "tokens at most, where they are sub-words: bpe, wordpiece", least=300, most=200_000
+    )
     held_out: float = setting(0.1, "share of --data kept for testing")
 
     def __post_init__(self) -> None:
@@ -45,11 +49,12 @@ class Lines(Group):
         """The rows of the file, and its checksum. DataError where it is not as it should be."""
         content, tidy = read_data(self.data), TOKENISERS[self.tokens].tidy
         rows = parse_rows(content, self.data, parse_columns(self.columns), names)
-        return [(tidy(first), tidy(second)) for first, second in rows], crc32(content)
+        return [(tidy(a.strip()), tidy(b.strip())) for a, b in rows], crc32(content)
 
     def tokeniser(self, texts: Iterable[str]) -> Tokeniser:
         """A tokeniser that knows what occurs in these texts."""
-        return TOKENISERS[self.tokens].train(texts)
+        size = self.subwords if self.tokens in ("bpe", "wordpiece") else None
+        return TOKENISERS[self.tokens].train(texts, size, OWN)
 
     def encode_pairs(
         self,

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from minitransformer.tokens.bpe import BytePairs
 from minitransformer.tokens.characters import Characters
 from minitransformer.tokens.tokeniser import Special, Tokeniser, TokenKind
+from minitransformer.tokens.wordpiece import WordPiece
 from minitransformer.tokens.words import Words
 
-__all__ = ["TOKENISERS", "Characters", "Special", "TokenKind", "Tokeniser", "Words", "restore"]
+__all__ = [
+    "TOKENISERS",
+    "BytePairs",
+    "Characters",
+    "Special",
+    "TokenKind",
+    "Tokeniser",
+    "WordPiece",
+    "Words",
+    "restore",
+]
 
-TOKENISERS: dict[TokenKind, type[Tokeniser]] = {x.kind: x for x in (Words, Characters)}
+TOKENISERS: dict[TokenKind, type[Tokeniser]] = {
+    x.kind: x for x in (Words, Characters, BytePairs, WordPiece)
+}
 """Each way to split a text by its name."""
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-TokenKind = Literal["word", "char"]
+TokenKind = Literal["word", "char", "bpe", "wordpiece"]
 
 SpecialNames = Mapping[str, str]
 """What the special tokens are called, by the fields of Special, in the order of their numbers."""
@@ -25,6 +25,10 @@ END_OF_TEXT = dict.fromkeys(("pad", "bos", "eos"), "<|endoftext|>")
 """For one endless text, as GPT-2 reads it: a single token that stands between documents."""
 
 
+class TokeniserError(ValueError):
+    """A vocabulary, or a file of one, that cannot be used; the message is one line."""
+
+
 class Special(NamedTuple):
     """The numbers of the special tokens; None where there is no such token."""
 
@@ -36,7 +40,7 @@ class Special(NamedTuple):
 
     @classmethod
     def find(cls, names: SpecialNames, tokens: Iterable[str]) -> Special:
-        """The numbers of named tokens, each at its place. ValueError where one is missing.
+        """The numbers of named tokens, each at its place. TokeniserError where one is missing.
 
         >>> Special.find(BERT, ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the"])
         Special(pad=0, bos=2, eos=3, unk=1, mask=4)
@@ -44,16 +48,34 @@ class Special(NamedTuple):
         places = {token: place for place, token in enumerate(tokens)}
         for name in names.values():
             if name not in places:
-                raise ValueError(f"a vocabulary needs the token {name}")
+                raise TokeniserError(f"a vocabulary needs the token {name}")
         found = {task: places[name] for task, name in names.items()}
         return cls(found["pad"], found["bos"], found["eos"], found.get("unk"), found.get("mask"))
+
+
+class Cache(dict[str, list[int]]):
+    """The numbers of words that have come up lately, so that text is read fast; never many."""
+
+    MOST = 1 << 16
+    LONGEST = 64  # characters of a word that is kept
+
+    def __init__(self, read: Callable[[str], list[int]]) -> None:
+        self.read = read
+
+    def __missing__(self, word: str) -> list[int]:
+        numbers = self.read(word)
+        if len(word) <= self.LONGEST:
+            if len(self) >= self.MOST:
+                self.clear()
+            self[word] = numbers
+        return numbers
 
 
 @dataclass(frozen=True)
 class Tokeniser(ABC):
     """A numbered list of distinct tokens, a token's number its place, and how text is split.
 
-    ValueError for `tokens` that are no such list, or that lack one of the `special` numbers.
+    TokeniserError for `tokens` that are no such list, or that lack one of the `special` numbers.
     """
 
     kind: ClassVar[TokenKind]
@@ -63,12 +85,14 @@ class Tokeniser(ABC):
 
     def __post_init__(self) -> None:
         if not all(isinstance(token, str) for token in self.tokens):
-            raise ValueError("a vocabulary must hold strings only")
+            raise TokeniserError("a vocabulary must hold strings only")
         if len(set(self.tokens)) < len(self.tokens):
             token, count = Counter(self.tokens).most_common(1)[0]
-            raise ValueError(f"a vocabulary must hold each token once, not {token!r} {count} times")
+            raise TokeniserError(
+                f"a vocabulary must hold each token once, not {token!r} {count} times"
+            )
         if not all(0 <= number < len(self.tokens) for number in self.controls):
-            raise ValueError(
+            raise TokeniserError(
                 f"{len(self.tokens)} tokens are too few for special tokens up to number "
                 f"{max(self.controls)}"
             )
@@ -138,12 +162,15 @@ class Tokeniser(ABC):
         return [number for numbers in found for number in numbers]
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text that token numbers spell, up to the first `eos`, without `pad` and `bos`."""
+        """The text that token numbers spell, up to the first `eos`.
+
+        Of special tokens, `unk` and `mask` are written as they are called and the others left out.
+        """
         kept: list[int] = []
         for place, number in enumerate(map(int, numbers)):
             if number == self.special.eos and (place or number != self.special.bos):
                 break
-            if number not in (self.special.pad, self.special.bos):
+            if number not in self.controls or number in (self.special.unk, self.special.mask):
                 kept.append(number)
         return self.join(kept)
 
@@ -157,7 +184,7 @@ class Tokeniser(ABC):
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Self:
-        """The tokeniser that `state` wrote down. ValueError where it is none."""
+        """The tokeniser that `state` wrote down. TokeniserError where it is none."""
         return cls(tuple(state["tokens"]), Special(*state["special"]))
 
 

@@ -179,7 +179,7 @@ def test_each_setting_is_told_once_with_those_who_have_it() -> None:
     tasks = {setting.name: setting for setting in settings_of(TASKS.values())}
     assert tasks["length"].owners == ("copy", "reverse", "sort")
     assert tasks["tokens"].owners[:2] == ("pairs", "labels")
-    assert tasks["tokens"].choices == ("word", "char")
+    assert tasks["tokens"].choices == ("word", "char", "bpe", "wordpiece")
     assert (tasks["tokens"].kind, tasks["tokens"].default) == (TokenKind, "word")
     training = settings_of([Training])
     assert [setting.name for setting in training] == list(Training.__dataclass_fields__)

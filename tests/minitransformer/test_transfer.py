@@ -58,6 +58,23 @@ def test_tokens_that_both_know_keep_their_vectors_and_new_ones_get_their_own(
             assert np.array_equal(now[i], expected), (name, token)
 
 
+@pytest.mark.parametrize("tokens", ["bpe", "wordpiece"])
+def test_subwords_that_both_know_keep_their_vectors(tmp_path: Path, tokens: str) -> None:
+    (tmp_path / "old.tsv").write_text(OLD, encoding="utf-8")
+    (tmp_path / "new.tsv").write_text(NEW, encoding="utf-8")
+    chosen = {**TINY, "tokens": tokens, "data": str(tmp_path / "old.tsv")}
+    trainer = Trainer(Recipe.read(chosen))
+    Run.create(tmp_path / "old", trainer.recipe.flat()).save(*trainer.state())
+    new = begun(tmp_path, tokens=tokens)
+    theirs, ours = (x.form.tokenisers["source"].number_of for x in (trainer, new))
+    both = [token for token in ours if token in theirs]
+    assert any(len(token) > 1 and ours[token] != theirs[token] for token in both)
+    name = "source_embedding.tokens.weight"
+    before, now = (x.model.state_dict()[name] for x in (trainer, new))
+    for token in both:
+        assert np.array_equal(now[ours[token]], before[theirs[token]]), token
+
+
 def test_all_other_weights_are_taken_over_and_positions_as_far_as_they_go(
     old: Trainer, tmp_path: Path
 ) -> None:

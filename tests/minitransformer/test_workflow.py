@@ -203,9 +203,10 @@ def test_a_run_from_another_of_its_task_splits_texts_as_that_one_does(tmp_path: 
     path = tmp_path / "pairs.tsv"
     path.write_text("ab\tba\ncd\tdc\n", encoding="utf-8")
     chosen = {"task": "pairs", "data": str(path), "d_model": 8, "layers": 1}
-    start({**chosen, "tokens": "char"}, tmp_path / "old")
+    start({**chosen, "tokens": "bpe", "subwords": 300}, tmp_path / "old")
     new = {"task": "pairs", "data": str(path), "from_run": str(tmp_path / "old")}
-    assert start(new, tmp_path / "new")[0].recipe.task.tokens == "char"
+    task = start(new, tmp_path / "new")[0].recipe.task
+    assert (task.tokens, task.subwords) == ("bpe", 300)
     other = start({**new, "task": "translate"}, tmp_path / "other")[0]
     assert other.recipe.task.tokens == "word"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minitransformer.settings import SettingError
 from minitransformer.tasks import TASKS
 from minitransformer.tasks.files import DataError
-from minitransformer.tokens import Special, TokenKind
+from minitransformer.tokens import TOKENISERS, Special, TokenKind
 
 UNK = Special().unk
 
@@ -105,7 +105,7 @@ def test_sources_that_differ_in_spaces_alone_are_the_same(tmp_path: Path) -> Non
         load(path)
 
 
-@pytest.mark.parametrize("tokens", ["word", "char"])
+@pytest.mark.parametrize("tokens", TOKENISERS)
 def test_spaces_around_a_text_do_not_matter(tmp_path: Path, tokens: str) -> None:
     path = tmp_path / "spaces.tsv"
     path.write_text(" a \t b \nc\td\n", encoding="utf-8")
@@ -117,6 +117,29 @@ def test_spaces_around_a_text_do_not_matter(tmp_path: Path, tokens: str) -> None
 @pytest.mark.parametrize(("tokens", "longest"), [("word", 2), ("char", 7)])
 def test_lengths_are_counted_in_tokens(words: Path, tokens: TokenKind, longest: int) -> None:
     assert load(words, tokens=tokens).form.max_source == longest
+
+
+@pytest.mark.parametrize("task", ["pairs", "labels", "translate"])
+@pytest.mark.parametrize("tokens", ["bpe", "wordpiece"])
+def test_texts_may_be_split_into_so_many_subwords(words: Path, tokens: str, task: str) -> None:
+    data = load(words, tokens=tokens, task=task, subwords=300)
+    for tokeniser in data.form.tokenisers.values():
+        assert tokeniser.kind == tokens
+        assert 20 < len(tokeniser) <= 300
+        assert tokeniser.special == Special(0, 1, 2, 3)  # both sides are padded alike
+    assert all(data.form.is_known(example) for example in data.test)
+    told = [(data.form.text(source), data.form.write(answer)) for source, answer in data.test]
+    assert told == data.test_texts
+    source, _ = told[0]
+    assert data.form.read(f" {source} ") == data.test[0][0]
+
+
+def test_too_few_subwords_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "signs.tsv"
+    path.write_text("".join(f"{chr(0x4E00 + n)}\t{n}\n" for n in range(400)), encoding="utf-8")
+    with pytest.raises(ValueError, match="300 tokens are too few: characters and special tokens"):
+        load(path, tokens="wordpiece", subwords=300)
+    assert load(path, tokens="bpe", subwords=300).form.max_source in (2, 3)
 
 
 def test_at_most_a_thousand_lines_are_held_out(tmp_path: Path) -> None:
