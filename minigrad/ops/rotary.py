@@ -32,10 +32,9 @@ def turn_rows(x: Any, start: int = 0, base: float = 10_000.0, back: bool = False
     end = start + length  # a table up to a power of two serves many steps of decoding
     cos, sin = rotations_table(1 << end.bit_length(), width, float(base), x.dtype)
     cos, sin = cos[start:end], -sin[start:end] if back else sin[start:end]
-    half = width // 2
-    y = x * cos
-    y[..., :half] += x[..., half:] * sin[:, :half]
-    y[..., half:] += x[..., :half] * sin[:, half:]
+    y = np.concatenate((x[..., width // 2 :], x[..., : width // 2]), axis=-1)
+    y *= sin
+    y += x * cos
     return y
 
 
