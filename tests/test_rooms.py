@@ -28,9 +28,9 @@ FLOORS = {
     "minitransformer": [
         "progress",
         "tokens | batch | settings",
-        "decoding | parts | interop | runs",
+        "decoding | parts | runs",
         "forms | models",
-        "tasks | capacity",
+        "interop | tasks | capacity",
         "recipe",
         "transfer",
         "training",
