@@ -67,20 +67,6 @@ class Given(NamedTuple):
             raise self.refuse(name, f"what is supported is {', '.join(ACTIVATIONS)}")
         return ACTIVATIONS[value]
 
-    def text(self, name: str) -> str:
-        """A text."""
-        value = self.of(name, None)
-        if not isinstance(value, str):
-            raise self.refuse(name, "what is needed is a text")
-        return value
-
-    def items(self, name: str) -> list[Any]:
-        """A list; an empty one where it is null or absent."""
-        value = self.of(name, [])
-        if not isinstance(value, list):
-            raise self.refuse(name, "what is needed is a list")
-        return value
-
     def group(self, name: str) -> dict[str, Any]:
         """Settings under one name; none where it is null or absent."""
         value = self.of(name, {})

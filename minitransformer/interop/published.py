@@ -13,11 +13,16 @@ import numpy as np
 
 from minigrad import nn
 from minigrad.files import FileError, StrPath
+from minigrad.nn import count_parameters
 from minigrad.tensor import Array
+from minitransformer.forms.masked import Masked
+from minitransformer.forms.text import Text
 from minitransformer.interop.families import BERT, FAMILIES, LLAMA_GGUF, Entry, Family
 from minitransformer.interop.gguf import open_gguf
 from minitransformer.interop.given import Given
 from minitransformer.interop.safetensors import WeightsError, open_folder, read_json
+from minitransformer.interop.tokenisers import fit, tokeniser_of_gguf
+from minitransformer.tokens.published import read_tokeniser
 
 
 class Package(NamedTuple):
@@ -84,6 +89,31 @@ class Source(NamedTuple):
         if self.family is LLAMA_GGUF:  # where only the tensors say so
             return replace(config, tied="output.weight" not in self.archive.tensors)
         return config
+
+
+class Published(NamedTuple):
+    """A published model ready for use, the form of its questions, and in one line what it is."""
+
+    model: nn.Module
+    form: Text | Masked
+    about: str
+
+
+def load_published(place: StrPath) -> Published:
+    """The model at a path or of a name, see `find`, with its tokeniser.
+
+    A language model goes on with texts, a BERT fills gaps; one without the head for that is its
+    reader alone. FileError says in one line what is wrong, not there or not supported.
+    """
+    path = find(place)
+    source = open_source(path)
+    config = source.configuration()
+    found = read_tokeniser(path) if path.is_dir() else tokeniser_of_gguf(source.given)
+    tokeniser = fit(found, config.vocab)
+    kind = Masked if source.family is BERT else Text
+    model = load(source, config)
+    about = f"{source.family.name} of {count_parameters(model):,} parameters, from {path}"
+    return Published(model, kind(tokeniser, config.max_length), about)
 
 
 def open_source(path: Path) -> Source:

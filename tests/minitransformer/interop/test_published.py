@@ -18,11 +18,15 @@ from minigrad.files import FileError
 from minigrad.mode import no_grad
 from minigrad.tensor import Array
 from minitransformer.decoding import greedy, write
+from minitransformer.forms.masked import Masked
+from minitransformer.forms.text import Text
 from minitransformer.interop.families import FAMILIES, LLAMA, LLAMA_GGUF
 from minitransformer.interop.given import Given
-from minitransformer.interop.published import find, load_model
+from minitransformer.interop.published import find, load_model, load_published
 from minitransformer.interop.safetensors import WeightsError
-from minitransformer.tokens import Special
+from minitransformer.models.bert import Bert
+from minitransformer.models.language import LanguageModel
+from minitransformer.tokens import BytePairs, Special, Tokeniser, WordPiece
 from tests.minitransformer.interop.gguf_files import gguf
 
 GPT2_SIZES = {"vocab_size": 60, "n_positions": 24, "n_embd": 32, "n_layer": 2, "n_head": 4}
@@ -314,10 +318,12 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     assert "model_type is ['gpt2']; what is supported" in fault(tmp_path)
 
 
-def blank(folder: Path, kind: str = "gpt2") -> tuple[dict[str, Any], dict[str, Any]]:
+def blank(
+    folder: Path, kind: str = "gpt2", **changes: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings and the tensors of a small model, made without transformers."""
     sizes = GPT2_SIZES if kind == "gpt2" else SIZES
-    settings = {"model_type": kind, **sizes}
+    settings = {"model_type": kind, **sizes, **changes}
     family = FAMILIES[kind]
     config = family.read(Given(folder, settings))
     entries = family.entries(config, with_head=kind != "gpt2")
@@ -373,6 +379,42 @@ def test_spoilt_folders_give_one_line_and_take_no_more_memory_than_they_are_long
     finally:
         tracemalloc.stop()
     assert 150 < refused < 300
+
+
+def with_tokeniser(folder: Path, tokeniser: Tokeniser, kind: str, size: int) -> Path:
+    """A folder with a model of a size, and the files of a tokeniser as they were published."""
+    sizes = {"vocab_size": size} | ({"n_positions": 40} if kind == "gpt2" else {})
+    write_folder(folder, *blank(folder, kind, **sizes))
+    if isinstance(tokeniser, BytePairs):
+        numbers = {token: i for i, token in enumerate(tokeniser.tokens)}
+        (folder / "vocab.json").write_text(json.dumps(numbers))
+        (folder / "merges.txt").write_text("\n".join(map(" ".join, tokeniser.merges)))
+    else:
+        (folder / "vocab.txt").write_text("\n".join(tokeniser.tokens))
+    return folder
+
+
+def test_a_published_language_model_goes_on_with_texts(tmp_path: Path) -> None:
+    pairs = BytePairs.train(["the cat sat on the mat"], 270)
+    found = load_published(with_tokeniser(tmp_path, pairs, "gpt2", len(pairs) + 3))
+    assert isinstance(found.model, LanguageModel) and isinstance(found.form, Text)
+    assert found.about.startswith("GPT-2 of ") and found.about.endswith(str(tmp_path))
+    assert found.form.read("the cat") == pairs.encode("the cat")
+    (answer,) = found.form.answer(found.model, [found.form.read("the cat")])
+    assert len(found.form.spell(answer)) == len(pairs.encode("the cat"))
+
+
+def test_a_published_bert_fills_gaps(tmp_path: Path) -> None:
+    pieces = WordPiece.train(["the cat sat on the mat"], 40)
+    found = load_published(with_tokeniser(tmp_path, pieces, "bert", 60))
+    assert isinstance(found.model, Bert) and isinstance(found.form, Masked)
+    assert "[MASK]" not in found.form.show(found.model, found.form.read("the [MASK] sat"))
+
+
+def test_a_tokeniser_of_more_tokens_than_the_model_knows(tmp_path: Path) -> None:
+    pairs = BytePairs.train(["the cat sat on the mat"], 270)
+    with pytest.raises(WeightsError, match=r"tokens, and the model 60$"):
+        load_published(with_tokeniser(tmp_path, pairs, "gpt2", 60))
 
 
 def test_names_of_packages_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
