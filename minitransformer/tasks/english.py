@@ -47,6 +47,7 @@ def labelled(word: str, count: int, seed: int) -> tuple[list[Row], list[Row]]:
 
     `count` of each sense, at most 48, are to train on. What tells the sense in the unseen ones is
     in none of these: `seed` draws two of its three acts and two of its four objects for training.
+    (Beside a bank there is more that tells: one jumps *into* a river, but only withdraws money.)
     """
     rng = np.random.default_rng((seed, 1))
     training: list[Row] = []
