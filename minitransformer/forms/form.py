@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from minigrad.nn import Module
@@ -104,9 +105,36 @@ class Form(Protocol):
         """The form that `state` wrote down."""
 
 
-def read_numbers(tokeniser: Tokeniser, text: str, most: int) -> list[int]:
+@dataclass(frozen=True)
+class OneText:
+    """What all forms share whose questions are one text."""
+
+    source: Tokeniser
+
+    @property
+    def tokenisers(self) -> dict[str, Tokeniser]:
+        """That of the text."""
+        return {"source": self.source}
+
+    def text(self, source: Sequence[int]) -> str:
+        """The text that the token numbers of a question spell."""
+        return self.source.decode(source)
+
+    def unknown(self, text: str) -> list[str]:
+        """The tokens of a text that training has never seen."""
+        return self.source.unknown(text)
+
+    def is_known(self, example: Example) -> bool:
+        """Whether an example has no token that training never sees."""
+        return self.source.special.unk not in example[0]
+
+    def sides(self, example: Example) -> dict[str, list[str]]:
+        """The tokens of the text."""
+        return {"source": self.source.spell(example[0])}
+
+
+def require_length(numbers: list[int], most: int) -> list[int]:
     """The token numbers of a question. ValueError where there are none, or more than `most`."""
-    numbers = tokeniser.encode(text.strip())
     if not numbers:
         raise ValueError("nothing to answer: the text is empty")
     if len(numbers) > most:

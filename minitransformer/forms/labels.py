@@ -12,12 +12,11 @@ from minigrad.mode import no_grad
 from minigrad.nn import Module
 from minitransformer.batch import Batch, Shape, pad_rows
 from minitransformer.decoding import evaluating, require_finite_logits
-from minitransformer.forms.form import Example, Found, read_numbers, restore_side
-from minitransformer.tokens import Tokeniser
+from minitransformer.forms.form import Example, Found, OneText, require_length, restore_side
 
 
 @dataclass(frozen=True)
-class Labels:
+class Labels(OneText):
     """Questions that are sequences of tokens, of at most `max_source`, and the labels to choose."""
 
     name: ClassVar = "labels"
@@ -25,7 +24,6 @@ class Labels:
     perfect: ClassVar[float | None] = 1.0
     command: ClassVar = "predict"
 
-    source: Tokeniser
     labels: tuple[str, ...]
     max_source: int
 
@@ -34,11 +32,6 @@ class Labels:
         """What these questions ask of a model."""
         sizes = len(self.source), len(self.labels), self.max_source, 1
         return Shape(self.name, *sizes, self.source.special.pad)
-
-    @property
-    def tokenisers(self) -> dict[str, Tokeniser]:
-        """That of the text."""
-        return {"source": self.source}
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -56,25 +49,13 @@ class Labels:
 
     def read(self, text: str) -> list[int]:
         """The token numbers of a text. ValueError when it is empty or too long for the model."""
-        return read_numbers(self.source, text, self.max_source)
+        return require_length(self.source.encode(text.strip()), self.max_source)
 
     def read_answer(self, text: str) -> int:
         """The number of a label. ValueError for one that the model cannot give."""
         if text not in self.labels:
             raise ValueError(f"no label {text!r}; there are {', '.join(self.labels)}")
         return self.labels.index(text)
-
-    def text(self, source: Sequence[int]) -> str:
-        """The text that the token numbers of a question spell."""
-        return self.source.decode(source)
-
-    def unknown(self, text: str) -> list[str]:
-        """The tokens of a text that training has never seen."""
-        return self.source.unknown(text)
-
-    def is_known(self, example: Example) -> bool:
-        """Whether an example has no token that training never sees."""
-        return self.source.special.unk not in example[0]
 
     def write(self, answer: Any) -> str:
         """The label."""
@@ -83,10 +64,6 @@ class Labels:
     def spell(self, answer: Any) -> list[str]:
         """The label, as the one token of an answer."""
         return [self.labels[answer]]
-
-    def sides(self, example: Example) -> dict[str, list[str]]:
-        """The tokens of the text."""
-        return {"source": self.source.spell(example[0])}
 
     def asked(self, example: Example) -> list[str]:
         """The label that is right."""

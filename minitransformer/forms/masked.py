@@ -14,15 +14,15 @@ from minigrad.nn import Module
 from minigrad.tensor import Array
 from minitransformer.batch import IGNORE, Batch, Shape, pad_rows
 from minitransformer.decoding import evaluating, require_finite_logits
-from minitransformer.forms.form import Example, Found
-from minitransformer.tokens import Tokeniser, restore
+from minitransformer.forms.form import Example, Found, OneText, require_length
+from minitransformer.tokens import restore
 
 SHARE = 0.15
 """Of the tokens, those that are asked for: Devlin et al., "BERT" (2019), section 3.1."""
 
 
 @dataclass(frozen=True)
-class Masked:
+class Masked(OneText):
     """Texts of at most `max_source` tokens, [CLS] before and [SEP] after them counted too."""
 
     name: ClassVar = "masked"
@@ -30,7 +30,6 @@ class Masked:
     perfect: ClassVar[float | None] = None
     command: ClassVar = "fill"
 
-    source: Tokeniser
     max_source: int
 
     @property
@@ -44,11 +43,6 @@ class Masked:
         """What these texts ask of a model."""
         size, length = len(self.source), self.max_source
         return Shape(self.name, size, size, length, length, self.source.special.pad)
-
-    @property
-    def tokenisers(self) -> dict[str, Tokeniser]:
-        """That of the text."""
-        return {"source": self.source}
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -101,15 +95,8 @@ class Masked:
 
         ValueError when it is empty or too long for the model.
         """
-        numbers = self.source.encode(text, special=True)
-        if not numbers:
-            raise ValueError("nothing to answer: the text is empty")
-        if len(numbers) + 2 > self.max_source:
-            raise ValueError(
-                f"{len(numbers)} tokens, [CLS] and [SEP] are more than the {self.max_source} that "
-                "this run's model holds"
-            )
-        return self.frame(numbers)
+        numbers = self.source.encode(text.strip(), special=True)
+        return self.frame(require_length(numbers, self.max_source - 2))
 
     def read_answer(self, text: str) -> list[int]:
         """The tokens of gaps, in their order. ValueError for one that the model cannot give."""
@@ -125,10 +112,6 @@ class Masked:
         """The tokens of a text that training has never seen."""
         return self.source.unknown(text.replace(self.source.tokens[self.gap], " "))
 
-    def is_known(self, example: Example) -> bool:
-        """Whether an example has no token that training never sees."""
-        return self.source.special.unk not in example[0]
-
     def write(self, answer: Any) -> str:
         """The tokens of the gaps."""
         return self.source.decode([number for number in answer if number != IGNORE])
@@ -136,10 +119,6 @@ class Masked:
     def spell(self, answer: Any) -> list[str]:
         """The tokens of the gaps, one by one."""
         return self.source.spell([number for number in answer if number != IGNORE])
-
-    def sides(self, example: Example) -> dict[str, list[str]]:
-        """The tokens of the text."""
-        return {"source": self.source.spell(example[0])}
 
     def asked(self, example: Example) -> list[str]:
         """The token that a model is asked for, at each place of its logits; "" where for none."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from minigrad.nn import Module
 from minitransformer.batch import IGNORE, Batch, Shape, pad_rows
 from minitransformer.decoding import beam_search, greedy
-from minitransformer.forms.form import Example, Found, read_numbers, restore_side
+from minitransformer.forms.form import Example, Found, require_length, restore_side
 from minitransformer.tokens import Tokeniser
 
 
@@ -73,7 +73,7 @@ class Pairs:
                 f"unknown token {unknown[0]!r}; "
                 f"this run knows {symbols[0]} to {symbols[-1]}, separated by spaces"
             )
-        return read_numbers(self.source, text, self.max_source)
+        return require_length(self.source.encode(text.strip()), self.max_source)
 
     def read_answer(self, text: str) -> list[int]:
         """The token numbers of an answer that is asked for.

@@ -13,15 +13,15 @@ from minigrad.mode import no_grad
 from minigrad.nn import Module
 from minitransformer.batch import IGNORE, Batch, Shape, pad_rows
 from minitransformer.decoding import evaluating, require_finite_logits, sample
-from minitransformer.forms.form import Example, Found, read_numbers
-from minitransformer.tokens import Tokeniser, restore
+from minitransformer.forms.form import Example, Found, OneText, require_length
+from minitransformer.tokens import restore
 
 EXCERPT, SHOWN = 16, 40
 """Tokens of a text that are shown, and with which a model goes on, to see what it has learned."""
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(OneText):
     """Texts of at most `context` tokens, each of which is asked for where those before are read."""
 
     name: ClassVar = "text"
@@ -29,7 +29,6 @@ class Text:
     perfect: ClassVar[float | None] = None
     command: ClassVar = "generate"
 
-    source: Tokeniser
     context: int
 
     @property
@@ -42,11 +41,6 @@ class Text:
         """What these texts ask of a model."""
         size = len(self.source)
         return Shape(self.name, size, size, self.context, self.context, self.source.special.pad)
-
-    @property
-    def tokenisers(self) -> dict[str, Tokeniser]:
-        """That of the text."""
-        return {"source": self.source}
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -68,7 +62,7 @@ class Text:
 
     def read(self, text: str) -> list[int]:
         """The token numbers of a text. ValueError when it is empty or too long for the model."""
-        return read_numbers(self.source, text, self.max_source)
+        return require_length(self.source.encode(text), self.max_source)
 
     def read_answer(self, text: str) -> list[int]:
         """The token that is asked for after a text. ValueError for none, or several."""
@@ -80,18 +74,6 @@ class Text:
             )
         return numbers
 
-    def text(self, source: Sequence[int]) -> str:
-        """The text that token numbers spell."""
-        return self.source.decode(source)
-
-    def unknown(self, text: str) -> list[str]:
-        """The tokens of a text that training has never seen."""
-        return self.source.unknown(text)
-
-    def is_known(self, example: Example) -> bool:
-        """Whether an example has no token that training never sees."""
-        return self.source.special.unk not in example[0]
-
     def write(self, answer: Any) -> str:
         """An answer as text."""
         return self.source.decode(answer)
@@ -99,10 +81,6 @@ class Text:
     def spell(self, answer: Any) -> list[str]:
         """An answer token by token."""
         return self.source.spell(answer)
-
-    def sides(self, example: Example) -> dict[str, list[str]]:
-        """The tokens of the text."""
-        return {"source": self.source.spell(example[0])}
 
     def asked(self, example: Example) -> list[str]:
         """The tokens that a model is asked for, at each place of its logits; "" where at none."""

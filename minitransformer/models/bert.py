@@ -13,10 +13,10 @@ from minigrad.ops.neural import linear
 from minigrad.tensor import Tensor
 from minitransformer.batch import Shape
 from minitransformer.models.model import model
-from minitransformer.models.transformer import AttentionSettings
+from minitransformer.models.transformer import StackSettings
 from minitransformer.parts.attention import padding_mask
 from minitransformer.parts.blocks import Encoder
-from minitransformer.parts.config import StackConfig
+from minitransformer.parts.config import Activation, Positions, StackConfig
 from minitransformer.parts.embedding import TokenEmbedding
 
 SEGMENTS = 2
@@ -35,8 +35,8 @@ class BertConfig(StackConfig):
     d_model: int = 768
     num_heads: int = 12
     d_ff: int = 3072
-    activation: Any = "gelu"
-    positions: Any = "learned"
+    activation: Activation = "gelu"
+    positions: Positions = "learned"
     scaled_embedding: bool = False
     eps: float = 1e-12
 
@@ -104,7 +104,7 @@ class Bert(nn.Module):
 
 @model("bert", answers="masked", norm="post", activation="gelu", positions="learned")
 @dataclass(frozen=True)
-class BertSettings(AttentionSettings):
+class BertSettings(StackSettings):
     """An encoder alone, which fills the gaps of a text: Devlin et al., 2019."""
 
     def config(self, shape: Shape) -> BertConfig:
@@ -118,8 +118,3 @@ class BertSettings(AttentionSettings):
     def reader(self, shape: Shape, rng: nn.Source) -> BertReader:
         """What reads a text, for a classifier."""
         return BertReader(self.config(shape), rng)
-
-    def floats(self, shape: Shape) -> int:
-        """The larger arrays that are recorded for the longest example, each once."""
-        each = shape.source * (6 * self.d_model + 2 * self.d_ff) + self.heads * shape.source**2
-        return self.layers * each + 2 * shape.source * shape.classes

@@ -11,7 +11,7 @@ from minigrad import nn
 from minigrad.tensor import Tensor
 from minitransformer.batch import Shape
 from minitransformer.models.model import MODELS, model
-from minitransformer.models.transformer import AttentionSettings
+from minitransformer.models.transformer import StackSettings
 from minitransformer.settings import SettingError, setting
 
 
@@ -48,7 +48,7 @@ class Classifier(nn.Module):
 
 @model("classifier", answers="labels")
 @dataclass(frozen=True)
-class ClassifierSettings(AttentionSettings):
+class ClassifierSettings(StackSettings):
     """A head on the encoder of any other model."""
 
     encoder: str = setting("transformer", "model whose encoder reads the text")

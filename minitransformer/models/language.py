@@ -11,10 +11,10 @@ from minigrad import nn
 from minigrad.ops.neural import linear
 from minigrad.tensor import Array, Tensor
 from minitransformer.batch import Shape
-from minitransformer.models.model import NetworkSettings, model
+from minitransformer.models.model import AttentionSettings, model
 from minitransformer.parts.attention import Cache, causal_mask
 from minitransformer.parts.blocks import Encoder
-from minitransformer.parts.config import StackConfig
+from minitransformer.parts.config import Activation, Norm, Positions, StackConfig
 from minitransformer.parts.embedding import TokenEmbedding
 from minitransformer.settings import SettingError, divisors, setting
 
@@ -34,9 +34,9 @@ class LanguageConfig(StackConfig):
     num_heads: int = 12
     d_ff: int = 3072
     max_length: int = 1024
-    norm: Any = "pre"
-    activation: Any = "gelu-tanh"
-    positions: Any = "learned"
+    norm: Norm = "pre"
+    activation: Activation = "gelu-tanh"
+    positions: Positions = "learned"
     scaled_embedding: bool = False
 
     def __post_init__(self) -> None:
@@ -153,37 +153,12 @@ class LanguageWriting:
 
 
 @dataclass(frozen=True)
-class LanguageSettings(NetworkSettings):
+class LanguageSettings(AttentionSettings):
     """What all language models have to be told."""
 
-    heads: int = setting(4, "attention heads per layer", least=1)
-    d_ff: int = setting(256, "width of the feed-forward layers", least=1, most=100_000)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.d_model % self.heads:
-            raise SettingError(
-                f"<heads> must divide <d_model> {self.d_model}, not {self.heads}; "
-                f"divisors are {divisors(self.d_model)}"
-            )
-
     def sizes(self, shape: Shape) -> dict[str, Any]:
-        """The fields of a LanguageConfig that are sizes."""
-        return {
-            "vocab": shape.vocab,
-            "num_layers": self.layers,
-            "d_model": self.d_model,
-            "num_heads": self.heads,
-            "d_ff": self.d_ff,
-            "dropout": self.dropout,
-            "max_length": shape.length,
-            "pad": shape.pad,
-        }
-
-    def floats(self, shape: Shape) -> int:
-        """The larger arrays that are recorded for the longest example, each once."""
-        each = shape.source * (6 * self.d_model + 2 * self.d_ff) + self.heads * shape.source**2
-        return self.layers * each + 2 * shape.source * shape.classes
+        """The fields of a LanguageConfig that are sizes, and the number of the padding token."""
+        return {"vocab": shape.vocab, "num_layers": self.layers, **super().sizes(shape)}
 
 
 @model("gpt", answers="text", d_model=128, d_ff=512)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from minigrad.nn import Module, Source
 from minitransformer.batch import Shape
-from minitransformer.settings import Group, setting
+from minitransformer.settings import Group, SettingError, divisors, setting
 
 
 class Model(Protocol):
@@ -46,6 +46,38 @@ class NetworkSettings(Group):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_share("dropout")
+
+
+@dataclass(frozen=True)
+class AttentionSettings(NetworkSettings):
+    """What all models made of attention layers have to be told."""
+
+    heads: int = setting(4, "attention heads per layer", least=1)
+    d_ff: int = setting(256, "width of the feed-forward layers", least=1, most=100_000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.d_model % self.heads:
+            raise SettingError(
+                f"<heads> must divide <d_model> {self.d_model}, not {self.heads}; "
+                f"divisors are {divisors(self.d_model)}"
+            )
+
+    def sizes(self, shape: Shape) -> dict[str, Any]:
+        """The fields of a StackConfig that are sizes, and the number of the padding token."""
+        return {
+            "d_model": self.d_model,
+            "num_heads": self.heads,
+            "d_ff": self.d_ff,
+            "dropout": self.dropout,
+            "max_length": shape.length,
+            "pad": shape.pad,
+        }
+
+    def floats(self, shape: Shape) -> int:
+        """The larger arrays that one stack of layers records for the longest example, each once."""
+        each = shape.source * (6 * self.d_model + 2 * self.d_ff) + self.heads * shape.source**2
+        return self.layers * each + 2 * shape.source * shape.classes
 
 
 MODELS: dict[str, type[Any]] = {}

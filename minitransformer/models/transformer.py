@@ -11,12 +11,12 @@ import numpy as np
 from minigrad import nn
 from minigrad.tensor import Array, Tensor
 from minitransformer.batch import Shape
-from minitransformer.models.model import NetworkSettings, model
+from minitransformer.models.model import AttentionSettings, model
 from minitransformer.parts.attention import Cache, causal_mask, padding_mask
 from minitransformer.parts.blocks import Decoder, Encoder
 from minitransformer.parts.config import Activation, Norm, Positions, StackConfig
 from minitransformer.parts.embedding import TokenEmbedding
-from minitransformer.settings import SettingError, divisors, setting
+from minitransformer.settings import SettingError, setting
 
 
 @dataclass(frozen=True)
@@ -152,43 +152,27 @@ class TransformerWriting:
 
 
 @dataclass(frozen=True)
-class AttentionSettings(NetworkSettings):
-    """What a stack of attention layers has to be told."""
+class StackSettings(AttentionSettings):
+    """What a stack of layers has to be told that may be the paper's, or as others varied it."""
 
-    heads: int = setting(4, "attention heads per layer", least=1)
-    d_ff: int = setting(256, "width of the feed-forward layers", least=1, most=100_000)
     norm: Norm = setting("pre", "layer norm before each sublayer, or after (the paper)")
     activation: Activation = setting("relu", "activation of the feed-forward layers")
     positions: Positions = setting("sinusoidal", "kind of position vectors")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.d_model % self.heads:
-            raise SettingError(
-                f"<heads> must divide <d_model> {self.d_model}, not {self.heads}; "
-                f"divisors are {divisors(self.d_model)}"
-            )
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise SettingError(f"sinusoidal <positions> need an even <d_model>, not {self.d_model}")
 
     def stack(self, shape: Shape) -> dict[str, Any]:
         """The fields of a StackConfig."""
-        return {
-            "d_model": self.d_model,
-            "num_heads": self.heads,
-            "d_ff": self.d_ff,
-            "dropout": self.dropout,
-            "max_length": shape.length,
-            "norm": self.norm,
-            "activation": self.activation,
-            "positions": self.positions,
-            "pad": shape.pad,
-        }
+        kinds = {"norm": self.norm, "activation": self.activation, "positions": self.positions}
+        return self.sizes(shape) | kinds
 
 
 @model("transformer", answers="pairs")
 @dataclass(frozen=True)
-class TransformerSettings(AttentionSettings):
+class TransformerSettings(StackSettings):
     """Attention alone, encoder and decoder: Vaswani et al., 2017."""
 
     def build(self, shape: Shape, rng: nn.Source) -> Transformer:
