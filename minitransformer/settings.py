@@ -7,10 +7,11 @@ settings of a run lie flat beside each other, so a name means one thing in all g
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from math import inf
+from types import MappingProxyType
 from typing import Any, ClassVar, get_args
 
 
@@ -60,6 +61,8 @@ class Group:
     """
 
     name: ClassVar[str] = "training"
+    defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Settings, of any group, that have another default where this entry is chosen."""
 
     def __post_init__(self) -> None:
         for each in fields(self):  # type: ignore[arg-type]

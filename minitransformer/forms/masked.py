@@ -17,6 +17,9 @@ from minitransformer.decoding import evaluating, require_finite_logits
 from minitransformer.forms.form import Example, Found, OneText, require_length
 from minitransformer.tokens import restore
 
+EXCERPT = 24
+"""Tokens of a text that are shown, to see what a model has learned."""
+
 SHARE = 0.15
 """Of the tokens, those that are asked for: Devlin et al., "BERT" (2019), section 3.1."""
 
@@ -170,9 +173,10 @@ class Masked(OneText):
         return found
 
     def excerpt(self, example: Example) -> list[int]:
-        """A text with a gap wherever something is asked for."""
+        """The beginning of a text, with a gap wherever something is asked for."""
         pairs = zip(*example, strict=True)
-        return [old if label == IGNORE else self.gap for old, label in pairs]
+        found = [old if label == IGNORE else self.gap for old, label in pairs]
+        return found if len(found) <= EXCERPT else [*found[: EXCERPT - 1], found[-1]]
 
     def show(self, model: Module, source: Sequence[int]) -> str:
         """A text with its gaps filled."""

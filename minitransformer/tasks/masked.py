@@ -53,7 +53,8 @@ class MaskedSentences:
         return {}
 
 
-@task("masked", form="masked", default="bert")
+@task("masked", form="masked", default="bert", tokens="wordpiece", d_ff=128, steps=1500,
+      evaluate_every=250)  # fmt: skip
 @dataclass(frozen=True)
 class FillGaps(TextFile):
     """Fill the gaps of the bundled grammar's sentences, or of a text file of your own."""
@@ -61,7 +62,8 @@ class FillGaps(TextFile):
     def __post_init__(self) -> None:
         super().__post_init__()
         for each in fields(self):
-            if not self.data and getattr(self, each.name) != each.default:
+            usual = self.defaults.get(each.name, each.default)
+            if not self.data and getattr(self, each.name) not in (each.default, usual):
                 raise SettingError(f"<{each.name}> is about <data>: name a file, or leave it out")
 
     def load(self, seed: int) -> Data:

@@ -30,10 +30,10 @@ HELD_OUT = 1000
 WINDOWS = 10
 """Windows in a row, at least, where the held-out part has more than can be taken."""
 
-OF_BYTES: tuple[str, ...] = ("bpe",)
+OF_BYTES: tuple[TokenKind, ...] = ("bpe",)
 """Tokens that can spell any text."""
 
-SUBWORDS: tuple[str, ...] = ("bpe", "wordpiece")
+SUBWORDS: tuple[TokenKind, ...] = ("bpe", "wordpiece")
 """Tokens of which there are as many as one likes."""
 
 ATTEMPTS = 100
@@ -126,7 +126,7 @@ def train_tokeniser(settings: TextFile, corpus: Corpus, special: SpecialNames) -
     return TOKENISERS[settings.tokens].train(sample, size, special)
 
 
-@task("text", form="text", default="gpt", tokens="word", steps=1500, batch_size=16,
+@task("text", form="text", default="gpt", tokens="bpe", steps=1500, batch_size=16,
       learning_rate=3e-3, weight_decay=0.1, evaluate_every=250)  # fmt: skip
 @dataclass(frozen=True)
 class NextToken(TextFile):
