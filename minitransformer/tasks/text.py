@@ -77,6 +77,9 @@ class Windows(ABC):
         self.checksum = corpus.checksum
         rng = held_out_rng(seed)
         windows = [*islice(self.held_out(), HELD_OUT)]
+        if not windows:
+            raise DataError(f"{corpus.path}: hardly any tokens to hold out; give more text")
+        self.draw(rng)  # so that a text without tokens to train on is refused before a run begins
         self.test = [self.example(windows[i], rng) for i in rng.permutation(len(windows))]
         self.test_texts = [(form.text(source), form.write(answer)) for source, answer in self.test]
 

@@ -17,6 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minitransformer.progress import heard_by
+from minitransformer.tasks import TASKS
 from minitransformer.tasks import corpus as module
 from minitransformer.tasks.corpus import NOVEL, Corpus
 from minitransformer.tasks.files import DataError
@@ -214,6 +215,34 @@ def test_a_file_that_changes_while_it_is_used_ends_in_one_line(
     change(path)
     with pytest.raises(DataError, match=fault):
         corpus.text_at(3000, 50)
+
+
+@pytest.mark.parametrize("tokens", ["bpe", "char", "word"])
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        ("ab", "bpe char word"),
+        ("many words in a row " * 500 + "\n" * 20_000, "char word"),
+        ("\n" * 20_000 + "many words in a row " * 100, "char word"),
+        ("abcdefghij" * 20_000, "word"),
+        ("Just a few words here, and a few more.", ""),
+        ("言葉🙂日本語" * 3000, ""),
+        ("\ufeffOne.\r\nAnd another, of more words.\r\n" * 300, ""),
+    ],
+    ids=["tiny", "blank end", "blank start", "one word", "one window", "multibyte", "windows"],
+)
+def test_any_text_gives_windows_or_a_fault_before_a_run_begins(
+    tmp_path: Path, tokens: str, content: str, refused: str
+) -> None:
+    path = write(tmp_path, content.encode())
+    task = TASKS["text"](data=str(path), tokens=tokens)
+    if tokens in refused.split():
+        with pytest.raises(DataError, match=r"some\.txt: hardly any tokens to (train on|hold out)"):
+            task.load(seed=0)
+        return
+    data = task.load(seed=0)
+    assert data.test
+    assert all(asked for _, asked in data.test + data.sample(np.random.default_rng(0), 4))
 
 
 def test_a_large_file_takes_little_memory_and_tells_how_far_it_is(tmp_path: Path) -> None:
