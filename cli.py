@@ -967,6 +967,32 @@ def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None
 
 
 @main.command()
+@click.argument("text")
+@click.option("--run", type=NamedPath(), help="show the tokenisers of this run")
+@click.option("--train", "data", type=NamedPath(),
+              help="train them on this text file  [default: on the bundled novel]")  # fmt: skip
+def tokens(text: str, run: Path | None, data: Path | None) -> None:
+    """Show how TEXT is split by a tokeniser of each kind, or by those of a run: each token with its
+    number, space as ␣; in a terminal also by colours.
+    """
+    from minitransformer.answering import tokenisers_of_run
+    from minitransformer.tasks.text import tokenisers_of_text
+    from viz.console import print_tokens
+
+    text = decode_argument(text)
+    if run is not None and data is not None:
+        raise click.UsageError("--run has its own tokenisers; leave out --train.")
+    if not text.strip():
+        raise ValueError("nothing to split: the text is empty")
+    if run is not None:
+        found = tokenisers_of_run(run)
+    else:
+        found = tokenisers_of_text(data)
+        click.echo(f"trained on {data or 'Pride and Prejudice'}")
+    print_tokens(found, text)
+
+
+@main.command()
 def models() -> None:
     """List the models that `minigrad train TASK --model NAME` knows, and what they answer."""
     from minitransformer.models import MODELS

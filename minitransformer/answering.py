@@ -14,6 +14,14 @@ from minitransformer.forms import FORMS
 from minitransformer.inside.inspection import Inspection, inspect
 from minitransformer.recipe import Recipe, require_unchanged
 from minitransformer.runs import Run
+from minitransformer.tokens import Tokeniser
+
+
+def tokenisers_of_run(path: str | os.PathLike[str]) -> dict[str, Tokeniser]:
+    """The tokeniser of each side of the examples of a run. RunError where there is none."""
+    run = Run.open(path)
+    form = FORMS[Recipe.of_run(run).task.form].restore(run.load()[2])
+    return form.tokenisers
 
 
 class Predictor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from viz.figure.plots import amount, percent
 
 if TYPE_CHECKING:
     from minigrad.why import Explanation
+    from minitransformer.tokens import Tokeniser
     from minitransformer.training import Record, Trainer
 
 PATIENCE = 30.0
@@ -21,6 +22,7 @@ PATIENCE = 30.0
 
 FEW = 12  # tensors, which are all listed: of more, only what is remarkable
 NARROWEST = 16  # characters for the first column of a table
+COLOURS = "black on #9fd3e8", "black on #f3d08b"  # of neighbouring tokens
 SENTENCE = 32  # for the last one, which may hold words that take several lines
 
 
@@ -162,6 +164,37 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for name, *cells in rows:
         table.add_row("\n".join(broken(name, room)), *cells)
     console.print(table)
+
+
+def print_tokens(tokenisers: Mapping[str, Tokeniser], text: str) -> None:
+    """Print how each tokeniser splits a text, as a table; in a terminal the tokens are coloured."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("tokeniser", "knows", "tokens", "what they are, with their numbers")
+    for name, tokeniser in tokenisers.items():
+        numbers = tokeniser.encode(text)
+        told = Text()
+        for place, number in enumerate(numbers):
+            told.append(visible(tokeniser, number), COLOURS[place % len(COLOURS)])
+            told.append(f"({number}) ", "dim")
+        kind = tokeniser.kind if name == tokeniser.kind else f"{name} ({tokeniser.kind})"
+        table.add_row(kind, f"{len(tokeniser):,}", f"{len(numbers):,}", told)
+    Console(highlight=False, markup=False).print(table)
+
+
+def visible(tokeniser: Tokeniser, number: int) -> str:
+    """A token as one sees it: a space as ␣, and other signs that cannot be seen by their codes.
+
+    What is no whole character, as byte-level BPE may have it, stays as it is called.
+    """
+    name = tokeniser.tokens[number]
+    text = name if number in tokeniser.controls else tokeniser.join([number])
+    shown = name if tokeniser.kind != "bpe" or "\ufffd" in text else text
+    return "".join(
+        x if x.isprintable() else repr(x)[1:-1] for x in shown.replace(" ", "␣").replace("\n", "↵")
+    )
 
 
 def broken(name: str, room: int) -> list[str]:

@@ -13,7 +13,7 @@ from minitransformer.forms import Labels, Pairs
 from minitransformer.settings import Group, SettingError, setting
 from minitransformer.tasks.files import DataError, parse_rows, read_data
 from minitransformer.tasks.task import Examples, held_out_rng, task
-from minitransformer.tokens import TOKENISERS, Tokeniser, TokenKind
+from minitransformer.tokens import SUBWORDS, TOKENISERS, Tokeniser, TokenKind
 from minitransformer.tokens.tokeniser import OWN
 
 MOST_HELD_OUT = 1000
@@ -53,7 +53,7 @@ class Lines(Group):
 
     def tokeniser(self, texts: Iterable[str]) -> Tokeniser:
         """A tokeniser that knows what occurs in these texts."""
-        size = self.subwords if self.tokens in ("bpe", "wordpiece") else None
+        size = self.subwords if self.tokens in SUBWORDS else None
         return TOKENISERS[self.tokens].train(texts, size, OWN)
 
     def encode_pairs(

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from minigrad.files import StrPath
 from minitransformer.forms import Example, Masked, Text
 from minitransformer.settings import Group, SettingError, setting
 from minitransformer.tasks.corpus import NOVEL, Corpus
 from minitransformer.tasks.files import DataError
 from minitransformer.tasks.task import held_out_rng, task
-from minitransformer.tokens import TOKENISERS, Tokeniser, TokenKind
+from minitransformer.tokens import SUBWORDS, TOKENISERS, Tokeniser, TokenKind
 from minitransformer.tokens.tokeniser import END_OF_TEXT, SpecialNames
 
 BYTES = 6
@@ -32,9 +33,6 @@ WINDOWS = 10
 
 OF_BYTES: tuple[TokenKind, ...] = ("bpe",)
 """Tokens that can spell any text."""
-
-SUBWORDS: tuple[TokenKind, ...] = ("bpe", "wordpiece")
-"""Tokens of which there are as many as one likes."""
 
 ATTEMPTS = 100
 """Windows drawn in vain, of white space that the tokeniser drops, before a text is given up."""
@@ -127,6 +125,13 @@ def train_tokeniser(settings: TextFile, corpus: Corpus, special: SpecialNames) -
         special = {"unk": "<unk>", **special}
     size = settings.subwords if settings.tokens in SUBWORDS else None
     return TOKENISERS[settings.tokens].train(sample, size, special)
+
+
+def tokenisers_of_text(path: StrPath | None = None) -> dict[str, Tokeniser]:
+    """A tokeniser of each kind, as task text trains it on a file, or on the bundled novel."""
+    settings = [NextToken(data=str(path or ""), tokens=kind) for kind in TOKENISERS]
+    corpus = settings[0].corpus()
+    return {each.tokens: train_tokeniser(each, corpus, END_OF_TEXT) for each in settings}
 
 
 @task("text", form="text", default="gpt", tokens="bpe", steps=1500, batch_size=16,

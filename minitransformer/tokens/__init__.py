@@ -12,6 +12,7 @@ from minitransformer.tokens.wordpiece import WordPiece
 from minitransformer.tokens.words import Words
 
 __all__ = [
+    "SUBWORDS",
     "TOKENISERS",
     "BytePairs",
     "Characters",
@@ -27,6 +28,9 @@ TOKENISERS: dict[TokenKind, type[Tokeniser]] = {
     x.kind: x for x in (Words, Characters, BytePairs, WordPiece)
 }
 """Each way to split a text by its name."""
+
+SUBWORDS: tuple[TokenKind, ...] = ("bpe", "wordpiece")
+"""Those of which there are as many tokens as one likes."""
 
 
 def restore(state: Mapping[str, Any]) -> Tokeniser:
