@@ -759,9 +759,10 @@ def attention(run: Path, text: str, out: Path, target: str | None) -> None:
         raise ValueError(f"{out}: write a page (.html) or a picture ({', '.join(PICTURES)})")
     maps = {layer.path: layer.weights for layer in inspected.layers}
     sides = {layer.path: layer.sides for layer in inspected.layers}
+    masks = {layer.path: layer.mask for layer in inspected.layers}
     written = inspected.target if inspected.read else None
     with trying_to("write", out):
-        draw_attention(maps, inspected.source, inspected.read, out, title, written, sides)
+        draw_attention(maps, inspected.source, inspected.read, out, title, written, sides, masks)
     click.echo(out)
 
 

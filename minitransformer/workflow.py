@@ -116,7 +116,7 @@ def example(trainer: Trainer) -> tuple[list[int], str]:
     """The held-out example to show: (source, its text), one of the longer ones without <unk>."""
     test, form = trainer.data.test[:20], trainer.form
     place = max(range(len(test)), key=lambda i: (form.is_known(test[i]), len(test[i][0])))
-    source = form.excerpt(test[place])
+    source = form.scene(test[place])[0]
     as_written = trainer.data.test_texts[place][0]
     return source, as_written if source == test[place][0] else form.text(source)
 

@@ -83,8 +83,8 @@ class Form(Protocol):
     def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[Any]:
         """What a model answers to each source."""
 
-    def excerpt(self, example: Example) -> list[int]:
-        """The source of an example, or as much of it as one would like to see."""
+    def scene(self, example: Example) -> Example:
+        """An example as one would like to see it, which may be a part of it."""
 
     def show(self, model: Module, source: Sequence[int]) -> str:
         """What a model answers to a source, as one would like to see it."""
@@ -130,7 +130,7 @@ class OneText:
 
     def sides(self, example: Example) -> dict[str, list[str]]:
         """The tokens of the text."""
-        return {"source": self.source.spell(example[0])}
+        return {"source": [self.source.shown[number] for number in example[0]]}
 
 
 def require_length(numbers: list[int], most: int) -> list[int]:

@@ -79,9 +79,9 @@ class Labels(OneText):
         require_finite_logits(logits)
         return [int(label) for label in logits.argmax(-1)]
 
-    def excerpt(self, example: Example) -> list[int]:
-        """All of a source."""
-        return [*example[0]]
+    def scene(self, example: Example) -> Example:
+        """All of an example."""
+        return example
 
     def show(self, model: Module, source: Sequence[int]) -> str:
         """The likeliest label."""

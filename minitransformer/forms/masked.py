@@ -50,7 +50,7 @@ class Masked(OneText):
     @property
     def choices(self) -> tuple[str, ...]:
         """What a model chooses from at each place."""
-        return self.source.tokens
+        return self.source.shown
 
     def batch(self, examples: Sequence[Example]) -> Batch:
         """The batch of some (tokens read, tokens asked for or IGNORE): (B, S) and (B, S)."""
@@ -121,12 +121,12 @@ class Masked(OneText):
 
     def spell(self, answer: Any) -> list[str]:
         """The tokens of the gaps, one by one."""
-        return self.source.spell([number for number in answer if number != IGNORE])
+        return [self.source.shown[number] for number in answer if number != IGNORE]
 
     def asked(self, example: Example) -> list[str]:
         """The token that a model is asked for, at each place of its logits; "" where for none."""
         labels = labels_of(*example, self.gap)
-        return ["" if number == IGNORE else self.source.tokens[number] for number in labels]
+        return ["" if number == IGNORE else self.source.shown[number] for number in labels]
 
     def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[list[int]]:
         """The likeliest token of each gap; a text without gaps is asked for as it is.
@@ -169,14 +169,19 @@ class Masked(OneText):
             p = np.exp(row.astype(np.float64) - row.max())
             p /= p.sum()
             best = np.argsort(-p, kind="stable")[:count]
-            found.append([(self.source.tokens[i], float(p[i])) for i in best])
+            found.append([(self.source.shown[i], float(p[i])) for i in best])
         return found
 
-    def excerpt(self, example: Example) -> list[int]:
+    def scene(self, example: Example) -> Example:
         """The beginning of a text, with a gap wherever something is asked for."""
-        pairs = zip(*example, strict=True)
-        found = [old if label == IGNORE else self.gap for old, label in pairs]
-        return found if len(found) <= EXCERPT else [*found[: EXCERPT - 1], found[-1]]
+        labels = example[1]
+        source = [
+            old if label == IGNORE else self.gap
+            for old, label in zip(example[0], labels, strict=True)
+        ]
+        if len(source) <= EXCERPT:
+            return source, labels
+        return [*source[: EXCERPT - 1], source[-1]], [*labels[: EXCERPT - 1], labels[-1]]
 
     def show(self, model: Module, source: Sequence[int]) -> str:
         """A text with its gaps filled."""

@@ -133,9 +133,9 @@ class Pairs:
             return greedy(model, batch, self.max_target, special)
         return beam_search(model, batch, self.max_target, beam, special=special)
 
-    def excerpt(self, example: Example) -> list[int]:
-        """All of a source."""
-        return [*example[0]]
+    def scene(self, example: Example) -> Example:
+        """All of an example."""
+        return example
 
     def show(self, model: Module, source: Sequence[int]) -> str:
         """The text of a model's answer."""

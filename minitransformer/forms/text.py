@@ -45,7 +45,7 @@ class Text(OneText):
     @property
     def choices(self) -> tuple[str, ...]:
         """What a model chooses from at each place."""
-        return self.source.tokens
+        return self.source.shown
 
     def batch(self, examples: Sequence[Example]) -> Batch:
         """The batch of some (tokens read, tokens asked for): (B, T) and (B, T).
@@ -68,7 +68,7 @@ class Text(OneText):
         """The token that is asked for after a text. ValueError for none, or several."""
         numbers = self.source.encode(text)
         if len(numbers) != 1:
-            pieces = ", ".join(map(repr, self.source.spell(numbers)))
+            pieces = ", ".join(map(repr, self.spell(numbers)))
             raise ValueError(
                 f"a target is the one token after the text; {text!r} is {len(numbers)}: {pieces}"
             )
@@ -80,12 +80,16 @@ class Text(OneText):
 
     def spell(self, answer: Any) -> list[str]:
         """An answer token by token."""
-        return self.source.spell(answer)
+        return [self.source.shown[number] for number in answer]
+
+    def sides(self, example: Example) -> dict[str, list[str]]:
+        """The tokens of the text."""
+        return {"text": self.spell(example[0])}
 
     def asked(self, example: Example) -> list[str]:
         """The tokens that a model is asked for, at each place of its logits; "" where at none."""
         source, answer = example
-        return [""] * (len(source) - len(answer)) + self.source.spell(answer)
+        return [""] * (len(source) - len(answer)) + self.spell(answer)
 
     def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[list[int]]:
         """Each text one place on: its own tokens but the first, and the likeliest after its end.
@@ -106,9 +110,10 @@ class Text(OneText):
             [*source[1:], int(next)] for source, next in zip(sources, last.argmax(-1), strict=True)
         ]
 
-    def excerpt(self, example: Example) -> list[int]:
-        """The first tokens of a text."""
-        return [*example[0][:EXCERPT]]
+    def scene(self, example: Example) -> Example:
+        """The first tokens of a text, and some of those that come next."""
+        source = example[0]
+        return [*source[:EXCERPT]], [*source[EXCERPT : EXCERPT + SHOWN]]
 
     def show(self, model: Module, source: Sequence[int]) -> str:
         """How a model goes on with a text, drawn at a temperature of 0.8 by seed 0."""

@@ -34,7 +34,8 @@ class Frame:
 
     maps: {"encoder.layers.0.self_attention": (H, T, S) float32, …}, for the example's source and
     a decoder reading <bos> and the right target, whatever the model itself would have written;
-    none of a model without attention. answer: what it does answer, token by token. record: the
+    none of a model without attention. answer: what it does answer, token by token, or how it goes
+    on with a text, in one piece. record: the
     step's line of metrics.jsonl, with the loss; empty for the untrained model. score: the latest
     record so far of an evaluation.
     """
@@ -50,14 +51,17 @@ class Frame:
 class Film:
     """Frames of one example, in order, and all records of the run that they are from.
 
-    source: the example's tokens. target: its right answer. read: what a decoder reads, <bos> and
-    the target, or nothing. end: what ends an answer, if anything does. sides: whose tokens look in
-    each map, and at whose they look:
+    form: the kind of question, of FORMS. source: the example's tokens. question: those tokens, or
+    the text that they are in one piece. target: the right answer, or how the text does go on. read:
+    what a decoder reads, <bos> and the target, or nothing. end: what ends an answer, if anything
+    does. sides: whose tokens look in each map, and at whose they look:
     {"decoder.layers.0.cross_attention": ("target", "source"), …}, where "target" is what is read.
     """
 
     task: str
+    form: str
     source: list[str]
+    question: list[str]
     target: list[str]
     read: list[str]
     end: str
@@ -67,7 +71,7 @@ class Film:
 
     def tokens(self, path: str) -> tuple[list[str], list[str]]:
         """The tokens along both sides of a map: those that look, and those that are looked at."""
-        by_side = {"source": self.source, "target": self.read}
+        by_side = {"source": self.source, "text": self.source, "target": self.read}
         queries, keys = self.sides[path]
         return by_side[queries], by_side[keys]
 
@@ -107,14 +111,24 @@ class Camera:
         """Write a frame of the model as it is."""
         model, form = self.trainer.model, self.trainer.form
         maps = attention_maps(model, *form.batch([self.example]).inputs)
-        sides, target = form.sides(self.example), form.spell(self.example[1])
+        sides = form.sides(self.example)
+        source, target = self.example
+        tokens, read = next(iter(sides.values())), sides.get("target", [])
+        if form.name == "text":
+            question, right = [form.text(source)], [form.write(target)]
+            answer = [form.show(model, source)]
+        else:
+            question, right = tokens, form.spell(target)
+            answer = form.spell(form.answer(model, [source])[0])
         about = {
             "task": self.trainer.data.name,
-            "source": sides["source"],
-            "target": target,
-            "read": sides.get("target", []),
-            "end": "".join(form.asked(self.example)[len(target) :]),
-            "answer": form.spell(form.answer(model, [self.example[0]])[0]),
+            "form": form.name,
+            "source": tokens,
+            "question": question,
+            "target": right,
+            "read": read,
+            "end": "".join(form.asked(self.example)[len(right) :]) if read else "",
+            "answer": answer,
             "layers": list(maps),
             "sides": {path: (x.queries, x.keys) for path, x in maps.items()},
         }
@@ -124,17 +138,19 @@ class Camera:
 
 
 def choose_example(examples: list[Example], form: Form) -> Example:
-    """The example to film: the longest with the most distinct symbols, if it is not too long.
+    """The scene to film: of the longest example with the most distinct symbols, if not too long.
 
     An unknown token, where every example has one, is better than none to film.
     """
 
     def merit(example: Example) -> tuple[bool, int, int, int]:
         source = example[0]
-        length = max(len(source), len(form.spell(example[1])))
+        length = (
+            len(source) if form.name == "text" else max(len(source), len(form.spell(example[1])))
+        )
         return form.is_known(example), min(0, LONGEST - length), length, len(set(source))
 
-    return max(examples, key=merit)
+    return max(map(form.scene, examples), key=merit)
 
 
 def frame_paths(folder: Path) -> dict[int, Path]:
@@ -159,6 +175,8 @@ def read_film(path: StrPath) -> Film:
     for step, file in taken.items():
         maps, about = load_checkpoint(file)
         answer = about.pop("answer")
+        about.setdefault("form", "pairs")
+        about.setdefault("question", about["source"])
         about.setdefault("read", ["<bos>", *about["target"]])  # as films of before left unsaid
         about.setdefault("end", "<eos>" if about["read"] else "")
         about.setdefault("sides", {path: [*Transformer.sides(path)] for path in about["layers"]})

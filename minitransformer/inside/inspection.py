@@ -1,7 +1,7 @@
 """What happens inside attention while a trained model answers one source, as plain arrays.
 
 One forward and one backward pass of the answer's loss show each layer at work; then each head is
-switched off in turn, to see what the model does without it.
+switched off in turn, to see what the model does without it, unless the model is too large.
 """
 
 from __future__ import annotations
@@ -14,18 +14,31 @@ import numpy as np
 
 from minigrad.backward import expand, propagate, seed
 from minigrad.mode import no_grad
+from minigrad.nn import count_parameters
 from minigrad.ops.neural import cross_entropy, softmax
 from minigrad.tensor import Array, Tensor
 from minitransformer.batch import IGNORE
 from minitransformer.decoding import evaluating
 from minitransformer.forms import Form
-from minitransformer.inside.maps import attention_steps, by_heads, recorded, weights_of
+from minitransformer.inside.maps import (
+    attention_steps,
+    by_heads,
+    mask_of,
+    recorded,
+    weights_of,
+)
 from minitransformer.parts.attention import AdditiveAttention
+
+MOST_WORK = 5e10
+"""Products of a number and a weight, at most, for all passes with a head off: some seconds."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a model makes of a source: its own answer, and its loss on the inspected target."""
+    """What a model makes of a source: its own answer, and its loss on the inspected target.
+
+    Of a text, and of gaps, the answer is the likeliest token at each place that is asked for.
+    """
 
     answer: list[str]
     loss: float
@@ -36,14 +49,16 @@ class Layer:
     """An attention layer at work: H heads, T queries, S keys, and K numbers in each vector.
 
     path: where it stands in the model, such as "decoder.layers.0.cross_attention".
-    sides: what the model calls its queries' tokens and its keys', "source" or "target".
-    queries, keys: the tokens along both sides. query: (H, T, K). key, value: (H, S, K).
+    sides: what the model calls its queries' tokens and its keys': "source", "target" or "text".
+    queries, keys: the tokens along both sides. query: (H, T, K). key, value: (H, S, K), a shared
+    one as often as it is shared.
     scores: query · keyᵀ / √K, or as `v` says, before the mask, (H, T, S). mask: boolean,
     True = may attend, (T, S). weights: their softmax, (H, T, S). gradient: ∂loss/∂weight,
     (H, T, S). result: weights · value, (H, T, K). part: what each head adds to the layer's output,
     its result times its columns of W_O, (H, T, D); all of them and a bias are that output.
     v: of additive attention, whose scores are v · tanh(query + key), (K,).
-    without: what becomes of the answer and the loss with one head switched off, for each head.
+    without: what becomes of the answer and the loss with one head switched off, for each head; or
+    nothing, where that would take too long.
     """
 
     path: str
@@ -67,19 +82,27 @@ class Layer:
 class Inspection:
     """A model reading `source`, a decoder reading `read`, and what it should have said.
 
-    source: tokens. read: <bos> and all of the target but its last token, or nothing where no
-    decoder reads; target: the tokens that the loss asks for, each one place on, or the label.
-    vocabulary: what there is to choose from. probabilities: of each of that, given what is read up
-    to a place, (T, V). normal: the answer and the loss of the whole model.
+    form: the kind of question, of FORMS. source: tokens. read: <bos> and all of the target but its
+    last token, or nothing where no decoder reads. vocabulary: what there is to choose from. asked:
+    the numbers of what the loss asks for, tokens or the label. places: where it asks for each,
+    among the tokens that are read; none of a label. probabilities: of all the vocabulary at each
+    of these places, (T, V). normal: the answer and the loss of the whole model.
     """
 
+    form: str
     source: list[str]
     read: list[str]
-    target: list[str]
     vocabulary: tuple[str, ...]
+    asked: list[int]
+    places: list[int]
     probabilities: Array
     normal: Outcome
     layers: list[Layer]
+
+    @property
+    def target(self) -> list[str]:
+        """What the loss asks for."""
+        return [self.vocabulary[number] for number in self.asked]
 
 
 def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = None) -> Inspection:
@@ -93,14 +116,21 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
         target = form.answer(model, [source])[0]
     example = ([*source], target)
     batch, sides = form.batch([example]), form.sides(example)
+    labels = batch.labels.ravel()
+    places = np.flatnonzero(labels != IGNORE)
 
     def loss(logits: Tensor) -> Tensor:
         return cross_entropy(logits, batch.labels, ignore_index=IGNORE)
 
     def outcome() -> Outcome:
-        answer = form.spell(form.answer(model, [source])[0])
         with no_grad(), evaluating(model):
-            return Outcome(answer, loss(model(*batch.inputs)).item())
+            logits = model(*batch.inputs)
+        if "target" in sides:  # a decoder writes an answer of its own
+            answer = form.spell(form.answer(model, [source])[0])
+        else:
+            best = logits.data.reshape(len(labels), -1)[places].argmax(-1)
+            answer = [form.choices[number] for number in best]
+        return Outcome(answer, loss(logits).item())
 
     with recorded(model):
         logits = model(*batch.inputs)
@@ -112,6 +142,8 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
         )
     gradients = gradients_of(root, [step for steps in found.values() for step in steps])
     modules = dict(model.named_modules())
+    heads = sum(modules[path].num_heads for path in found)
+    is_small = heads * count_parameters(model) * len(source) <= MOST_WORK
 
     def layer(path: str) -> Layer:
         queries, keys = model.sides(path)
@@ -120,18 +152,18 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
             (queries, keys),
             queries=sides[queries],
             keys=sides[keys],
-            without=outcomes_without_heads(modules[path], outcome),
+            without=outcomes_without_heads(modules[path], outcome) if is_small else [],
             **arrays_of(found[path], gradients, modules[path]),
         )
 
-    asked = form.asked(example)
-    probabilities = softmax(logits.data[0]).reshape(-1, len(form.choices))
     return Inspection(
-        source=sides["source"],
+        form=form.name,
+        source=next(iter(sides.values())),
         read=sides.get("target", []),
-        target=[token for token in asked if token],
         vocabulary=form.choices,
-        probabilities=probabilities[[token != "" for token in asked]],
+        asked=labels[places].tolist(),
+        places=places.tolist() if batch.labels.ndim > 1 else [],
+        probabilities=softmax(logits.data.reshape(len(labels), -1)[places]),
         normal=outcome(),
         layers=[layer(path) for path in found],
     )
@@ -139,19 +171,21 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
 
 def arrays_of(steps: list[Tensor], gradients: dict[int, Array], attention: Any) -> dict[str, Any]:
     """The arrays of a Layer: of several steps, one query after the other."""
-    key, value = (by_heads(x.data)[0] for x in steps[0].inputs[1:3])
+    key, value = (
+        np.repeat(x, attention.num_heads // len(x), axis=0)  # for each head that shares it
+        for x in (by_heads(x.data)[0] for x in steps[0].inputs[1:3])
+    )
 
     def along_queries(arrays: list[Array]) -> Array:
         return np.concatenate([by_heads(x)[0] for x in arrays], axis=1)
 
     result = along_queries([step.data for step in steps])
-    mask = [np.broadcast_to(step.params["mask"], step.saved[0].shape) for step in steps]
     return {
         "query": along_queries([step.inputs[0].data for step in steps]),
         "key": key,
         "value": value,
         "scores": along_queries([attention.scores(step) for step in steps]),
-        "mask": along_queries(mask)[0],
+        "mask": mask_of(steps),
         "weights": weights_of(steps)[0],
         "gradient": along_queries(
             [gradient_by_weights(step, gradients[step.order]) for step in steps]

@@ -20,11 +20,12 @@ ATTENTION = ("scaled_dot_product_attention", "additive_attention")
 class AttentionMap(NamedTuple):
     """What an attention layer attends to: weights (B, H, T, S), each row summing to one.
 
-    queries, keys: whose tokens look, and at whose they look, as the model says: "source" or
-    "target", say.
+    mask: boolean, True = may attend, (T, S), of the first example. queries, keys: whose tokens
+    look, and at whose they look, as the model says: "source" or "target", say.
     """
 
     weights: Array
+    mask: Array
     queries: str
     keys: str
 
@@ -34,7 +35,8 @@ def attention_maps(model: Any, *inputs: Any) -> dict[str, AttentionMap]:
     with recorded(model):
         found = attention_steps(model(*inputs), model)
     return {
-        path: AttentionMap(weights_of(steps), *model.sides(path)) for path, steps in found.items()
+        path: AttentionMap(weights_of(steps), mask_of(steps), *model.sides(path))
+        for path, steps in found.items()
     }
 
 
@@ -74,3 +76,9 @@ def by_heads(x: Array) -> Array:
 def weights_of(steps: list[Tensor]) -> Array:
     """(B, H, T, S): the weights of all steps, one target place after the other."""
     return np.concatenate([by_heads(step.saved[0]) for step in steps], axis=2)
+
+
+def mask_of(steps: list[Tensor]) -> Array:
+    """(T, S): where the first example may attend, which is the same for each head."""
+    masks = [np.broadcast_to(step.params["mask"], step.saved[0].shape) for step in steps]
+    return np.concatenate([by_heads(mask)[0, 0] for mask in masks])

@@ -109,7 +109,7 @@ class LanguageModel(nn.Module):
     @staticmethod
     def sides(path: str) -> tuple[str, str]:
         """Whose tokens look in the attention at this path, and at whose they look."""
-        return "source", "source"
+        return "text", "text"
 
 
 class LanguageWriting:

@@ -139,6 +139,11 @@ class BytePairs(Tokeniser):
             for place, x in enumerate(self.tokens)
         ]
 
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Each token as text, " the" for Ġthe; bytes that are no whole character as \\xe2."""
+        return tuple(x.decode(errors="backslashreplace") for x in self._spelled)
+
     def read(self, text: str) -> list[int]:
         """The numbers of a text's tokens."""
         words = pattern_of(self.split).findall(text)

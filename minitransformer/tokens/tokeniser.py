@@ -138,6 +138,11 @@ class Tokeniser(ABC):
         return tuple(x for place, x in enumerate(self.tokens) if place not in self.controls)
 
     @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Each token as a reader should see it: as the text that it stands for."""
+        return self.tokens
+
+    @cached_property
     def number_of(self) -> dict[str, int]:
         """The number of each token that stands for text.
 

@@ -16,6 +16,7 @@ from viz.figure.style import (
     BLUE,
     GREEN,
     GREY,
+    PALE,
     TITLE_LINE,
     VERMILION,
     house_style,
@@ -36,7 +37,7 @@ Weights = NDArray[np.floating[Any]]  # (H, T, S)
 
 
 class _Kind(NamedTuple):
-    """One of the three kinds of attention: its heading, and whose tokens ask and are asked."""
+    """A kind of attention: its heading, and whose tokens ask and are asked."""
 
     heading: str
     query: str
@@ -46,6 +47,8 @@ class _Kind(NamedTuple):
     @property
     def origin(self) -> str:
         """Where its queries, keys and values come from."""
+        if self.query == "text":
+            return "each token looks at itself and at those before it"
         asking, asked = (_STACKS[side] for side in (self.query, self.key))
         if asking == asked:
             return f"query, key and value from the {asking}"
@@ -53,17 +56,19 @@ class _Kind(NamedTuple):
 
 
 _STACKS = {"source": "encoder", "target": "decoder"}
-_SIDES = {"source": "source", "target": "reads"}  # what the decoder has of the target
+_SIDES = {"source": "source", "target": "reads", "text": "text"}  # what a decoder has of a target
 _KINDS = {
     (kind.query, kind.key): kind
     for kind in (
         _Kind("Encoder self-attention", "source", "source", BLUE),
         _Kind("Decoder self-attention", "target", "target", VERMILION),
         _Kind("Decoder cross-attention", "target", "source", GREEN),
+        _Kind("Causal self-attention", "text", "text", VERMILION),
     )
 }
 Sides = tuple[str, str]
-"""Whose tokens look in a map, and at whose they look: the "source"'s or the "target"'s."""
+"""Whose tokens look in a map, and at whose they look: those of a "source", a "target" or, of a
+model that goes on with it, a "text"."""
 
 _SIDES_BY_NAME: dict[tuple[str, str], Sides] = {
     ("encoder", "self"): ("source", "source"),
@@ -79,6 +84,7 @@ WEIGHT_COLOURS = ("#F0F8FB", "#A5D0E3", "#5CA6D1", "#1F7AB8", "#004F90", "#0A285
 
 _MOST_LABELS = 40  # along one side of a panel; of more tokens, every second or third is named
 _LONGEST_LABEL = 32  # characters
+_HATCH = "/////"
 _ROUNDING = 1.1  # a line of small letters is wider than its outlines: each takes whole pixels
 
 # inches
@@ -99,17 +105,20 @@ def draw_attention(
     title: str | None = None,
     written: Sequence[str] | None = None,
     sides: Mapping[str, Sides] | None = None,
+    masks: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Drawing:
     """A panel per head and a row per layer, for each kind of attention in the model.
 
     `maps` takes a layer's path, such as "decoder.layers.0.cross_attention", to its weights
-    (H, T, S): head, query, key. Each row of a panel is one query and sums to one; a key that the
-    mask hides is a cell of 0, and a query that may attend to nothing is a row of 0. Colours follow
-    the square root of the weight, so that small ones can be seen. The target's tokens are those
-    that the decoder reads; `written`, one for each, are those that it has to write then, and stand
-    at the right. `sides` says of each layer whose tokens look and at whose they look, such as
-    ("target", "source"); otherwise its path tells. With `path`, the picture is written there too,
-    as png, svg or pdf. A warning names the characters that no font on the system has.
+    (H, T, S): head, query, key. Each row of a panel is one query and sums to one; a key that is
+    hidden is a cell of 0, and a query that may attend to nothing is a row of 0. `masks`, (T, S),
+    True = may attend, say of layers what is hidden: there the panel is hatched. Colours follow the
+    square root of the weight, so that small ones can be seen. The target's tokens are those that
+    the decoder reads; `written`, one for each, are those that it has to write then, and stand at
+    the right. `sides` says of each layer whose tokens look and at whose they look, such as
+    ("target", "source"); otherwise its path tells; where a "text" looks at itself, the source's
+    tokens are its own. With `path`, the picture is written there too, as png, svg or pdf. A
+    warning names the characters that no font on the system has.
 
     Raises ValueError for a path of another form, for weights that do not fit the tokens or are not
     weights, and for another number of tokens written than read.
@@ -129,13 +138,16 @@ def draw_attention(
         "target": [_label(token) for token in target_tokens],
         "written": [_label(token) for token in written or ()],
     }
+    tokens["text"] = tokens["source"]
     if written is not None and len(written) != len(target_tokens):
         raise ValueError(
             f"draw_attention: {len(written)} tokens are written after {len(target_tokens)} are read"
         )
     use_fonts_for(one_line(title or ""), *(label for side in tokens.values() for label in side))
+    maps = {path: _hide(weights, (masks or {}).get(path)) for path, weights in maps.items()}
     groups = _group(maps, tokens, sides or {})
     heads = _count_heads(maps)
+    hides = any(np.ma.is_masked(weights) for weights in maps.values())
 
     # A panel grows with its tokens; then their labels shrink; then not every token has one.
     along = [tokens[side] for kind in groups for side in (kind.query, kind.key)]
@@ -155,7 +167,7 @@ def draw_attention(
         )
         right += written_width + 0.1 + _AXIS_TITLE
     headings = max(text_width(kind.origin, 7) for kind in groups)
-    width = left + max(panels + right, headings + 0.1 + _MARGIN, 2.6 + _MARGIN)
+    width = left + max(panels + right, headings + 0.1 + _MARGIN, (4.1 if hides else 2.6) + _MARGIN)
     lines = wrap_title(title, width - left - _MARGIN)
     header = _MARGIN + TITLE_LINE * len(lines) + _LEGEND
     footer = (label_width if rotated else 0.1) + 0.1 + _AXIS_TITLE
@@ -169,7 +181,8 @@ def draw_attention(
     bands = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights, hspace=0)[:, 0]
     colour_map = LinearSegmentedColormap.from_list("weights", WEIGHT_COLOURS)
     colours = ScalarMappable(PowerNorm(0.5, 0, 1), colour_map)
-    _draw_legend(bands[0], colours, (left / width, 0.25 / header, 1.6 / width, 0.09 / header))
+    box = left / width, 0.25 / header, 1.6 / width, 0.09 / header
+    _draw_legend(bands[0], colours, box, hides)
     for band, height, (kind, layers) in zip(bands[1:], heights[1:], groups.items(), strict=True):
         _draw_heading(band, kind, left / width, 0.15 / width, 1 - 0.2 / height)
         placement = {
@@ -189,6 +202,13 @@ def draw_attention(
     if path is not None:
         save_figure(figure, path)
     return figure
+
+
+def _hide(weights: Weights, mask: NDArray[np.bool_] | None) -> Weights:
+    """Weights without those that a mask hides."""
+    if mask is None or mask.all():
+        return weights
+    return np.ma.masked_where(np.broadcast_to(~mask, weights.shape), weights)
 
 
 def _group(
@@ -259,6 +279,7 @@ def _draw_weights(
     for row, (layer, weights) in zip(grid, layers.items(), strict=True):
         for head, axes in enumerate(row):
             axes.imshow(weights[head], colours.cmap, colours.norm, aspect="auto")
+            axes.patch.set(hatch=_HATCH, edgecolor=PALE, linewidth=0)  # where a weight is hidden
             axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=6.5, pad=3)
             axes.set(xticks=[], yticks=[])
 
@@ -337,12 +358,23 @@ def _draw_heading(band: SubFigure, kind: _Kind, left: float, indent: float, top:
 
 
 def _draw_legend(
-    band: SubFigure, colours: ScalarMappable, box: tuple[float, float, float, float]
+    band: SubFigure,
+    colours: ScalarMappable,
+    box: tuple[float, float, float, float],
+    hides: bool,
 ) -> None:
-    """Draw the one colour bar that holds for every panel."""
+    """Draw the one colour bar that holds for every panel, and what marks a hidden weight."""
+    from matplotlib.patches import Rectangle
+
     axes = band.add_axes(box)
     ticks = [0, 0.1, 0.25, 0.5, 1]
     bar = band.colorbar(colours, axes, orientation="horizontal", ticks=ticks, format="{x:g}")
     bar.minorticks_off()
     axes.tick_params(labelsize=6.5, length=2, pad=2)
     axes.text(1.08, 0.5, "attention weight", fontsize=7, va="center", transform=axes.transAxes)
+    if hides:
+        swatch: Any = {"facecolor": "none", "edgecolor": GREY, "linewidth": 0.5, "clip_on": False}
+        axes.add_patch(
+            Rectangle((1.75, 0), 0.1, 1, transform=axes.transAxes, hatch=_HATCH, **swatch)
+        )
+        axes.text(1.9, 0.5, "hidden by the mask", fontsize=7, va="center", transform=axes.transAxes)

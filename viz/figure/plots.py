@@ -1,4 +1,4 @@
-"""Learning curves: the loss, and the accuracy wherever it was measured."""
+"""Learning curves: the loss, and what else was measured: accuracy, or bits per character."""
 
 from __future__ import annotations
 
@@ -48,13 +48,14 @@ def draw_curve(
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """A run's learning curve: the loss, and below it the accuracy wherever it was measured.
+    """A run's learning curve: the loss, and below it what tells how good the model was, and when.
 
     `records` are the lines of a run's `metrics.jsonl`: each has "step" and "loss"; those of an
     evaluation also have "held_out_loss", and "exact_match", "token_accuracy" and
-    "training_exact_match", or "accuracy" and "training_accuracy", from 0 to 1. The loss is on a
-    logarithmic scale when it spans more than 1.5 decades; what is not finite is left out. With
-    `path`, the picture is written there too, as png, svg or pdf.
+    "training_exact_match", or "accuracy" and "training_accuracy", from 0 to 1; or
+    "bits_per_character" and "training_bits_per_character", which are then shown without
+    accuracies. The loss is on a logarithmic scale when it spans more than 1.5 decades; what is not
+    finite is left out. With `path`, the picture is written there too, as png, svg or pdf.
 
     Raises ValueError when no record has a finite loss.
 
@@ -71,13 +72,14 @@ def draw_curve(
     if not loss:
         raise ValueError("draw_curve: no record has a finite loss, so there is no curve to draw")
     held_out = _points(records, "held_out_loss")
+    bits = _points(records, "bits_per_character")
     accuracies = {key: points for key in ACCURACIES if (points := _points(records, key))}
 
     # Inches; the right margin takes the values at the ends of the lines.
     width, left, right, bottom, gap = 7.2, 0.75, 1.65, 0.55, 0.5
     lines = wrap_title(title, width - 2 * left)
     top = 0.45 + TITLE_LINE * len(lines)
-    panels = 2 if accuracies else 1
+    panels = 2 if bits or accuracies else 1
     height = top + panels * _PANEL + (panels - 1) * gap + bottom
     placement = {
         "left": left / width,
@@ -101,7 +103,9 @@ def draw_curve(
     lowest.set_xlabel("step", fontsize=8)
 
     _draw_loss(column[0], loss, held_out)
-    if accuracies:
+    if bits:
+        _draw_bits(column[1], _points(records, "training_bits_per_character"), bits)
+    elif accuracies:
         _draw_accuracies(column[1], accuracies)
     if path is not None:
         save_figure(figure, path)
@@ -127,13 +131,25 @@ def _draw_loss(axes: Axes, training: list[Point], held_out: list[Point]) -> None
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.4g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Loss (logarithmic)" if logarithmic else "Loss", loc="left", fontsize=9)
-    lines = [(training, BLUE, f"{training[-1][1]:.3g}")]
     if held_out:
-        lines = [
-            (training, BLUE, f"in training {training[-1][1]:.3g}"),
-            (held_out, VERMILION, f"held out {held_out[-1][1]:.3g}"),
-        ]
-    _draw_lines(axes, lines)
+        _draw_both(axes, training, held_out)
+    else:
+        _draw_lines(axes, [(training, BLUE, f"{training[-1][1]:.3g}")])
+
+
+def _draw_bits(axes: Axes, training: list[Point], held_out: list[Point]) -> None:
+    """Draw how many bits a character of unseen text takes, and one of text that is trained on."""
+    axes.set_title("Bits per character", loc="left", fontsize=9)
+    _draw_both(axes, training, held_out)
+
+
+def _draw_both(axes: Axes, training: list[Point], held_out: list[Point]) -> None:
+    """Draw what was found in training, if anything was, and on held-out examples."""
+    lines = [(training, BLUE, "in training"), (held_out, VERMILION, "held out")]
+    told = [
+        (points, colour, f"{name} {points[-1][1]:.3g}") for points, colour, name in lines if points
+    ]
+    _draw_lines(axes, told)
 
 
 def _draw_accuracies(axes: Axes, accuracies: Mapping[str, list[Point]]) -> None:

@@ -1,8 +1,9 @@
 // The page of attention: `state` says what the reader looks at, and `show` makes the page say so.
 // attention_figures.js draws the chosen head, attention_sums.js shows how one weight came about.
 
-const { layers, normal, source, target, opens } = DATA;
-const ARRAYS = ["weights", "scores", "mask", "gradient", "query", "key", "v", "value", "part"];
+const { layers, normal, source, target, words, opens } = DATA;
+const ARRAYS = ["weights", "scores", "mask", "gradient", "query", "key", "v", "value", "part", "lengths"];
+const canBeOff = Boolean(layers[0].without?.length); // of a large model nobody has tried
 const state = { layer: 0, head: 0, row: 0, column: 0, lines: false, off: false };
 const figures = [];
 let pointed = null; // the cell under the pointer
@@ -21,7 +22,7 @@ async function start() {
   byId("matrix").onclick = () => choose({ lines: false });
   byId("lines").onclick = () => choose({ lines: true });
   byId("off").onclick = () => choose({ off: !state.off });
-  byId("off").hidden = !normal;
+  byId("off").hidden = !canBeOff;
   addEventListener("hashchange", () => choose(asked()));
   addEventListener("resize", show);
   const paintHeads = () => paintThumbnails(layers, (layer, head) => ofHead(layer, "weights", head));
@@ -36,14 +37,14 @@ function asked() {
   const named = layers.findIndex(({ path }) => path === fragment.get("layer"));
   const [layer, head] = named < 0 ? opens : [named, parseInt(fragment.get("head")) - 1];
   const cell = fragment.get("cell")?.split(",").map((text) => parseInt(text) - 1);
-  const [row, column] = cell ?? [0, mostWeighted(layers[layer], within(head, layers[layer].heads))];
+  const [row, column] = cell ?? firstCell(layers[layer], within(head, layers[layer].heads));
   return {
     layer,
     head,
     row,
     column,
     lines: fragment.has("lines"),
-    off: fragment.has("off") && Boolean(normal),
+    off: fragment.has("off") && canBeOff,
   };
 }
 
@@ -80,16 +81,21 @@ function show() {
 function reasonToOpen() {
   const [layer, head] = opens;
   const name = fullName(layers[layer], head);
-  if (!normal) return `Opens on the head whose keys depend most on the query: ${name}.`;
+  if (!canBeOff) {
+    const count = layers.reduce((sum, { heads }) => sum + heads, 0);
+    const untold = normal ? ` What becomes of the answer without a head is left out: to find out, this large model would have to run ${count} times more.` : "";
+    return `Opens on the head whose keys depend most on the query: ${name}.${untold}`;
+  }
   const { loss } = layers[layer].without[head];
   const [without, instead] = [loss, normal.loss].map(short);
   return `Opens on the head that is needed most: ${name}. Without it the loss is ${without} instead of ${instead}.`;
 }
 
-/** The key on which a head's first query has most weight. */
-function mostWeighted(layer, head) {
-  const weights = rowOf(ofHead(layer, "weights", head), 0, layer.columns);
-  return weights.indexOf(Math.max(...weights));
+/** The first query, or of a text the last, which sees most, and the key on which it has most weight. */
+function firstCell(layer, head) {
+  const row = layer.asking === "text" ? layer.rows - 1 : 0;
+  const weights = rowOf(ofHead(layer, "weights", head), row, layer.columns);
+  return [row, weights.indexOf(Math.max(...weights))];
 }
 
 /** The part of a layer's array that belongs to a head. */
@@ -137,20 +143,20 @@ function showOutcomes() {
   if (!normal) return;
   const table = byId("outcomes");
   table.replaceChildren(
-    outcome("source", source.map(readable)),
-    outcome("target", target.map(readable)),
-    outcome("answer", normal.answer.map(readable), normal.loss),
+    outcome(words.source ?? "source", source.map(readable)),
+    outcome(words.target ?? "target", target.map(readable)),
+    outcome(words.answer ?? "answer", normal.answer.map(readable), normal.loss),
   );
   if (!state.off) return;
   const without = layers[state.layer].without[state.head];
   const length = Math.max(without.answer.length, normal.answer.length);
-  const words = Array.from({ length }, (_, place) => {
+  const tokens = Array.from({ length }, (_, place) => {
     const [word, before] = [without.answer[place], normal.answer[place]];
     if (word === before) return readable(word);
     const was = before === undefined ? "was not there" : `was ${readable(before)}`;
     return element("mark", { title: was }, word === undefined ? "·" : readable(word), element("sup", {}, "≠"));
   });
-  table.append(outcome("without this head", words, without.loss));
+  table.append(outcome("without this head", tokens, without.loss));
 }
 
 /** A row of the table: what it is, tokens, and the loss if there is one. */
@@ -183,7 +189,7 @@ function showFacts() {
   const { query, key, write } = sidesOf(layer);
   const written = layer.written[row];
   const facts = { [query]: spoken(layer.queries, row) };
-  if (written !== undefined) facts[write] = `“${readable(written)}”`;
+  if (written) facts[write] = `“${readable(written)}”`;
   Object.assign(facts, { [key]: spoken(layer.keys, column), weight: of("weights") });
   if (layer.scores) facts.score = of("scores");
   if (layer.mask) facts.mask = layer.mask[at] ? "may attend" : "hidden";

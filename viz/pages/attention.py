@@ -41,18 +41,24 @@ def attention(
     >>> page.save("attention.html")  # doctest: +SKIP
     """
     data: dict[str, Any]
+    note = ""
     if isinstance(weights, Inspection):
         if queries is not None or keys is not None:
             raise ValueError("attention: an inspection has its own tokens, queries and keys")
         data = {
             "source": weights.source,
             "target": weights.target,
-            "read": weights.read,
+            "words": WORDS[weights.form],
             "likeliest": likeliest(weights),
             "normal": told(weights.normal),
-            "layers": [of_model(layer, weights.target) for layer in weights.layers],
-            "opens": most_needed(weights.layers),
+            "layers": [of_model(layer, weights) for layer in weights.layers],
+            "opens": where_to_open(weights.layers),
         }
+        if sum(layer.part.size for layer in weights.layers) > MOST_NUMBERS:
+            for layer in data["layers"]:
+                del layer["part"]
+        if weights.form == "text":
+            note = OF_TEXT.format(end=OWN_END if len(weights.asked) > 1 else "")
     else:
         layers = by_name(weights)
         if not layers:
@@ -65,11 +71,30 @@ def attention(
     title = title or "Attention"
     for layer in data["layers"]:
         layer.update({name: packed(x) for name, x in layer.items() if isinstance(x, np.ndarray)})
-    body = BODY.format(title=html.escape(title))
+    body = BODY.format(title=html.escape(title), note=note)
     return page("attention", title, body, data, height=800, scripts=SCRIPTS)
 
 
 SCRIPTS = ("attention.js", "attention_figures.js", "attention_sums.js", "heads.js")
+
+
+WORDS = {
+    "pairs": {"over": "the vocabulary at each step", "right": "to write"},
+    "labels": {"over": "the labels", "right": "label"},
+    "text": {"over": "the vocabulary after each token", "right": "comes next",
+             "source": "text", "target": "comes next", "answer": "likeliest"},
+    "masked": {"over": "the vocabulary at each gap", "right": "asked for", "target": "asked for"},
+}  # fmt: skip
+"""By the form of a question, what the probabilities are of, and what is asked for is called; the
+names of its source, target and answer too, where they have others."""
+
+OF_TEXT = """<p id="note" class="grey">What a word such as “it” stands for may be told by one that
+  comes later: its own weights cannot depend on that, only those of the tokens after it can.{end}
+  </p>"""
+OWN_END = """ After the last token the loss asks for what the model itself finds likeliest."""
+
+MOST_NUMBERS = 400_000
+"""In all heads' parts of the output, at most: of larger models their lengths are shown alone."""
 
 
 BODY = """
@@ -86,6 +111,7 @@ BODY = """
         <button type="button" id="off">head off</button>
       </div>
       <p id="origin" class="grey"></p>
+      {note}
       <dl id="facts" aria-live="polite"></dl>
       <div id="figures"></div>
       <p id="legend" class="grey" hidden>∂loss/∂weight tells how the loss would change with a
@@ -139,12 +165,17 @@ def numbers(count: int) -> list[str]:
     return [str(number) for number in range(1, count + 1)]
 
 
-def of_model(layer: Layer, target: list[str]) -> dict[str, Any]:
-    """A layer with all that an inspection found; where a decoder asks, the target is `written`."""
+def of_model(layer: Layer, of: Inspection) -> dict[str, Any]:
+    """A layer with all that an inspection found; `written` is what is asked for at its queries."""
     about = titled(layer.path, layer.sides)
+    written = [""] * len(layer.queries)
+    if about["asking"] == "target" or not of.read:
+        for place, token in zip(of.places, of.target, strict=False):
+            written[place] = token
     return {
         **about,
-        "written": target if about["asking"] == "target" else [],
+        "written": written if any(written) else [],
+        "write": WORDS[of.form]["right"],
         "queries": layer.queries,
         "keys": layer.keys,
         "query": layer.query,
@@ -155,6 +186,7 @@ def of_model(layer: Layer, target: list[str]) -> dict[str, Any]:
         "weights": layer.weights,
         "gradient": layer.gradient,
         "part": layer.part,
+        "lengths": np.sqrt(np.vecdot(layer.part, layer.part)),
         "without": [told(outcome) for outcome in layer.without],
         **({} if layer.v is None else {"v": layer.v}),
     }
@@ -173,18 +205,25 @@ def titled(path: str, sides: Sides | None = None) -> dict[str, Any]:
 
 
 def likeliest(inspection: Inspection, count: int = 5) -> list[dict[str, Any]]:
-    """At each step, the probability of the right token, and the tokens that are the likeliest."""
-    tokens = inspection.vocabulary
-    steps = []
-    for right, row in zip(inspection.target, inspection.probabilities, strict=True):
+    """At each step, the token that has been read, the probability of what is asked for then, and
+    the tokens that are the likeliest."""
+    tokens, read = inspection.vocabulary, inspection.read or inspection.source
+    steps: list[dict[str, Any]] = []
+    for right, row in zip(inspection.asked, inspection.probabilities, strict=True):
         order = np.argsort(-row, kind="stable")[:count]
-        steps.append(
-            {
-                "right": plain(row[tokens.index(right)]),
-                "top": [[tokens[i], plain(row[i])] for i in order],
-            }
-        )
+        likeliest = [[tokens[i], plain(row[i])] for i in order]
+        steps.append({"right": plain(row[right]), "top": likeliest})
+    for step, place in zip(steps, inspection.places, strict=False):
+        step |= {"place": place, "read": read[place]}
     return steps
+
+
+def where_to_open(layers: Sequence[Layer]) -> tuple[int, int]:
+    """The layer's and the head's number, from 0: of the head that is needed most, if that is known,
+    or else of that whose keys depend most on the query."""
+    if layers[0].without:
+        return most_needed(layers)
+    return most_choosing([layer.weights for layer in layers])
 
 
 def most_needed(layers: Sequence[Layer]) -> tuple[int, int]:

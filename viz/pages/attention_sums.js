@@ -123,42 +123,42 @@ function widthOfValues(layer) {
 
 /** What the head adds to the output of its layer. */
 function partOfOutput(layer) {
+  const lengthOf = (_, head) => ofHead(layer, "lengths", head)[state.row];
+  const lengths = Array.from({ length: layer.heads }, lengthOf).flatMap((length, head) => [head ? " · " : "", number(length)]);
+  const told = element("p", {}, "The parts of all heads and a bias are the layer's output. Their lengths: ", ...lengths);
+  if (!layer.part) return element("section", {}, element("h2", {}, "Output: the result times W_O"), told);
   const size = layer.part.length / layer.heads / layer.rows;
-  const partOf = (_, head) => rowOf(ofHead(layer, "part", head), state.row, size);
-  const parts = Array.from({ length: layer.heads }, partOf);
-  const part = parts[state.head];
+  const part = rowOf(ofHead(layer, "part"), state.row, size);
   const most = largest(part);
-  const lengthOf = (vector) => Math.sqrt(total(Array.from(vector, (x) => x * x)));
-  const lengths = parts.flatMap((one, head) => [head ? " · " : "", number(lengthOf(one))]);
   return element(
     "section", {},
     element("h2", {}, `Output: the result times W_O, ${widthOfValues(layer)} → ${size} numbers`),
     element("div", { class: "numbers" }, ...Array.from(part, (x) => tinted(x, most))),
-    element("p", {}, "The parts of all heads and a bias are the layer's output. Their lengths: ", ...lengths),
+    told,
   );
 }
 
 /** The model's probabilities at each place of its output: of what is right there, and the largest. */
 function answerSteps(layer) {
   answers ??= buildAnswers(DATA);
-  answers.querySelectorAll("tbody tr").forEach((row, place) =>
-    row.classList.toggle("chosen", layer.written.length > 0 && place === state.row));
+  answers.querySelectorAll("tbody tr").forEach((row, step) =>
+    row.classList.toggle("chosen", layer.written.length > 0 && DATA.likeliest[step].place === state.row));
   return answers;
 }
 
-function buildAnswers({ read, target, likeliest }) {
-  const reads = read.length > 0; // a decoder does, place by place
+function buildAnswers({ words, target, likeliest }) {
+  const reads = likeliest[0].read !== undefined; // a label is no place's
   const count = Math.max(...likeliest.map(({ top }) => top.length));
   const choice = (token, probability, right) => element(
     "span", { class: token === right ? "right" : null },
     readable(token), " ", tinted(probability, 1));
-  const heads = [...(reads ? ["reads", "to write"] : ["label"]), "its probability", "likeliest"];
+  const heads = [...(reads ? ["reads"] : []), words.right, "its probability", "likeliest"];
   return steps(
-    `Output of the model: softmax over the ${reads ? "vocabulary at each step" : "labels"}`,
+    `Output of the model: softmax over ${words.over}`,
     [[...heads, ...Array(count - 1).fill("")]],
-    likeliest.map(({ right, top }, place) => [
-      ...(reads ? [spoken(read, place)] : []), readable(target[place]), tinted(right, 1),
-      ...top.map(([token, probability]) => choice(token, probability, target[place])),
+    likeliest.map(({ place, read, right, top }, step) => [
+      ...(reads ? [`${place + 1} “${readable(read)}”`] : []), readable(target[step]), tinted(right, 1),
+      ...top.map(([token, probability]) => choice(token, probability, target[step])),
     ]),
     [],
     [],

@@ -1,10 +1,12 @@
 // The film: one frame is chosen, and one head of a model that has some; `show` draws all that
 // depends on them. film_head.js draws the head, film_plots.js the curves.
 
-const { frames, layers, question, right, losses } = DATA;
+const { frames, layers, form, question, right, losses } = DATA;
 const PAUSE = 180; // milliseconds from one frame to the next
 const chosen = { frame: 0, layer: layers.at(-1), head: 0, cell: null };
-const isLabel = [right, ...frames.map(({ answer }) => answer)].every(({ length }) => length === 1);
+const isText = form === "text"; // which goes on: nothing of it is right or wrong
+const isLabel = !isText && [right, ...frames.map(({ answer }) => answer)].every(({ length }) => length === 1);
+const isApart = isLabel || form === "masked"; // the answer is not one of tokens side by side
 const plots = [];
 const lines = []; // of the example: the places in each, and the row of the model's answer
 
@@ -74,8 +76,18 @@ function nearest(step) {
 }
 
 /** The example: the question, the right answer, and room for the model's, in as many lines as they
- * take. A label belongs to no place of a text: it stands below the whole. */
+ * take. A label, or what is missing in gaps, stands below the whole question. A text is prose. */
 function buildExample() {
+  if (isText) {
+    const prose = (name, kind, text) => [element("dt", {}, name), element("dd", { class: kind }, text)];
+    byId("example").replaceChildren(element(
+      "dl", {},
+      ...prose("it reads", "question", ...question),
+      ...prose("the text goes on", "right", ...right),
+      ...prose("the model goes on", "answer", ""),
+    ));
+    return;
+  }
   const answers = [right, ...frames.map(({ answer }) => answer)];
   const row = (kind, name, list, { start, end }) => element("tr", { class: kind, hidden: list.length <= start },
     element("th", { scope: "row" }, name),
@@ -83,9 +95,9 @@ function buildExample() {
   const asked = (line) => row("question", "question", question, line);
   const answered = (line) => [row("right", "right", right, line), line.answer];
   const table = (...rows) => element("table", {}, element("tbody", {}, ...rows));
-  lines.splice(0, Infinity, ...linesOf(isLabel ? answers : [question, ...answers]));
-  byId("example").replaceChildren(...(isLabel
-    ? [...linesOf([question]).map((line) => table(asked(line))), table(...answered(lines[0]))]
+  lines.splice(0, Infinity, ...linesOf(isApart ? answers : [question, ...answers]));
+  byId("example").replaceChildren(...(isApart
+    ? [...linesOf([question]).map((line) => table(asked(line))), ...lines.map((line) => table(...answered(line)))]
     : lines.map((line) => table(asked(line), ...answered(line)))));
 }
 
@@ -113,6 +125,10 @@ function linesOf(rows) {
 
 /** The model's answer under the right one; what is wrong is crossed out, what is missing a gap. */
 function showAnswer(answer) {
+  if (isText) {
+    document.querySelector("#example dd.answer").textContent = answer[0];
+    return;
+  }
   const places = Math.max(answer.length, right.length);
   let good = 0;
   for (const { start, end, answer: row } of lines) {

@@ -12,7 +12,7 @@ from minigrad.tensor import Array
 from minitransformer.inside.film import Film, Frame, read_film
 from minitransformer.training import Record, metric_of
 from viz.figure.maps import WEIGHT_COLOURS
-from viz.figure.plots import percent
+from viz.figure.plots import amount
 from viz.pages.attention import titled
 from viz.pages.page import Page, packed, page, plain
 
@@ -29,7 +29,8 @@ def film(run: StrPath) -> Page:
     """
     shown = read_film(run)
     data = {
-        "question": shown.source,
+        "form": shown.form,
+        "question": shown.question,
         "right": shown.target,
         "frames": [moment(frame) for frame in shown.frames],
         "losses": [[record["step"], record["loss"]] for record in shown.records],
@@ -113,8 +114,11 @@ def moment(frame: Frame) -> dict[str, Any]:
 
 
 def scored(record: Record) -> str | None:
-    """The share of right answers in a record, and when it was found; None where it has none."""
-    return f"{percent(record[metric_of(record)])} (step {record['step']})" if record else None
+    """How good the model was in a record, and when that was found; None where it says nothing."""
+    if not record:
+        return None
+    metric = metric_of(record)
+    return f"{amount(metric, record[metric])} (step {record['step']})"
 
 
 def layer(path: str, shown: Film) -> dict[str, Any]:
@@ -127,6 +131,7 @@ def layer(path: str, shown: Film) -> dict[str, Any]:
         "queries": queries,
         "keys": keys,
         "written": [*shown.target, shown.end] if about["asking"] == "target" else [],
+        "write": "to write",
         "weights": packed(weights),
         "lines": [line(weights[:, head]) for head in range(weights.shape[1])],
     }

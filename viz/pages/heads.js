@@ -63,11 +63,11 @@ function fullName({ group, name }, head) {
   return `${group ? `${group}, ` : ""}${name}, head ${head + 1}`;
 }
 
-/** What stands along the sides of a layer's maps: what asks, what is asked, and, where a decoder
- * asks, what it writes then. */
-function sidesOf({ asking, asked, written }) {
+/** What stands along the sides of a layer's maps: what asks, what is asked, and, where a model is
+ * asked for something there, what that is called. */
+function sidesOf({ asking, asked, written, write }) {
   const named = (side) => (side ? `: ${side === "target" ? "reads" : side}` : "");
-  return { query: `query${named(asking)}`, key: `key${named(asked)}`, write: written.length ? "to write" : "" };
+  return { query: `query${named(asking)}`, key: `key${named(asked)}`, write: written.length ? write : "" };
 }
 
 /** Put a thumbnail of each head into `host`, a row per layer and a column per head under the name of

@@ -46,14 +46,16 @@ def draw_maps(of: Trainer | Predictor, source: list[int], text: str, path: Path)
     if not maps:
         return []
     tokens = of.form.sides(example)
+    target = tokens.get("target", [])
     with trying_to("write", path):
         figure.draw_attention(
             {name: x.weights[0] for name, x in maps.items()},
-            tokens["source"],
-            tokens.get("target", []),
+            next(iter(tokens.values())),
+            target,
             path,
             title=f"Attention: {text}",
-            written=of.form.asked(example) if "target" in tokens else None,
+            written=of.form.asked(example) if target else None,
             sides={name: (x.queries, x.keys) for name, x in maps.items()},
+            masks={name: x.mask for name, x in maps.items()},
         )
     return [path]

@@ -344,8 +344,9 @@ def test_a_classifier_is_asked_for_a_label_and_reads_nothing(
     labels = ("good", "bad", "odd")
     probabilities = np.array([[0.2, 0.7, 0.1]], np.float32)
     one = replace(
-        inspection, read=[], target=["bad"], vocabulary=labels, probabilities=probabilities,
-        layers=[layer_of(inspection, ENCODER)], normal=Outcome(["bad"], 0.3),
+        inspection, form="labels", read=[], asked=[1], places=[], vocabulary=labels,
+        probabilities=probabilities, layers=[layer_of(inspection, ENCODER)],
+        normal=Outcome(["bad"], 0.3),
     )  # fmt: skip
     attention(one).save(tmp_path / "page.html")
     ready(browser, tmp_path / "page.html", "cell=2,1")
