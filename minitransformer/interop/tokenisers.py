@@ -35,14 +35,11 @@ def tokeniser_of_gguf(given: Given) -> Tokeniser:
     most = max(len(tokens) - 1, 0)
     kinds = np.ravel(given.of("tokenizer.ggml.token_type", []))[: len(tokens)]
     eos = given.size("tokenizer.ggml.eos_token_id", least=0, most=most)
-    unknown = given.of("tokenizer.ggml.unknown_token_id", None)
-    if unknown is not None:
-        unknown = given.size("tokenizer.ggml.unknown_token_id", least=0, most=most)
     special = Special(
         pad=given.size("tokenizer.ggml.padding_token_id", eos, least=0, most=most),
         bos=given.size("tokenizer.ggml.bos_token_id", eos, least=0, most=most),
         eos=eos,
-        unk=unknown,
+        unk=None,  # whatever the file says: bytes that no token has are left out
     )
     try:
         merges = read_merges(strings(given, "tokenizer.ggml.merges"))

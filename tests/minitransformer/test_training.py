@@ -371,12 +371,12 @@ def carried_over(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Any], dict
 
 
 @pytest.mark.parametrize("stop_at", [1, 7, 8, 13, 23])
-@pytest.mark.parametrize("task", ["reverse", "pairs"])
+@pytest.mark.parametrize("tokens", [None, "word", "bpe", "wordpiece"])
 def test_a_run_goes_on_to_the_bit_wherever_it_was_stopped(
-    task: str, stop_at: int, pairs: Path
+    tokens: str | None, stop_at: int, pairs: Path
 ) -> None:
-    data = {"data": str(pairs)} if task == "pairs" else {}
-    whole, stopped, resumed = (a_trainer(task=task, dropout=0.2, **data) for _ in range(3))
+    chosen = {"task": "pairs", "data": str(pairs), "tokens": tokens} if tokens else {}
+    whole, stopped, resumed = (a_trainer(dropout=0.2, **chosen) for _ in range(3))
     expected = without_times(list(whole.run()))
 
     train_step = stopped.train_step
