@@ -38,6 +38,7 @@ class BertConfig(StackConfig):
     activation: Activation = "gelu"
     positions: Positions = "learned"
     scaled_embedding: bool = False
+    embedding_std: float | None = 0.02
     eps: float = 1e-12
 
     def __post_init__(self) -> None:

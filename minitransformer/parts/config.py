@@ -26,7 +26,8 @@ class StackConfig:
     (Ainslie et al. 2023); "rotary" positions turn queries and keys by waves of wavelengths up to
     `rotary_base` · 2π (Su et al. 2021); "swiglu" is a feed-forward layer with a gate (Shazeer
     2020); `bias` says whether linear layers have one; `scaled_embedding` whether token vectors are
-    multiplied by √D, as in the paper.
+    multiplied by √D, as in the paper; `embedding_std` how far they are spread at first, 1/√D where
+    nobody says.
     """
 
     d_model: int = 512
@@ -44,6 +45,7 @@ class StackConfig:
     rotary_base: float = 10_000.0
     bias: bool = True
     scaled_embedding: bool = True
+    embedding_std: float | None = None
 
     def __post_init__(self) -> None:
         self.require_sizes("d_model", "num_heads", "num_kv_heads", "d_ff", "max_length")

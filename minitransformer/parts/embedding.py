@@ -35,7 +35,7 @@ class TokenEmbedding(nn.Module):
     """
 
     def __init__(self, vocab: int, config: StackConfig, rng: nn.Source) -> None:
-        std = config.d_model**-0.5 if config.scaled_embedding else 0.02  # Radford et al. (2018)
+        std = config.d_model**-0.5 if config.embedding_std is None else config.embedding_std
         self.tokens = nn.Embedding(vocab, config.d_model, std=std, rng=rng)
         self.positions = None
         if config.positions == "learned":

@@ -27,6 +27,7 @@ def test_the_defaults_are_the_papers_base_model() -> None:
         "rotary_base": 10_000,
         "bias": True,
         "scaled_embedding": True,
+        "embedding_std": None,
     }
 
 
