@@ -13,8 +13,10 @@ with two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from math import cos, inf, isfinite, pi, sqrt
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -31,9 +33,10 @@ class Optimizer:
     """What all optimizers share. ValueError without parameters, when none requires a gradient, when
     their dtypes differ, or for a learning rate below 0; TypeError for what is not a Tensor.
 
-    `lr`, PyTorch's word, may be written for `learning_rate`. A parameter that has no gradient at a
-    step counts as having gradient 0: momentum and weight decay still move it. One that requires
-    none stays as it is.
+    `lr`, PyTorch's word, may be written for `learning_rate`. `scales` has a number for each
+    parameter, at least 0, by which the learning rate is multiplied for it; 1 where none are given.
+    A parameter that has no gradient at a step counts as having gradient 0: momentum and weight
+    decay still move it. One that requires none stays as it is.
     """
 
     default_rate = 0.0
@@ -48,6 +51,7 @@ class Optimizer:
         learning_rate: float | None = None,
         *,
         lr: float | None = None,
+        scales: Iterable[float] | None = None,
     ) -> None:
         if isinstance(parameters, Tensor):
             raise ValueError("an optimizer takes a list of parameters, not one Tensor")
@@ -56,7 +60,9 @@ class Optimizer:
         given = learning_rate if lr is None else lr
         self.learning_rate = self.default_rate if given is None else given
         self.require("learning_rate", self.learning_rate)
-        self.parameters = list({id(p): p for p in tensors(parameters, "an optimizer")}.values())
+        found = tensors(parameters, "an optimizer")
+        self.parameters = list({id(p): p for p in found}.values())
+        self.scales = self.scales_of(found, scales)
         if any(not p.is_leaf or p.dtype.kind != "f" for p in self.parameters):
             raise ValueError("an optimizer takes floating leaf Tensors, not the results of ops")
         if not self.parameters:
@@ -76,7 +82,7 @@ class Optimizer:
         self.values = np.concatenate([p.data.ravel() for p in self.parameters])
         self.gradients = np.zeros_like(self.values)
         self.scratch = np.empty(PIECE, self.values.dtype)
-        ends = np.cumsum([p.size for p in self.parameters])
+        ends = np.cumsum([p.size for p in self.parameters]).tolist()
         self.places = [
             self.values[end - p.size : end].reshape(p.shape)
             for p, end in zip(self.parameters, ends, strict=True)
@@ -84,6 +90,23 @@ class Optimizer:
         for p, place in zip(self.parameters, self.places, strict=True):
             p._move(place)
         self.state = {name: np.zeros_like(self.values) for name in self.moments}
+        self.pieces = list(pieces(ends, self.scales))
+
+    def scales_of(self, parameters: list[Tensor], scales: Iterable[float] | None) -> list[float]:
+        """What the learning rate of each of `self.parameters` is multiplied by.
+
+        ValueError where `scales` are not one for each of the parameters that were given.
+        """
+        given = [1.0] * len(parameters) if scales is None else list(scales)
+        if len(given) != len(parameters):
+            raise ValueError(
+                f"{type(self).__name__}: {len(given)} scales for {len(parameters)} parameters; "
+                "give one for each"
+            )
+        for scale in given:
+            self.require("each of scales", scale)
+        scale_of = {id(p): scale for p, scale in zip(parameters, given, strict=True)}
+        return [scale_of[id(p)] for p in self.parameters]
 
     @property
     def lr(self) -> float:
@@ -98,8 +121,8 @@ class Optimizer:
     def param_groups(self) -> Any:
         """AttributeError: there are no groups."""
         raise AttributeError(
-            f"{type(self).__name__} has no groups of parameters: set its learning_rate, and make "
-            "another optimizer for parameters that need other settings"
+            f"{type(self).__name__} has no groups of parameters: set its learning_rate, and give "
+            "it scales for parameters that need other rates"
         )
 
     def require(self, name: str, value: float, below: float = inf) -> None:
@@ -125,11 +148,11 @@ class Optimizer:
             out=self.gradients,
         )
         self.steps += 1
-        for i in range(0, self.values.size, PIECE):
-            part = slice(i, i + PIECE)
+        for part, scale in self.pieces:
             value = self.values[part]
             moments = [self.state[name][part] for name in self.moments]
-            self.update(value, self.gradients[part], *moments, self.scratch[: value.size])
+            rate = self.learning_rate * scale
+            self.update(rate, value, self.gradients[part], *moments, self.scratch[: value.size])
         for data, before in frozen:
             data[...] = before
         note_write(self.values, f"{type(self).__name__}.step()")
@@ -151,8 +174,9 @@ class Optimizer:
             place[...] = x
             p._move(place)
 
-    def update(self, value: Array, gradient: Array, *state: Array) -> None:
-        """Change one piece of the values in place; `state` is the moments, then a scratch array."""
+    def update(self, rate: float, value: Array, gradient: Array, *state: Array) -> None:
+        """Change one piece of the values in place, at a learning rate; `state` is the moments, then
+        a scratch array."""
         raise TypeError(f"{type(self).__name__} does not define update")
 
     def zero_grad(self) -> None:
@@ -187,19 +211,20 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         *,
         lr: float | None = None,
+        scales: Iterable[float] | None = None,
     ) -> None:
         self.require("momentum", momentum)
         self.momentum = momentum
         self.moments = ("velocity",) if momentum else ()
-        super().__init__(parameters, learning_rate, lr=lr)
+        super().__init__(parameters, learning_rate, lr=lr, scales=scales)
 
-    def update(self, value: Array, gradient: Array, *state: Array) -> None:
+    def update(self, rate: float, value: Array, gradient: Array, *state: Array) -> None:
         *velocity, scratch = state
         if velocity:
             velocity[0] *= self.momentum
             velocity[0] += gradient
             gradient = velocity[0]
-        value -= np.multiply(gradient, self.learning_rate, out=scratch)
+        value -= np.multiply(gradient, rate, out=scratch)
 
 
 class Adam(Optimizer):
@@ -221,14 +246,15 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         *,
         lr: float | None = None,
+        scales: Iterable[float] | None = None,
     ) -> None:
         for beta in betas:
             self.require("each of betas", beta, below=1)
         self.require("eps", eps)
         self.betas, self.eps = betas, eps
-        super().__init__(parameters, learning_rate, lr=lr)
+        super().__init__(parameters, learning_rate, lr=lr, scales=scales)
 
-    def update(self, value: Array, gradient: Array, *state: Array) -> None:
+    def update(self, rate: float, value: Array, gradient: Array, *state: Array) -> None:
         first, second, scratch = state
         beta1, beta2 = self.betas
         first *= beta1
@@ -242,9 +268,9 @@ class Adam(Optimizer):
         np.sqrt(second, out=scratch)
         scratch += self.eps * root
         np.divide(first, scratch, out=scratch)
-        scratch *= self.learning_rate * root / (1 - beta1**self.steps)
+        scratch *= rate * root / (1 - beta1**self.steps)
         if self.weight_decay:
-            value *= 1 - self.learning_rate * self.weight_decay
+            value *= 1 - rate * self.weight_decay
         value -= scratch
 
 
@@ -260,10 +286,27 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
         *,
         lr: float | None = None,
+        scales: Iterable[float] | None = None,
     ) -> None:
         self.require("weight_decay", weight_decay)
-        super().__init__(parameters, learning_rate, betas, eps, lr=lr)
+        super().__init__(parameters, learning_rate, betas, eps, lr=lr, scales=scales)
         self.weight_decay = weight_decay
+
+
+def pieces(ends: list[int], scales: list[float]) -> Iterator[tuple[slice, float]]:
+    """What is updated at a time: as much of parameters with one scale as fits into a PIECE.
+
+    ends: where each parameter ends among the values.
+
+    >>> list(pieces([4, 6, 7], [1.0, 1.0, 0.5]))
+    [(slice(0, 6, None), 1.0), (slice(6, 7, None), 0.5)]
+    """
+    start = 0
+    for scale, same in groupby(zip(scales, ends, strict=True), itemgetter(0)):
+        *_, (_, end) = same
+        for i in range(start, end, PIECE):
+            yield slice(i, min(i + PIECE, end)), scale
+        start = end
 
 
 def tensors(parameters: Iterable[Tensor], what: str) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import cos, pi
 from typing import Any
 
@@ -81,6 +82,48 @@ def test_twenty_steps_are_torch_s(make: MakeOptimizer, theirs: tuple[str, dict[s
         reference.step()
     for x, t in zip(ours, tensors, strict=True):
         np.testing.assert_allclose(x.data, t.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "theirs"),
+    [
+        (SGD, ("SGD", {})),
+        (partial(SGD, momentum=0.9), ("SGD", {"momentum": 0.9})),
+        (Adam, ("Adam", {})),
+        (partial(AdamW, weight_decay=0.1), ("AdamW", {"weight_decay": 0.1})),
+    ],
+)
+@pytest.mark.parametrize("scales", [[1, 0.5, 0.25, 0], [0.3, 0.3, 1, 1], [2, 1, 2, 1]], ids=str)
+def test_parameters_with_rates_of_their_own_are_torch_s_groups(
+    make: Any, theirs: tuple[str, dict[str, Any]], scales: list[float]
+) -> None:
+    torch = pytest.importorskip("torch")
+    name, options = theirs
+    ours = parameters()
+    tensors = [torch.tensor(x.data, requires_grad=True) for x in ours]
+    groups = [{"params": [t]} for t in tensors]
+    optimizer = make(ours, scales=scales)
+    reference = getattr(torch.optim, name)(groups, lr=1.0, **options)
+    for step in range(20):
+        set_gradients(ours, seed=step)
+        optimizer.learning_rate = 0.1 / (step + 1)
+        for x, t, group, scale in zip(ours, tensors, reference.param_groups, scales, strict=True):
+            t.grad = torch.tensor(x.grad)
+            group["lr"] = scale * optimizer.learning_rate
+        optimizer.step()
+        reference.step()
+    for x, t in zip(ours, tensors, strict=True):
+        np.testing.assert_allclose(x.data, t.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_scales_are_one_for_each_parameter_and_at_least_0() -> None:
+    a, b = leaf([1.0]), leaf([2.0])
+    assert AdamW([a, b, a], scales=[0.5, 1, 0.5]).scales == [0.5, 1]
+    assert AdamW([a, b]).scales == [1, 1]
+    with pytest.raises(ValueError, match="1 scales for 2 parameters; give one for each"):
+        AdamW([a, b], scales=[1])
+    with pytest.raises(ValueError, match="each of scales is at least 0 and finite, not -1"):
+        AdamW([a, b], scales=[1, -1])
 
 
 @every_optimizer
