@@ -72,8 +72,7 @@ class Recipe:
 
     def kept_of_model(self) -> dict[str, Any]:
         """The settings that decide what a model's weights are."""
-        flat = self.flat()
-        return {name: flat[name] for name in ("model", *kept_names(self.model))}
+        return kept_of_model(self.model)
 
     @property
     def groups(self) -> tuple[Any, Any, Training]:
@@ -91,15 +90,22 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     without_data = {*TASKS.values()} - {*owners("data")}
     for layer in layers:
         merged |= layer
-        data, task = layer.get("data"), layer.get("task")
-        if data and isinstance(data, str):
-            path = Path(data).resolve()
-            # What a pipe is resolved to has no name that could be told.
-            merged["data"] = str(path) if path.exists() else data
+        task = layer.get("task")
+        for name in ("data", "test"):
+            if (file := layer.get(name)) and isinstance(file, str):
+                path = Path(file).resolve()
+                # What a pipe is resolved to has no name that could be told.
+                merged[name] = str(path) if path.exists() else file
+        if layer.get("data") and isinstance(layer["data"], str):
             merged["task"] = task or "pairs"
         elif "data" not in layer and task in [x.name for x in without_data]:
             merged["data"] = ""
     return merged
+
+
+def kept_of_model(model: Any) -> dict[str, Any]:
+    """The settings that decide what the weights of a model with these settings are."""
+    return {"model": model.name, **{name: getattr(model, name) for name in kept_names(model)}}
 
 
 def entry(table: Mapping[str, type[Any]], kind: str, name: Any) -> type[Any]:

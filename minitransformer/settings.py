@@ -89,7 +89,10 @@ changeable = partial(setting, kept=False)
 class Training(Group):
     """How a model is trained, whatever it is and whatever it learns."""
 
-    from_run: str = setting("", "run folder whose weights to begin with, for new data")
+    from_run: str = setting("", "run whose weights to begin with, for new data")
+    layer_decay: float = setting(
+        1.0, "learning rate of a layer over that of the layer above; 0: only the head learns"
+    )
     steps: int = changeable(2500, "training steps at most", least=1, most=10**9)
     patience: int = changeable(
         2, "perfect evaluations in a row that end the run; 0: none does", least=0
@@ -118,6 +121,8 @@ class Training(Group):
             raise SettingError(
                 f"<learning_rate> must be a number above 0, not {self.learning_rate}"
             )
+        if not 0 <= self.layer_decay <= 1:
+            raise SettingError(f"<layer_decay> is between 0 and 1, not {self.layer_decay}")
         if not self.clip > 0:
             raise SettingError(f"<clip> must be above 0, not {self.clip}")
         if not 0 <= self.weight_decay < inf:

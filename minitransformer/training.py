@@ -22,7 +22,8 @@ from minitransformer.decoding import evaluating
 from minitransformer.forms import FORMS, Example, Form, Found
 from minitransformer.recipe import Recipe, require_same
 from minitransformer.runs import Arrays
-from minitransformer.transfer import adopt
+from minitransformer.settings import SettingError
+from minitransformer.transfer import adopt, open_lender
 
 Record = dict[str, float]
 """One line of a run's metrics."""
@@ -55,7 +56,8 @@ class Trainer:
     """A model on its way: data, weights, optimizer, random numbers and counts.
 
     It goes on from a `state`, or begins: with the weights of the run that the recipe names, where
-    it names one. `borrowed` then says what of them could be used.
+    it names one. `borrowed` then says what of them could be used. `scratch` leaves them out all the
+    same, to see what they are worth.
 
     `run()` trains, giving a record every few steps; `stop()` ends it after the step in hand.
     `state()` and `restore()` carry everything over to another process: a run that was stopped and
@@ -65,15 +67,19 @@ class Trainer:
     log_every = 10
     counts = ("step", "perfect", "seconds", "tokens", "losses", "last")
 
-    def __init__(self, recipe: Recipe, state: State | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, state: State | None = None, *, scratch: bool = False
+    ) -> None:
         self.recipe, self.settings = recipe, recipe.training
-        self.data = recipe.task.load(self.settings.seed)
+        self.data = load_data(recipe, state)
         self.form: Form = self.data.form
         self.rng = np.random.default_rng(self.settings.seed)
         require_capacity(recipe.model, self.form.shape, self.settings.batch_size)
         self.model: Any = recipe.model.build(self.form.shape, self.rng)
+        learned = learning_rates(self.model, recipe)
         self.optimizer = AdamW(
-            self.model.parameters(),
+            [parameter for parameter, _ in learned],
+            scales=[rate for _, rate in learned],
             betas=(0.9, 0.98),
             eps=1e-9,
             weight_decay=self.settings.weight_decay,
@@ -90,7 +96,7 @@ class Trainer:
         self.borrowed = ""
         if state is not None:
             self.restore(*state)
-        elif self.settings.from_run:
+        elif self.settings.from_run and not scratch:
             self.borrowed = adopt(self.model, recipe, self.form, self.settings.from_run)
 
     @property
@@ -214,12 +220,38 @@ class Trainer:
         """Go on from a `state()`. ValueError when it belongs to other settings or other data."""
         require_same(rest["config"], self.recipe, "the model")
         if rest["data"] != self.data.checksum:
-            raise ValueError(f"{self.recipe.task.data} has changed since the run began")
+            task = self.recipe.task
+            names = " or ".join(x for x in (task.data, getattr(task, "test", "")) if x)
+            raise ValueError(f"{names} has changed since the run began")
         self.model.load_state_dict(model)
         self.optimizer.load_state_dict(optimizer)
         self.rng.bit_generator.state = rest["rng"]
         for name in self.counts:
             setattr(self, name, rest[name])
+
+
+def load_data(recipe: Recipe, state: State | None) -> Any:
+    """The examples of a recipe. Texts to be labelled have the tokens of the run whose weights the
+    model begins with, for which a `state` stands in that it goes on from."""
+    task, path = recipe.task, recipe.training.from_run
+    if task.form != "labels" or not path:
+        return task.load(recipe.training.seed)
+    known = FORMS[task.form].restore(state[2]) if state else open_lender(path).form
+    return task.load(recipe.training.seed, known)
+
+
+def learning_rates(model: Any, recipe: Recipe) -> list[tuple[Any, float]]:
+    """The parameters that learn, each with its rate against that of the model; the others are
+    frozen. SettingError where rates differ, and the model does not say how."""
+    decay, parameters = recipe.training.layer_decay, model.parameters()
+    if decay == 1:
+        return [(parameter, 1.0) for parameter in parameters]
+    if not hasattr(model, "rates"):
+        raise SettingError(f"<layer_decay> means nothing to {recipe.model.name}; leave it out")
+    rates = [*zip(parameters, model.rates(decay), strict=True)]
+    for parameter, rate in rates:
+        parameter.requires_grad = rate > 0
+    return [(parameter, rate) for parameter, rate in rates if rate > 0]
 
 
 def loss_of(model: Any, batch: Batch, label_smoothing: float = 0.0) -> Any:

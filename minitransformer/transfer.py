@@ -1,32 +1,96 @@
-"""A new run that begins with the weights of another: fine-tuning, on data with other tokens too."""
+"""A new run that begins with the weights of another: fine-tuning, on data with other tokens too.
+
+The other may be of the same kind, or an encoder that a classifier reads with.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from minitransformer.forms import FORMS, Form
-from minitransformer.recipe import Recipe
-from minitransformer.runs import Run, RunError, differences
+from minitransformer.recipe import Recipe, form_of, kept_of_model, require_unchanged
+from minitransformer.runs import Arrays, Run, RunError, differences
+
+READER = "reader."
+"""How the names of an encoder's weights begin, in a model that is one and in a classifier."""
+
+
+@dataclass(frozen=True)
+class Lender:
+    """A trained model that lends its weights.
+
+    name: what it is called. task: what it has learned. form: that of its questions. settings: those
+    of its model. tokens: the settings that say how texts are split. weights: by name.
+    """
+
+    name: str
+    task: str
+    form: Form
+    settings: Any
+    tokens: Mapping[str, Any]
+    weights: Arrays
+
+    def sizes_for(self, form: str) -> dict[str, Any]:
+        """The settings of a model that it can lend to, for questions of a form.
+
+        RunError where there is none: others answer the same questions, or read with its encoder.
+        """
+        kept = kept_of_model(self.settings)
+        if form == self.form.name:
+            return kept
+        if form == "labels" and any(name.startswith(READER) for name in self.weights):
+            return kept | {"model": "classifier", "encoder": self.settings.name}
+        remedy = f"name a task that does, such as {self.task}"
+        if form == "labels":
+            remedy = (
+                f"a {self.settings.name} has no encoder for a classifier; name a run that has one, "
+                "as of `minigrad train masked`"
+            )
+        raise RunError(
+            f"{self.name} answers {self.form.name}, and this task asks for {form}: {remedy}"
+        )
+
+
+def open_lender(path: str | os.PathLike[str]) -> Lender:
+    """The model in a run folder, to lend its weights. RunError where there is none."""
+    run = Run.open(path)
+    made = Recipe.of_run(run)
+    weights, _, about = run.load()
+    require_unchanged(run, about["config"], made)
+    form = FORMS[made.task.form].restore(about)
+    try:
+        made.model.build(form.shape, 0).load_state_dict(weights)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from error
+    flat = made.flat()
+    tokens = {name: x for name, x in flat.items() if name in ("tokens", "subwords")}
+    return Lender(str(path), made.task.name, form, made.model, tokens, weights)
+
+
+def lent_settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run to begin with decides of the settings of one that has these `chosen`."""
+    lender, task = open_lender(chosen["from_run"]), chosen.get("task")
+    form = form_of(task) or lender.form.name
+    own = lender.tokens if task == lender.task or form == "labels" else {}
+    return {**lender.sizes_for(form), **own}
 
 
 def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) -> str:
     """Give a new model the weights of the run in `path`; says in one line what could be used.
 
     A token or label that both runs know keeps its rows, a new one has its initial ones; likewise
-    learned positions. Raises RunError where there is no run, or where its model has other sizes, or
-    answers other questions, or does not say whose its rows are and the two know other tokens.
+    learned positions. A classifier takes an encoder alone. Raises RunError where there is no run,
+    or where its model has other sizes, or answers questions from which nothing can be taken, or
+    does not say whose its rows are and the two know other tokens.
     """
-    run = Run.open(path)
-    made = Recipe.of_run(run)
-    require_form(made, form.name, path)
-    changed = differences(made.kept_of_model(), recipe.kept_of_model())
+    lender = open_lender(path)
+    changed = differences(lender.sizes_for(form.name), recipe.kept_of_model())
     if changed:
         raise RunError(f"{path} has another model ({'; '.join(changed)}): leave these settings out")
-    weights, _, about = run.load()
-    known: Form = FORMS[form.name].restore(about)
-    before, after = tokens_by_side(known), tokens_by_side(form)
+    before, after = tokens_by_side(lender.form), tokens_by_side(form)
     sides: Mapping[str, str] = getattr(model, "token_rows", {})
     if not sides and before != after:
         raise RunError(
@@ -34,7 +98,9 @@ def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) 
             "are theirs: give data with the same tokens"
         )
     state = model.state_dict()
-    for name, x in weights.items():
+    for name, x in lender.weights.items():
+        if name not in state:  # the head of another kind of question
+            continue
         own = state[name]
         if name in sides:
             places = {token: i for i, token in enumerate(before[sides[name]])}
@@ -48,19 +114,9 @@ def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) 
     shared = []
     for side, tokeniser in form.tokenisers.items():
         new = tokeniser.words
-        shared.append(
-            f"{len({*new} & {*known.tokenisers[side].words})} of {len(new)} {side} tokens"
-        )
+        known = {*lender.form.tokenisers[side].words}
+        shared.append(f"{len({*new} & known)} of {len(new)} {side} tokens")
     return f"{path} knows {' and '.join(shared)}; any others begin at random"
-
-
-def require_form(made: Recipe, form: str, path: str | os.PathLike[str]) -> None:
-    """RunError where the run in a folder answers other questions than those of this form."""
-    if made.task.form != form:
-        raise RunError(
-            f"{path} answers {made.task.form}, and this task asks for {form}: "
-            f"name a task that does, such as {made.task.name}"
-        )
 
 
 def tokens_by_side(form: Form) -> dict[str, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from minitransformer.recipe import (
 )
 from minitransformer.runs import Run
 from minitransformer.training import Record, Trainer, metric_of
-from minitransformer.transfer import require_form
+from minitransformer.transfer import lent_settings
 
 
 def start(
@@ -32,13 +32,7 @@ def start(
     """
     require_kinds(chosen)
     if chosen.get("from_run"):
-        made = Recipe.of_run(Run.open(chosen["from_run"]))
-        if form := form_of(chosen.get("task")):
-            require_form(made, form, chosen["from_run"])
-        kept = made.kept_of_model()
-        if chosen.get("task") == made.task.name:
-            kept |= {x: made.flat()[x] for x in ("tokens", "subwords") if x in made.flat()}
-        chosen = kept | dict(chosen)
+        chosen = lent_settings(chosen) | dict(chosen)
     recipe = Recipe.read(chosen)
     trainer = Trainer(recipe)
     if out is None:
@@ -150,7 +144,8 @@ def warnings(trainer: Trainer) -> list[str]:
     for place, (side, tokeniser) in enumerate(trainer.form.tokenisers.items()):
         unknown = sum(tokeniser.special.unk in example[place] for example in test)
         if 2 * unknown > len(test):
-            by_word = trainer.recipe.flat().get("tokens") == "word"
+            flat = trainer.recipe.flat()
+            by_word = flat.get("tokens") == "word" and not flat["from_run"]
             hint = "; try --tokens char" if by_word else "; more data would help"
             found.append(
                 f"{unknown:,} of {len(test):,} held-out {side}s have tokens "

@@ -48,8 +48,12 @@ class Labels(OneText):
         )
 
     def read(self, text: str) -> list[int]:
-        """The token numbers of a text. ValueError when it is empty or too long for the model."""
-        return require_length(self.source.encode(text.strip()), self.max_source)
+        """The token numbers of a text, framed as the tokeniser frames it.
+
+        ValueError when it is empty or too long for the model.
+        """
+        numbers, around = self.source.encode(text.strip()), len(self.source.frame([]))
+        return self.source.frame(require_length(numbers, self.max_source - around))
 
     def read_answer(self, text: str) -> int:
         """The number of a label. ValueError for one that the model cannot give."""

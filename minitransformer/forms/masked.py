@@ -89,17 +89,13 @@ class Masked(OneText):
         special = self.source.special
         return special.bos, special.eos, special.pad
 
-    def frame(self, numbers: Sequence[int]) -> list[int]:
-        """A text's tokens between [CLS] and [SEP]."""
-        return [self.source.special.bos, *numbers, self.source.special.eos]
-
     def read(self, text: str) -> list[int]:
         """The token numbers of a text, whose gaps are written as [MASK].
 
         ValueError when it is empty or too long for the model.
         """
         numbers = self.source.encode(text.strip(), special=True)
-        return self.frame(require_length(numbers, self.max_source - 2))
+        return self.source.frame(require_length(numbers, self.max_source - 2))
 
     def read_answer(self, text: str) -> list[int]:
         """The tokens of gaps, in their order. ValueError for one that the model cannot give."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -39,6 +40,24 @@ class Classifier(nn.Module):
         known = (source != self._pad)[..., None]  # (B, S, 1)
         total = np.sum(np.where(known, self.reader(source), 0), axis=1)
         return self.projection(total / known.sum(axis=1))
+
+    def rates(self, decay: float) -> list[float]:
+        """The learning rate of each parameter, that of the head being 1.
+
+        Each layer's is that of the layer above it times `decay`, embeddings are below the first
+        layer: Howard and Ruder, "Universal Language Model Fine-tuning" (2018), section 3.2.
+        """
+        floors: list[int] = []
+        floor = 0
+        for name, _ in self.named_parameters():  # they come in the order in which they are used
+            if found := re.match(r"reader\..*\blayers\.(\d+)\.", name):
+                floor = 1 + int(found[1])
+            elif not name.startswith("reader."):
+                floor = 1 + max(floors, default=0)
+                break
+            floors.append(floor)
+        heads = len(self.parameters()) - len(floors)
+        return [decay ** (floor - below) for below in floors] + [1.0] * heads
 
     @staticmethod
     def sides(path: str) -> tuple[str, str]:

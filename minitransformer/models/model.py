@@ -19,7 +19,8 @@ class Model(Protocol):
     says in `sides(path)` whose tokens look at whose in the attention at a path. `token_rows` names
     the weights that have a row for each token, and whose tokens: the "source"'s, or the "target"'s,
     which may be labels; without it a run can begin with another's weights only where both know the
-    same tokens.
+    same tokens. `rates(decay)` gives a learning rate for each parameter, against that of the head;
+    without it all have the same.
     """
 
     name: ClassVar[str]

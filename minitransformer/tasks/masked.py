@@ -22,7 +22,7 @@ class MaskedWindows(Windows):
     form: Masked
 
     def example(self, numbers: list[int], rng: np.random.Generator) -> Example:
-        return self.form.mask(self.form.frame(numbers), rng)
+        return self.form.mask(self.form.source.frame(numbers), rng)
 
 
 class MaskedSentences:

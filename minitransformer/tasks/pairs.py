@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
 
-from minitransformer.forms import Labels, Pairs
+from minitransformer.forms import Form, Labels, Pairs
 from minitransformer.settings import Group, SettingError, setting
 from minitransformer.tasks.files import DataError, parse_rows, read_data
 from minitransformer.tasks.task import Examples, held_out_rng, task
@@ -19,6 +19,9 @@ from minitransformer.tokens.tokeniser import OWN
 MOST_HELD_OUT = 1000
 
 Data = TypeVar("Data", bound=Examples)
+
+Row = tuple[str, str]
+"""A text and its answer."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,14 @@ class Lines(Group):
         1000, "tokens at most, where they are sub-words: bpe, wordpiece", least=300, most=200_000
     )
     held_out: float = setting(0.1, "share of --data kept for testing")
+    test: str = setting("", "file of examples to test on, instead of a share of --data")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.held_out < 1:
             raise SettingError(f"<held_out> is a share between 0 and 1, not {self.held_out}")
+        if self.test and self.held_out != Lines.held_out:
+            raise SettingError("<held_out> is a share of <data>, and <test> is a file: give one")
         parse_columns(self.columns)
         self.require_data()
 
@@ -45,11 +51,28 @@ class Lines(Group):
         if not self.data:
             raise SettingError(f"task {self.name} needs <data>, a file of {self.name}")
 
-    def rows(self, names: tuple[str, str]) -> tuple[list[tuple[str, str]], int]:
-        """The rows of the file, and its checksum. DataError where it is not as it should be."""
-        content, tidy = read_data(self.data), TOKENISERS[self.tokens].tidy
-        rows = parse_rows(content, self.data, parse_columns(self.columns), names)
-        return [(tidy(a.strip()), tidy(b.strip())) for a, b in rows], crc32(content)
+    def split(self, names: tuple[str, str], seed: int) -> tuple[list[Row], list[Row], int]:
+        """(rows to train on, rows to test on, checksum of all), a row's texts called by `names`.
+
+        The last are those of a file of their own, or some of the first, see `hold_out`.
+        DataError where a file is not as it should be.
+        """
+        rows, checksum = self.rows(self.data, names)
+        if not self.test:
+            return (*hold_out(rows, self.held_out, seed, self.data), checksum)
+        test, checksum = self.rows(self.test, names, checksum)
+        return rows, test, checksum
+
+    def rows(self, path: str, names: tuple[str, str], before: int = 0) -> tuple[list[Row], int]:
+        """The rows of a file, and its checksum, together with that of what was read `before`."""
+        content = read_data(path)
+        rows = parse_rows(content, path, parse_columns(self.columns), names)
+        return [self.tidy(a.strip(), b.strip()) for a, b in rows], crc32(content, before)
+
+    def tidy(self, text: str, answer: str) -> Row:
+        """A row without what its tokenisers do not keep."""
+        tidy = TOKENISERS[self.tokens].tidy
+        return tidy(text), tidy(answer)
 
     def tokeniser(self, texts: Iterable[str]) -> Tokeniser:
         """A tokeniser that knows what occurs in these texts."""
@@ -60,8 +83,8 @@ class Lines(Group):
         self,
         kind: type[Data],
         path: str,
-        training: Sequence[tuple[str, str]],
-        test: Sequence[tuple[str, str]],
+        training: Sequence[Row],
+        test: Sequence[Row],
         checksum: int | None = None,
     ) -> Data:
         """Data of pairs of texts. The tokenisers know those to train on."""
@@ -95,10 +118,8 @@ class FromFile(Lines):
     """Answer as the lines of your own file do."""
 
     def load(self, seed: int) -> Examples:
-        """The file's pairs, some held out: see `hold_out`."""
-        rows, checksum = self.rows(("source", "target"))
-        split = hold_out(rows, self.held_out, seed, self.data)
-        return self.encode_pairs(Examples, self.data, *split, checksum)
+        """The file's pairs, some held out: see `split`."""
+        return self.encode_pairs(Examples, self.data, *self.split(("source", "target"), seed))
 
 
 @task("labels", form="labels", default="classifier")
@@ -106,40 +127,71 @@ class FromFile(Lines):
 class Labelled(Lines):
     """Label sentences as the lines of your own file do."""
 
-    def load(self, seed: int) -> Examples:
-        """The file's sentences, some held out, see `hold_out`. DataError for a lone label."""
-        rows, checksum = self.rows(("sentence", "label"))
-        rows = [(text, label.strip()) for text, label in rows]
-        training, test = hold_out(rows, self.held_out, seed, self.data)
-        labels = tuple(sorted({label for _, label in rows}))
+    def load(self, seed: int, known: Form | None = None) -> Examples:
+        """The file's sentences, some held out: see `split`.
+
+        known: the form of a model whose tokens these texts have, and new ones behind them.
+        DataError for a lone label, and for one that is only in the file to test on; SettingError
+        where tokens are asked for of another kind than are known.
+        """
+        training, test, checksum = self.split(("sentence", "label"), seed)
+        told = training if self.test else [*training, *test]
+        labels = tuple(sorted({label for _, label in told}))
         if len(labels) < 2:
             raise DataError(f"{self.data}: all lines have the label {labels[0]!r}; two are needed")
-        tokeniser = self.tokeniser(text for text, _ in training)
+        tokeniser = self.tokeniser_for([text for text, _ in training], known)
+        learned = {label for _, label in training}
+        unseen = [label for _, label in test if label not in learned]
+        if self.test and unseen:
+            raise DataError(
+                f"{self.test}: the label {unseen[0]!r} is none of those in {self.data}: "
+                f"{', '.join(labels)}"
+            )
         read, unread = (
-            [(tokeniser.encode(text), labels.index(label)) for text, label in rows]
+            [(tokeniser.frame(tokeniser.encode(text)), labels.index(label)) for text, label in rows]
             for rows in (training, test)
         )
         longest = max(len(source) for source, _ in [*read, *unread])
-        learned = {label for _, label in training}
-        unseen = sum(label not in learned for _, label in test)
-        note = (
-            f"{unseen:,} of {len(test):,} held-out lines have labels that no line to train on has; "
-            "give each label more lines"
-        )
         return Examples(
             name=Path(self.data).name,
-            form=Labels(tokeniser, labels, longest),
+            form=Labels(tokeniser, labels, max(longest, known.max_source if known else 0)),
             training=read,
             test=unread,
             test_texts=test,
             checksum=checksum,
-            notes=(note,) if unseen else (),
+            notes=tuple(self.notes({text for text, _ in training}, test, len(unseen))),
         )
+
+    def tidy(self, text: str, answer: str) -> Row:
+        """A row without what its tokeniser does not keep; a label stays as it is."""
+        return TOKENISERS[self.tokens].tidy(text), answer
+
+    def tokeniser_for(self, texts: list[str], known: Form | None) -> Tokeniser:
+        """The tokeniser of texts to train on: a new one, or one that is known, extended."""
+        if known is None:
+            return self.tokeniser(texts)
+        tokeniser = known.tokenisers["source"]
+        if tokeniser.kind != self.tokens:
+            raise SettingError(
+                f"<tokens> is {tokeniser.kind!r} in the run to begin with, not {self.tokens!r}: "
+                "leave it out"
+            )
+        return tokeniser.extended(texts)
+
+    def notes(self, trained_on: set[str], test: list[Row], unseen: int) -> Iterator[str]:
+        """What to know of the lines to test on: that training tells some too much or too little."""
+        if unseen:
+            yield (
+                f"{unseen:,} of {len(test):,} held-out lines have labels that no line to train on "
+                "has; give each label more lines"
+            )
+        if again := sum(text in trained_on for text, _ in test):
+            yield f"{again:,} of {len(test):,} lines of {self.test} are also in {self.data}"
 
 
 def hold_out(
-    rows: Sequence[tuple[str, str]], share: float, seed: int, path: str
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    rows: Sequence[Row], share: float, seed: int, path: str
+) -> tuple[list[Row], list[Row]]:
     """Rows to train on, and rows kept apart: a share of the different sources, chosen by `seed`.
 
     At least one and at most 1,000 are kept; a source of several rows is tested with its first

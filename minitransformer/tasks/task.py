@@ -48,7 +48,11 @@ class Task(Protocol):
     defaults: ClassVar[Mapping[str, Any]]
 
     def load(self, seed: int) -> Data:
-        """The examples. ValueError for unusable data."""
+        """The examples. ValueError for unusable data.
+
+        A task of labels may also be given the form of a run that the model begins with: its texts
+        then have the tokens of that one, and new ones behind them.
+        """
 
 
 TASKS: dict[str, type[Any]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from minitransformer.settings import SettingError
 from minitransformer.tasks import grammar
-from minitransformer.tasks.pairs import Lines, hold_out
+from minitransformer.tasks.pairs import Lines
 from minitransformer.tasks.task import Examples, task
 
 
@@ -41,9 +41,8 @@ class Translate(Lines):
     def load(self, seed: int) -> Translations:
         """The file's pairs, some held out; or the grammar's sentences, see `grammar.pairs`."""
         if self.data:
-            rows, checksum = self.rows(("source", "target"))
-            split = hold_out(rows, self.held_out, seed, self.data)
-            return self.encode_pairs(Translations, self.data, *split, checksum)
+            split = self.split(("source", "target"), seed)
+            return self.encode_pairs(Translations, self.data, *split)
         learned, unseen = (
             [(x.source, x.target) for x in examples] for examples in grammar.pairs(seed)
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -178,6 +178,17 @@ class Tokeniser(ABC):
             if number not in self.controls or number in (self.special.unk, self.special.mask):
                 kept.append(number)
         return self.join(kept)
+
+    def frame(self, numbers: Sequence[int]) -> list[int]:
+        """A text's tokens as a model reads them: between [CLS] and [SEP], if there is a [MASK]."""
+        if self.special.mask is None:
+            return [*numbers]
+        return [self.special.bos, *numbers, self.special.eos]
+
+    def extended(self, texts: Iterable[str]) -> Self:
+        """The same tokeniser, which also knows what of these texts it does not; this comes last."""
+        unknown = (x for text in texts for x in self.unknown(text))
+        return replace(self, tokens=tuple(dict.fromkeys((*self.tokens, *unknown))))
 
     def spell(self, numbers: Iterable[int]) -> list[str]:
         """Each token as it is written, special ones too."""
