@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from importlib import import_module
 from io import BufferedIOBase, BytesIO, TextIOWrapper
@@ -142,19 +143,27 @@ class NamedPath(click.Path):
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
+Options = list[tuple[str, list[click.Parameter]]]
+"""(heading, options) of groups of settings."""
+
+
 class TrainCommand(click.Command):
     """A command with an option for each setting of every task, every model and the training.
 
     They are read off the tables, when somebody asks: other commands need not load any model.
     """
 
+    def settings(self) -> Options:
+        """The options, by headings for those of tasks, of models and of the training."""
+        return setting_options()
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         given = super().get_params(ctx)
-        return [*given[:-1], *(x for group in setting_options() for x in group[1]), given[-1]]
+        return [*given[:-1], *(x for group in self.settings() for x in group[1]), given[-1]]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The options, with headings for those of tasks, of models and of the training."""
-        groups: list[tuple[str, Sequence[click.Parameter]]] = [*setting_options()]
+        """The options, with headings."""
+        groups: list[tuple[str, Sequence[click.Parameter]]] = [*self.settings()]
         for heading, options in [("Options", super().get_params(ctx)), *groups]:
             rows = [
                 row
@@ -165,28 +174,57 @@ class TrainCommand(click.Command):
                 formatter.write_dl(rows)
 
 
+class FinetuneCommand(TrainCommand):
+    """A command with an option for each setting that is left to somebody who fine-tunes."""
+
+    def settings(self) -> Options:
+        return finetuning_options()
+
+
 @cache
-def setting_options() -> list[tuple[str, list[click.Parameter]]]:
-    """(heading, options) of each group of settings; an option that is not given stays None."""
+def setting_options() -> Options:
+    """Those of all tasks, all models and the training."""
     from minitransformer.models import MODELS
     from minitransformer.recipe import settings_of
     from minitransformer.settings import Training
     from minitransformer.tasks import TASKS
 
-    def as_option(setting: Setting) -> click.Parameter:
-        whose = f"{', '.join(setting.owners)}: " if setting.owners else ""
-        others = [f"; {', '.join(x)}: {value}" for value, x in setting.exceptions.items()]
-        default = (
-            f"  [default: {setting.default}{''.join(others)}]" if setting.default != "" else ""
-        )
-        return click.Option(
-            [option(setting.name), setting.name],
-            type=click.Choice(setting.choices) if setting.choices else setting.kind,
-            help=f"{whose}{setting.help}{default}",
-        )
-
     tables = (("Task", TASKS.values()), ("Model", MODELS.values()), ("Training", [Training]))
     return [(name, list(map(as_option, settings_of(groups)))) for name, groups in tables]
+
+
+@cache
+def finetuning_options() -> Options:
+    """Those of labels and of the training, with their defaults for fine-tuning; the sizes of the
+    model and its tokens are decided."""
+    from minitransformer.finetuning import USUAL, WAYS
+    from minitransformer.models.model import NetworkSettings
+    from minitransformer.recipe import settings_of
+    from minitransformer.settings import Training
+    from minitransformer.tasks.pairs import Labelled
+
+    usual = USUAL | WAYS["fine-tuned"]
+    groups = (("Data", Labelled), ("Training", Training), ("Training", NetworkSettings))
+    found: dict[str, list[click.Parameter]] = {}
+    for heading, group in groups:
+        for each in settings_of([group]):
+            default = usual.get(each.name, each.default)
+            if each.name not in ("tokens", "subwords", "from_run", "d_model", "layers"):
+                each = replace(each, default=default, exceptions={})
+                found.setdefault(heading, []).append(as_option(each))
+    return [*found.items()]
+
+
+def as_option(setting: Setting) -> click.Parameter:
+    """The option for a setting; one that is not given stays None."""
+    whose = f"{', '.join(setting.owners)}: " if setting.owners else ""
+    others = [f"; {', '.join(x)}: {value}" for value, x in setting.exceptions.items()]
+    default = f"  [default: {setting.default}{''.join(others)}]" if setting.default != "" else ""
+    return click.Option(
+        [option(setting.name), setting.name],
+        type=click.Choice(setting.choices) if setting.choices else setting.kind,
+        help=f"{whose}{setting.help}{default}",
+    )
 
 
 @main.command(cls=TrainCommand)
@@ -218,7 +256,7 @@ def train(
     from viz.console import preparation
 
     given = {name: value for name, value in {"task": task, **given}.items() if value is not None}
-    for name in ("data", "from_run"):
+    for name in ("data", "test", "from_run"):
         if given.get(name) == "":
             raise ValueError(f"{option(name)}: the path is empty")
     chosen = merge(read_toml(config) if config else {}, given)
@@ -236,6 +274,57 @@ def train(
         if not config or given.keys() & set(error.settings):
             raise
         raise ValueError(f"{config}: {error}") from error  # by the names that the file has
+
+
+@main.command(cls=FinetuneCommand)
+@click.argument("run")
+@click.option("--freeze", is_flag=True, help="leave the encoder as it is; only the head learns")
+@click.option("--compare", type=click.IntRange(1, 100), metavar="SEEDS",
+              help="then with so many seeds: beside it frozen, and from scratch")  # fmt: skip
+@click.option("--out", type=NamedPath(), help="run folder  [default: in runs/, called after data]")
+@click.option("--film", is_flag=True, help="keep what every head looks at, for `minigrad film`")
+def finetune(
+    run: str, freeze: bool, compare: int | None, out: Path | None, film: bool, **given: Any
+) -> None:
+    """Teach the encoder in RUN to label texts as the lines of your own file do (--data).
+
+    RUN is one of `minigrad train masked`, one that labels already, or a published BERT: minilm, or
+    a folder as of Hugging Face. The new run has its sizes, its tokens and its weights, and a new
+    head; it needs RUN no more.
+    """
+    from minitransformer import workflow
+    from minitransformer.finetuning import settings_of_way
+    from minitransformer.recipe import merge
+    from viz.console import preparation
+
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in ("data", "test"):
+        if given.get(name) == "":
+            raise ValueError(f"{option(name)}: the path is empty")
+    if freeze and given.setdefault("layer_decay", 0.0):
+        raise ValueError("--freeze is --layer-decay 0; leave one of them out")
+    given = merge(given, {"from_run": run, "task": "labels"})
+    note_unfinished(Path(run))
+    way = "fine-tuned" if given.get("layer_decay", 1.0) else "frozen"
+    with preparation():
+        trainer, made = workflow.start(settings_of_way(way, given), out)
+    with made.locked():
+        follow(trainer, made, film)
+    if compare:
+        show_comparison(trainer, given, compare)
+
+
+def show_comparison(trainer: Trainer, given: dict[str, Any], seeds: int) -> None:
+    """Print how often each way of training is right, and who does not even read the texts."""
+    from minitransformer.finetuning import compare, without_reading
+
+    first = trainer.settings.seed
+    numbers = "".join(f"{f'seed {seed}':>9}" for seed in range(first, first + seeds))
+    click.echo(f"\n{'right':12}{numbers}{'mean':>9}")
+    for found in compare(given, seeds):
+        shares = "".join(f"{100 * x:7.1f} %" for x in (*found.accuracies, found.mean))
+        click.echo(f"{found.way:12}{shares}")
+    click.echo("; ".join(f"{x}: {100 * p:.1f} %" for x, p in without_reading(trainer).items()))
 
 
 def go_on(out: Path, chosen: dict[str, Any], filmed: bool) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from minitransformer.forms import FORMS, Form
+from minitransformer.interop.published import PACKAGES, find, load_published, open_source
+from minitransformer.models.bert import Bert, BertConfig, BertSettings
 from minitransformer.recipe import Recipe, form_of, kept_of_model, require_unchanged
 from minitransformer.runs import Arrays, Run, RunError, differences
 
@@ -55,7 +58,12 @@ class Lender:
 
 
 def open_lender(path: str | os.PathLike[str]) -> Lender:
-    """The model in a run folder, to lend its weights. RunError where there is none."""
+    """The model in a run folder, or a published one, to lend its weights.
+
+    FileError where there is none, or none that can be used.
+    """
+    if is_published(path):
+        return open_published(path)
     run = Run.open(path)
     made = Recipe.of_run(run)
     weights, _, about = run.load()
@@ -68,6 +76,34 @@ def open_lender(path: str | os.PathLike[str]) -> Lender:
     flat = made.flat()
     tokens = {name: x for name, x in flat.items() if name in ("tokens", "subwords")}
     return Lender(str(path), made.task.name, form, made.model, tokens, weights)
+
+
+def is_published(path: str | os.PathLike[str]) -> bool:
+    """Whether a name, file or folder is that of a published model, and not of a run."""
+    return str(path) in PACKAGES or Path(path).is_file() or (Path(path) / "config.json").exists()
+
+
+def open_published(path: str | os.PathLike[str]) -> Lender:
+    """A published BERT, to lend its weights. FileError for any other model."""
+    config = open_source(find(path)).configuration()
+    if not isinstance(config, BertConfig):
+        raise RunError(f"{path} goes on with texts, and has no encoder: name a run, or a BERT")
+    model, form, _ = load_published(path)
+    settings = BertSettings(
+        d_model=config.d_model,
+        layers=config.num_layers,
+        heads=config.num_heads,
+        d_ff=config.d_ff,
+        norm=config.norm,
+        activation=config.activation,
+        positions=config.positions,
+    )
+    ours = settings.config(form.shape)
+    if config.eps != ours.eps:  # which is no setting
+        raise RunError(f"{path} has layer_norm_eps {config.eps}; what is supported is {ours.eps}")
+    whole = "" if isinstance(model, Bert) else READER
+    weights = {whole + name: x for name, x in model.state_dict().items()}
+    return Lender(str(path), form.name, form, settings, {"tokens": form.source.kind}, weights)
 
 
 def lent_settings(chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ FLOORS = {
         "transfer",
         "training",
         "inside | bench",
-        "workflow | answering",
+        "workflow | answering | finetuning",
     ],
     "viz": ["figure", "graphs | console", "formula | subject", "pages"],
 }

@@ -124,7 +124,7 @@ def test_a_model_that_does_not_fit_the_task_is_refused_with_those_that_do(
 def test_what_a_run_keeps_for_good_decides_its_data_and_its_model() -> None:
     assert set(Recipe.read(SORT).kept()) == {
         "task", "model", "length", "vocab", "d_model", "heads", "layers", "d_ff", "norm",
-        "activation", "positions", "from_run", "seed",
+        "activation", "positions", "from_run", "layer_decay", "seed",
     }  # fmt: skip
     assert set(Recipe.read(PAIRS).kept()) >= {"data", "columns", "tokens", "held_out"}
     assert set(Recipe.read(SORT).kept_of_model()) == {

@@ -114,7 +114,7 @@ def test_a_value_of_its_type_is_none(kind: Any, value: Any) -> None:
 
 
 def test_of_the_training_only_where_it_begins_is_kept_for_good() -> None:
-    assert kept_names(Training) == ["from_run", "seed"]
+    assert kept_names(Training) == ["from_run", "layer_decay", "seed"]
 
 
 def test_divisors() -> None:

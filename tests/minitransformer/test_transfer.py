@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
 import pytest
 
+from minitransformer.answering import Predictor
 from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError
+from minitransformer.settings import SettingError
 from minitransformer.tasks import TASKS
 from minitransformer.training import Trainer
 from minitransformer.transfer import adopt
+from minitransformer.workflow import follow, resume, start
 
 TINY: dict[str, Any] = {
     "task": "pairs", "held_out": 0.3, "steps": 3, "batch_size": 4, "warmup": 2,
@@ -149,3 +153,162 @@ def test_labels_that_both_know_keep_their_rows_wherever_they_stand(tmp_path: Pat
     for name in ("projection.weight", "projection.bias"):
         before, now, otherwise = (x.model.state_dict()[name] for x in (trainer, new, fresh))
         np.testing.assert_array_equal(now, [before[0], otherwise[1], before[1]])
+
+
+SENTENCES = "the cat sat on the mat\nthe dog sat on the rug\na cat saw a dog\n"
+LABELLED = "cat sat\tanimal\nmat here\tthing\ndog sat\tanimal\nrug\tthing\n"
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> Trainer:
+    """A model that fills gaps, whose run is in the folder "masked"."""
+    (tmp_path / "text.txt").write_text(SENTENCES * 5, encoding="utf-8")
+    (tmp_path / "labels.tsv").write_text(LABELLED, encoding="utf-8")
+    chosen = {**TINY, "task": "masked", "data": str(tmp_path / "text.txt"), "context": 8}
+    trainer, run = start(chosen, tmp_path / "masked")
+    list(follow(trainer, run))
+    return trainer
+
+
+def a_classifier(tmp_path: Path, **changes: Any) -> tuple[Trainer, Run]:
+    """A trainer that begins with the encoder of that run, and a run of its own."""
+    data = str(tmp_path / "labels.tsv")
+    chosen = {
+        "task": "labels", "data": data, "test": data,
+        "from_run": str(tmp_path / "masked"), "steps": 4, "evaluate_every": 2, "patience": 0,
+    }  # fmt: skip
+    return start({**chosen, **changes}, tmp_path / "new")
+
+
+def test_a_classifier_takes_the_encoder_of_a_model_that_fills_gaps(
+    masked: Trainer, tmp_path: Path
+) -> None:
+    new, _ = a_classifier(tmp_path)
+    before, now = masked.model.state_dict(), new.model.state_dict()
+    known = len(masked.form.tokenisers["source"])
+    assert new.recipe.model.encoder == "bert" and new.recipe.model.d_model == 8
+    names = [name for name in now if name.startswith("reader.")]
+    assert {*names} == {name for name in before if name.startswith("reader.")}
+    for name in names:
+        taken = now[name][:known] if "tokens" in name else now[name]
+        np.testing.assert_array_equal(taken, before[name])
+    assert now["projection.weight"].shape == (2, 8)
+    source = new.form.tokenisers["source"]
+    assert source.tokens[known:] == ("here",)
+    text = "the cat saw a rug"
+    assert new.form.read(text) == masked.form.read(text)
+    reads = [x.model.eval().reader(np.array([new.form.read(text)])).data for x in (new, masked)]
+    np.testing.assert_array_equal(*reads)
+    count = len(source.words)
+    assert new.borrowed == (
+        f"{tmp_path / 'masked'} knows {count - 1} of {count} source tokens; "
+        "any others begin at random"
+    )
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_a_classifier_goes_on_to_the_bit_without_the_run_that_it_began_with(
+    decay: float, masked: Trainer, tmp_path: Path
+) -> None:
+    whole, run = a_classifier(tmp_path, layer_decay=decay)
+    first = whole.model.state_dict()
+    for _ in follow(whole, run):
+        whole.stop()
+    rmtree(tmp_path / "masked")
+    resumed = resume(Run.open(run.path), {})
+    list(follow(resumed, run))
+    whole.stopped = False
+    list(whole.run())
+    assert resumed.step == whole.step == 4
+    for name, x in whole.model.state_dict().items():
+        np.testing.assert_array_equal(resumed.model.state_dict()[name], x)
+        is_frozen = decay == 0 and name.startswith("reader.")
+        assert np.array_equal(x, first[name]) == is_frozen, name
+    assert Predictor(run.path).answer("cat sat")[0] in ("animal", "thing")
+    with pytest.raises(RunError, match=r"layer_decay: .* in the run, 1.0 asked for"):
+        resume(Run.open(run.path), {"layer_decay": 1.0})
+
+
+def test_what_does_not_learn_has_no_gradient_and_no_moments(
+    masked: Trainer, tmp_path: Path
+) -> None:
+    new, _ = a_classifier(tmp_path, layer_decay=0.0)
+    assert [x.shape for x in new.optimizer.parameters] == [(2, 8), (2,)]
+    new.optimizer.step = lambda: None  # type: ignore[method-assign]
+    new.optimizer.zero_grad = lambda: None  # type: ignore[method-assign]
+    new.train_step(new.form.batch(new.data.test))
+    assert all(x.grad is None for x in new.model.reader.parameters())
+    assert all(x.grad is not None for x in new.optimizer.parameters)
+
+
+def test_only_a_model_that_says_how_has_rates_for_its_layers(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="layer_decay means nothing to transformer; leave it"):
+        Trainer(Recipe.read({"task": "copy", "layer_decay": 0.5}))
+    with pytest.raises(SettingError, match="layer_decay is between 0 and 1, not 2"):
+        Recipe.read({"task": "copy", "layer_decay": 2})
+
+
+def test_the_control_is_the_same_model_without_the_weights(masked: Trainer, tmp_path: Path) -> None:
+    new, _ = a_classifier(tmp_path)
+    control = Trainer(new.recipe, scratch=True)
+    assert control.borrowed == "" and control.form == new.form
+    mine, theirs = control.model.state_dict(), new.model.state_dict()
+    name = "reader.encoder.layers.0.feed_forward.inner.weight"
+    assert mine[name].shape == theirs[name].shape
+    assert not np.array_equal(mine[name], theirs[name])
+    np.testing.assert_array_equal(mine["projection.weight"], theirs["projection.weight"])
+
+
+def test_a_language_model_has_no_encoder_to_lend(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(SENTENCES * 5, encoding="utf-8")
+    (tmp_path / "labels.tsv").write_text(LABELLED, encoding="utf-8")
+    del (chosen := {**TINY})["positions"]
+    chosen |= {"task": "text", "data": str(tmp_path / "text.txt"), "context": 8}
+    start(chosen, tmp_path / "masked")
+    with pytest.raises(RunError) as error:
+        a_classifier(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / 'masked'} answers text, and this task asks for labels: a gpt has no encoder "
+        "for a classifier; name a run that has one, as of `minigrad train masked`"
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_weights_that_are_not_those_of_the_settings_are_listed(
+    masked: Trainer, tmp_path: Path
+) -> None:
+    model, optimizer, rest = masked.state()
+    model["reader.segments.weight"] = np.zeros((3, 8), np.float32)
+    Run.open(tmp_path / "masked").save(model, optimizer, rest)
+    with pytest.raises(RunError, match=r"masked: .*\n.*misshapen reader.segments.weight: \(3, 8\)"):
+        a_classifier(tmp_path)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kind", ["BertModel", "BertForMaskedLM"])
+def test_a_classifier_takes_the_encoder_of_a_published_bert(kind: str, tmp_path: Path) -> None:
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    (tmp_path / "labels.tsv").write_text(LABELLED, encoding="utf-8")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "mat", "rug", "s", "##at"]
+    folder = tmp_path / "masked"
+    config = transformers.BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=24, max_position_embeddings=12,
+    )  # fmt: skip
+    theirs = getattr(transformers, kind)(config).eval()
+    theirs.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    new, run = a_classifier(tmp_path)
+    assert new.recipe.task.tokens == "wordpiece"
+    source = new.form.tokenisers["source"]
+    assert source.tokens == (*words, "here")
+    numbers = new.form.read("cat sat")
+    assert source.spell(numbers) == ["[CLS]", "cat", "s", "##at", "[SEP]"]
+    with torch.no_grad():
+        reader = theirs if kind == "BertModel" else theirs.bert
+        wanted = reader(torch.tensor([numbers])).last_hidden_state.numpy()
+    found = new.model.eval().reader(np.array([numbers])).data
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    list(follow(new, run))
+    rmtree(folder)
+    assert Predictor(run.path).answer("cat sat")[0] in ("animal", "thing")

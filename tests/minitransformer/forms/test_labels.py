@@ -12,6 +12,7 @@ from minigrad import Tensor, nn
 from minitransformer.batch import IGNORE
 from minitransformer.forms import Found, Labels
 from minitransformer.tokens import TOKENISERS, Special, Tokeniser, Words
+from minitransformer.tokens.tokeniser import BERT
 
 PAD, BOS, EOS, UNK, _ = Special()
 
@@ -45,6 +46,14 @@ def test_what_it_asks_of_a_model() -> None:
     }  # fmt: skip
     assert FORM.choices == ("bad", "fair", "good")
     assert FORM.tokenisers == {"source": FORM.source}
+
+
+def test_a_sentence_is_framed_as_its_tokeniser_frames_it() -> None:
+    form = Labels(Words.train(["a b c"], special=BERT), FORM.labels, max_source=4)
+    assert form.source.spell(form.read("a b")) == ["[CLS]", "a", "b", "[SEP]"]
+    assert form.text(form.read("a b")) == "a b"
+    with pytest.raises(ValueError, match="3 tokens are more than the 2 that this run's model"):
+        form.read("a b c")
 
 
 def test_a_sentence_is_read_with_what_is_unknown_as_unk() -> None:

@@ -63,3 +63,24 @@ def test_the_head_sees_the_mean_of_all_tokens_but_padding() -> None:
     model = Classifier(Numbers(), classes=2, pad=7, rng=nn.source(0))
     found = model(np.array([[2, 4, 9], [3, 7, 7]]))
     np.testing.assert_allclose(found.data, model.projection(np.array([[5.0], [3.0]])).data)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_the_deeper_a_layer_the_more_slowly_it_learns(encoder: str) -> None:
+    positions = "learned" if encoder == "bert" else "sinusoidal"
+    settings = ClassifierSettings(encoder=encoder, d_model=8, layers=2, positions=positions)
+    model = settings.build(SHAPE, nn.source(0))
+    names = [name for name, _ in model.named_parameters()]
+    for name, rate in zip(names, model.rates(0.5), strict=True):
+        if name.startswith("projection"):
+            assert rate == 1
+        elif "layers.1" in name or name.startswith("reader.encoder.norm"):
+            assert rate == 0.5
+        elif "layers.0" in name:
+            assert rate == 0.25
+        else:
+            assert "embedding" in name or name.startswith(("reader.segments", "reader.norm"))
+            assert rate == 0.125
+    assert model.rates(1.0) == [1.0] * len(names)
+    assert {*model.rates(0.0)} == {0.0, 1.0}
+    assert sum(model.rates(0.0)) == 2  # weight and bias of the head

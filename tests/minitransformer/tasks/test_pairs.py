@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minitransformer.forms import Masked
 from minitransformer.settings import SettingError
 from minitransformer.tasks import TASKS
 from minitransformer.tasks.files import DataError
-from minitransformer.tokens import TOKENISERS, Special, TokenKind
+from minitransformer.tokens import TOKENISERS, Special, TokenKind, Words
+from minitransformer.tokens.tokeniser import BERT
 
 UNK = Special().unk
 
@@ -231,3 +233,57 @@ def test_a_label_that_only_held_out_lines_have_is_noted(moods: Path) -> None:
         "1 of 6 held-out lines have labels that no line to train on has; "
         "give each label more lines",
     )
+
+
+@pytest.mark.parametrize("task", ["pairs", "labels", "translate"])
+def test_what_to_test_on_can_be_a_file_of_its_own(task: str, words: Path, tmp_path: Path) -> None:
+    test = tmp_path / "test.tsv"
+    test.write_text("the n200\tis 4 now\nthe n1\tis 1 now\nthe n200\tis 9 now\n")
+    whole = load(words, task=task)
+    data = load(words, task=task, test=str(test))
+    assert len(data.training) == 100
+    lines = [("the n200", "is 4 now"), ("the n1", "is 1 now"), ("the n200", "is 9 now")]
+    assert data.test_texts == lines
+    assert len(data.test) == 3 and data.checksum != whole.checksum
+    test.write_text(test.read_text().replace("n200", "n201"))
+    assert load(words, task=task, test=str(test)).checksum != data.checksum
+
+
+def test_lines_to_test_on_that_are_trained_on_are_noted(words: Path) -> None:
+    (note,) = load(words, task="labels", test=str(words)).notes
+    assert note == f"100 of 100 lines of {words} are also in {words}"
+
+
+def test_a_share_and_a_file_to_test_on_exclude_each_other(words: Path) -> None:
+    with pytest.raises(SettingError, match="held_out is a share of data, and test is a file"):
+        load(words, test=str(words), held_out=0.2)
+
+
+def test_a_label_that_is_only_tested_on_is_refused(tmp_path: Path) -> None:
+    learned, test = tmp_path / "learned.tsv", tmp_path / "test.tsv"
+    learned.write_text("a\tx\nb\ty\n")
+    test.write_text("a\tx\nb\tz\n")
+    with pytest.raises(DataError) as error:
+        load(learned, task="labels", test=str(test))
+    assert str(error.value) == f"{test}: the label 'z' is none of those in {learned}: x, y"
+
+
+def test_labels_are_not_split_into_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "lines.tsv"
+    path.write_text("a-b\tpre-op\nc-d\tpost-op\n")
+    data = load(path, task="labels", tokens="wordpiece", test=str(path))
+    assert data.form.labels == ("post-op", "pre-op")
+    assert data.test_texts[0] == ("a - b", "pre-op")
+
+
+def test_sentences_can_have_the_tokens_of_a_form_that_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "lines.tsv"
+    path.write_text("a b\tx\nc a\ty\n")
+    known = Masked(Words.train(["z a"], special=BERT), max_source=9)
+    task = TASKS["labels"](data=str(path), test=str(path))
+    form = task.load(0, known).form
+    assert form.source.tokens == (*known.source.tokens, "b", "c")
+    assert form.max_source == 9
+    assert form.source.spell(task.load(0, known).test[0][0]) == ["[CLS]", "a", "b", "[SEP]"]
+    with pytest.raises(SettingError, match="tokens is 'word' in the run to begin with, not 'char'"):
+        TASKS["labels"](data=str(path), tokens="char").load(0, known)

@@ -134,3 +134,22 @@ def test_unknown_tokens_become_unk_and_are_named_once_each() -> None:
     assert characters.unknown("a?b?") == ["?"]
     assert characters.decode([4, UNK]) == "a<unk>"
     assert Words.train(["a"], special=END_OF_TEXT).encode("b a") == [1]  # nothing to read "b" as
+
+
+@every_kind
+@given(trained=texts, others=texts)
+def test_an_extended_tokeniser_has_the_same_numbers_and_knows_more(
+    kind: type[Tokeniser], trained: list[str], others: list[str]
+) -> None:
+    tokeniser = kind.train(trained, special=BERT)
+    extended = tokeniser.extended(others)
+    assert extended.tokens[: len(tokeniser)] == tokeniser.tokens
+    assert extended.special == tokeniser.special
+    assert extended.extended(others) == extended
+    if kind in (Words, Characters):
+        assert not any(extended.unknown(text) for text in others)
+
+
+def test_a_text_is_framed_where_gaps_are_filled() -> None:
+    assert Words.train(["a b"], special=BERT).frame([5, 6]) == [2, 5, 6, 3]
+    assert Words.train(["a b"]).frame([5, 6]) == [5, 6]
