@@ -67,7 +67,11 @@ class Lines(Group):
         """The rows of a file, and its checksum, together with that of what was read `before`."""
         content = read_data(path)
         rows = parse_rows(content, path, parse_columns(self.columns), names)
-        return [self.tidy(a.strip(), b.strip()) for a, b in rows], crc32(content, before)
+        texts = [self.tidy(a.strip(), b.strip()) for a, b in rows]
+        for row, kept in zip(rows, texts, strict=True):
+            if not all(kept):
+                raise DataError(f"{path}: of {row!r} no text is left to the tokens {self.tokens}")
+        return texts, crc32(content, before)
 
     def tidy(self, text: str, answer: str) -> Row:
         """A row without what its tokenisers do not keep."""

@@ -8,6 +8,11 @@ from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
 Merge = tuple[str, str]
+Pair = tuple[int, int]
+
+LONGEST = 256
+"""Pieces of a word that are looked at together. No language has longer ones, and the work grows by
+the square of it."""
 
 
 def learn_merges(
@@ -28,12 +33,15 @@ def learn_merges(
     """
     known = list(pieces)
     number_of = {piece: number for number, piece in enumerate(known)}
-    spelled = [[number_of[piece] for piece in word] for word in words]
-    times = list(words.values())
-    counts: dict[tuple[int, int], int] = defaultdict(int)
-    places: dict[tuple[int, int], set[int]] = defaultdict(set)  # the words that have had a pair
-    for place, word in enumerate(spelled):
-        for pair in pairwise(word):
+    spelled, times = [], []
+    for word, count in words.items():
+        for start in range(0, len(word), LONGEST):
+            spelled.append([number_of[piece] for piece in word[start : start + LONGEST]])
+            times.append(count)
+    counts: dict[Pair, int] = defaultdict(int)
+    places: dict[Pair, set[int]] = defaultdict(set)  # the words that have had a pair
+    for place, numbers in enumerate(spelled):
+        for pair in pairwise(numbers):
             counts[pair] += times[place]
             places[pair].add(place)
     # The most frequent first. A count that has fallen since is corrected when its turn comes.
@@ -53,35 +61,42 @@ def learn_merges(
             known.append(piece)
         grown = set()
         for place in places.pop(pair):
-            before = spelled[place]
-            after = spelled[place] = merged(before, pair, new)
-            for each in pairwise(before):
+            lost, found = merge(spelled[place], pair, new)
+            for each in lost:
                 counts[each] -= times[place]
-            for each in pairwise(after):
+            for each in found:
                 counts[each] += times[place]
-                if new in each:
-                    places[each].add(place)
-                    grown.add(each)
+                places[each].add(place)
+            grown.update(found)
         del counts[pair]
         for each in grown:
-            heappush(queue, (-counts[each], each))
+            if counts[each]:  # "aaaa" becomes "aa aa", and "aa a" was there for a moment alone
+                heappush(queue, (-counts[each], each))
     return merges, known
 
 
-def merged(word: list[int], pair: tuple[int, int], new: int) -> list[int]:
-    """A word in which a new number stands for each pair, from the left.
+def merge(word: list[int], pair: Pair, new: int) -> tuple[list[Pair], list[Pair]]:
+    """Put a new number in the place of each pair in a word, from the left: (the neighbouring pairs
+    that are no more, those that are new).
 
-    >>> merged([1, 1, 1, 2], (1, 1), 3)
-    [3, 1, 2]
+    >>> word = [1, 1, 1, 2]
+    >>> merge(word, (1, 1), 3), word
+    (([(1, 1)], [(3, 1)]), [3, 1, 2])
     """
     left, right = pair
-    found = []
+    lost, found = [], []
     place, last = 0, len(word) - 1
-    while place <= last:
-        if place < last and word[place] == left and word[place + 1] == right:
-            found.append(new)
-            place += 2
-        else:
-            found.append(word[place])
+    while place < last:
+        if word[place] != left or word[place + 1] != right:
             place += 1
-    return found
+            continue
+        word[place : place + 2] = [new]
+        last -= 1
+        if place:
+            lost.append((word[place - 1], left))
+            found.append((word[place - 1], new))
+        if place < last:
+            lost.append((right, word[place + 1]))
+            found.append((new, word[place + 1]))
+        place += 1
+    return lost, found

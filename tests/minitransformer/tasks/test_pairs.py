@@ -144,6 +144,14 @@ def test_too_few_subwords_are_refused(tmp_path: Path) -> None:
     assert load(path, tokens="bpe", subwords=300).form.max_source in (2, 3)
 
 
+def test_a_text_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "signs.tsv"
+    path.write_text("a\tb\nc\td\n\u200b\te\n", encoding="utf-8")
+    assert len(load(path, tokens="word").training) == 2
+    with pytest.raises(DataError, match=r"signs.tsv: of \('\\u200b', 'e'\) no text is left"):
+        load(path, tokens="wordpiece")
+
+
 def test_at_most_a_thousand_lines_are_held_out(tmp_path: Path) -> None:
     path = tmp_path / "many.tsv"
     path.write_text("".join(f"{n}\t{n}\n" for n in range(3000)), encoding="utf-8")

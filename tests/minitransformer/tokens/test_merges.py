@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +56,9 @@ def test_a_piece_that_two_pairs_make_is_one_piece() -> None:
     merges, pieces = learn_merges(words, ["a", "b", "c", "bc"], None, str.__add__)
     assert merges == [("a", "b"), ("ab", "c"), ("a", "bc")]
     assert pieces == ["a", "b", "c", "bc", "ab", "abc"]
+
+
+def test_a_word_without_end_takes_time_that_grows_like_its_length() -> None:
+    letters = np.random.default_rng(0).choice([*"acgt"], 50_000)
+    merges, _ = learn_merges({tuple(letters): 1}, "acgt", 100, str.__add__)
+    assert len(merges) == 96  # minutes, if the whole word were gone through for each of them
