@@ -693,11 +693,13 @@ def generate(
     choose = drawing(temperature, top_k, top_p, seed or 0) if temperature else likeliest
     predictor = Predictor(what)
     note_unfinished(Path(what))
+    found = predictor.go_on(text, length, choose)
+    note_unknown(predictor, text)
     started, count = time.perf_counter(), 0
     pieces = [text]
     if stream:
         click.echo(text, nl=False)
-    for piece in predictor.go_on(text, length, choose):
+    for piece in found:
         count += 1
         pieces.append(piece)
         if stream:
@@ -717,6 +719,7 @@ def fill(what: str, text: str, top: int) -> None:
     from viz.console import print_table
 
     predictor = Predictor(what)
+    predictor.require("fill")
     note_unfinished(Path(what))
     note_unknown(predictor, text)
     filled, candidates = predictor.fill(text, top)

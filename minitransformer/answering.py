@@ -62,36 +62,40 @@ class Predictor:
         return [self.form.write(answer) for answer in answers]
 
     def go_on(self, prompt: str, length: int, choose: Choose = likeliest) -> Iterator[str]:
-        """What the model writes after a text, piece by piece as it comes: `length` tokens at most.
+        """What the model writes after a text: each token's text as it comes, of `length` at most.
 
-        choose: see `decoding.drawing`. ValueError for an empty text, and for a model that does not
-        write texts.
+        It is "" while the bytes of a character are not all there. choose: see `decoding.drawing`.
+        ValueError for an empty text, and for a model that does not write texts.
         """
         self.require("generate")
-        tokeniser = self.form.source
-        numbers = tokeniser.encode(prompt)
+        numbers = self.form.source.encode(prompt)
         if not numbers:
             raise ValueError("nothing to go on from: the text is empty")
+        return self._pieces(numbers, length, choose)
+
+    def _pieces(self, numbers: list[int], length: int, choose: Choose) -> Iterator[str]:
+        tokeniser = self.form.source
         start, special = np.array([numbers]), tokeniser.special
-        written: list[int] = []
-        shown = tokeniser.decode(numbers)
+        # How a token is written depends on those just before it, and not on all that there are.
+        shown, waiting = numbers, list[int]()
         for token in write(self.model, start[:, :-1], length, choose, special, first=start[:, -1]):
             if token[0] == special.eos:
                 return
-            written.append(int(token[0]))
-            text = tokeniser.decode([*numbers, *written])
-            if not text.endswith("\ufffd"):  # the first byte of a character, or some of them
-                yield text[len(shown) :]
-                shown = text
+            waiting.append(int(token[0]))
+            text = tokeniser.decode([*shown, *waiting])
+            if text.endswith("\ufffd"):  # the first byte of a character, or some of them
+                yield ""
+            else:
+                yield text[len(tokeniser.decode(shown)) :]
+                shown, waiting = waiting, []
 
     def fill(self, text: str, count: int = 5) -> tuple[str, list[list[tuple[str, float]]]]:
         """A text with its gaps filled, and the `count` likeliest tokens of each, with their
         probabilities. ValueError for a text without a gap, and for a model that fills none."""
         self.require("fill")
         source = self.form.read(text)
-        mask = self.form.source.special.mask
-        if mask not in source:
-            name = self.form.source.tokens[mask]
+        if self.form.gap not in source:
+            name = self.form.source.tokens[self.form.gap]
             raise ValueError(f"no gap to fill: write {name} in the place of a word")
         candidates = self.form.candidates(self.model, source, count)
         return self.form.show(self.model, source), candidates

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from minigrad.files import FileError
 from minitransformer.answering import Predictor
 from minitransformer.batch import pad_rows
-from minitransformer.decoding import SPECIAL, beam_search, greedy
+from minitransformer.decoding import SPECIAL, beam_search, drawing, greedy, sample
 from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError
+from minitransformer.tokens import Characters
 from minitransformer.training import Trainer
 
 UNK = SPECIAL.unk
@@ -161,7 +162,7 @@ def test_a_target_leaves_room_for_its_end(predictor: Predictor) -> None:
         predictor.form.read_answer("0 1 2 3 4")
 
 
-@pytest.mark.parametrize("token", ["5", "x", "<eos>", "01", "٣"])
+@pytest.mark.parametrize("token", ["5", "x", "_eos", "01", "٣"])
 def test_a_symbol_that_a_task_does_not_have_is_refused(predictor: Predictor, token: str) -> None:
     with one_line_error(ValueError, f"unknown token {token!r}; this run knows 0 to 4"):
         predictor.form.read(f"0 {token}")
@@ -273,3 +274,98 @@ def test_a_damaged_model_is_named(tmp_path: Path, damage: Any) -> None:
     model.write_bytes(damage(model.read_bytes()))
     with one_line_error(RunError, model, "train the run again"):
         Predictor(tmp_path)
+
+
+def a_text_run(folder: Path, tokens: str) -> Predictor:
+    """A model that has read a text of characters of one to four bytes, though not for long."""
+    path = folder / "text.txt"
+    path.write_text("aé言🙂 " * 200, encoding="utf-8")
+    sizes = {"d_model": 8, "heads": 2, "layers": 1, "d_ff": 16, "warmup": 2, "steps": 3}
+    data = {"data": str(path), "tokens": tokens, "subwords": 300, "context": 12}
+    trainer = Trainer(Recipe.read({"task": "text", **data, **sizes}))
+    run = Run.create(folder / "run", trainer.recipe.flat())
+    list(trainer.run())
+    run.save(*trainer.state())
+    return Predictor(run.path)
+
+
+@pytest.mark.parametrize("tokens", ["char", "bpe", "word", "wordpiece"])
+def test_a_text_goes_on_token_by_token(tokens: str, tmp_path: Path) -> None:
+    predictor = a_text_run(tmp_path, tokens)
+    prompt, tokeniser = "aé言🙂 aé", predictor.form.source
+    numbers = np.array([tokeniser.encode(prompt)])
+    (answer,) = sample(predictor.model, numbers[:, :-1], 40, 1.5, rng=2, first=numbers[:, -1],
+                       special=tokeniser.special)  # fmt: skip
+    whole = tokeniser.decode([*numbers[0], *answer])
+    pieces = [*predictor.go_on(prompt, 40, drawing(1.5, rng=2))]
+    assert len(pieces) == len(answer)
+    assert whole.startswith(tokeniser.decode(numbers[0]) + "".join(pieces))
+    rest = whole.removeprefix(tokeniser.decode(numbers[0]) + "".join(pieces))
+    assert {*rest} <= {"\ufffd"}  # what has begun, and has not come to its end
+
+
+def choosing(tokens: list[int]) -> Any:
+    """What chooses these tokens, one after the other."""
+    following = iter(tokens)
+    return lambda logits: np.array([next(following)])
+
+
+def test_a_character_is_written_when_all_of_its_bytes_are_there(tmp_path: Path) -> None:
+    predictor = a_text_run(tmp_path, "bpe")
+    number_of = predictor.form.source.number_of
+    said = [number_of[x] for x in ("ð", "Ł", "Ļ", "Ĥ", "a", "Ã", "a", "Ã")]
+    pieces = [*predictor.go_on("a", len(said), choosing(said))]
+    assert pieces == ["", "", "", "🙂", "a", "", "\ufffda", ""]
+
+
+def test_a_text_ends_where_the_model_ends_it(tmp_path: Path) -> None:
+    predictor = a_text_run(tmp_path, "char")
+    end = predictor.form.source.special.eos
+    a = predictor.form.source.number_of["a"]
+    assert [*predictor.go_on("a", 9, choosing([a, a, end, a]))] == ["a", "a"]
+    assert [*predictor.go_on("a", 0)] == []
+
+
+def test_what_cannot_go_on_is_told_before_anything_is_written(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    with one_line_error(ValueError, "nothing to go on from"):
+        a_text_run(tmp_path, "char").go_on("", 3)
+    with one_line_error(
+        ValueError, "is not for `minigrad generate`: ask it with `minigrad predict"
+    ):
+        predictor.go_on("1 2", 3)
+    with one_line_error(ValueError, "is not for `minigrad fill`: ask it with `minigrad predict"):
+        predictor.fill("1 [MASK]")
+
+
+def test_a_long_text_takes_no_longer_for_each_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = a_text_run(tmp_path, "char")
+    sizes = []
+    decode = Characters.decode
+
+    def watched(self: Characters, numbers: Any) -> str:
+        sizes.append(len(numbers))
+        return decode(self, numbers)
+
+    monkeypatch.setattr(Characters, "decode", watched)
+    a = predictor.form.source.number_of["a"]
+    assert [*predictor.go_on("aa", 50, choosing([a] * 50))] == ["a"] * 50
+    assert max(sizes) <= 3
+
+
+def test_gaps_are_filled_and_their_candidates_told(tmp_path: Path) -> None:
+    sizes = {"d_model": 8, "heads": 2, "layers": 1, "d_ff": 16, "warmup": 2, "steps": 3}
+    trainer = Trainer(Recipe.read({"task": "masked", **sizes}))
+    run = Run.create(tmp_path / "run", trainer.recipe.flat())
+    list(trainer.run())
+    run.save(*trainer.state())
+    predictor = Predictor(run.path)
+    filled, candidates = predictor.fill("I found the [MASK] [MASK]", 3)
+    best = [tokens[0][0] for tokens in candidates]
+    assert filled == f"I found the {best[0]} {best[1]}"
+    assert [len(tokens) for tokens in candidates] == [3, 3]
+    with one_line_error(ValueError, "no gap to fill: write [MASK] in the place of a word"):
+        predictor.fill("the cat saw the dog .")
