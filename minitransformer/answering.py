@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from minitransformer.decoding import Choose, likeliest, write
 from minitransformer.forms import FORMS
 from minitransformer.inside.inspection import Inspection, inspect
+from minitransformer.interop.published import is_published, load_published
+from minitransformer.models.bert import BertReader
 from minitransformer.recipe import Recipe, require_unchanged
 from minitransformer.runs import Run
 from minitransformer.tokens import Tokeniser
@@ -24,20 +27,35 @@ def tokenisers_of_run(path: str | os.PathLike[str]) -> dict[str, Tokeniser]:
     return form.tokenisers
 
 
-class Predictor:
-    """A trained model with its form, from a run folder: `form.read` a text, then `answer` it.
+BATCH_SIZE = 16
+"""Sequences that a published model reads at once, where nobody says."""
 
-    RunError when the folder holds no complete run, or settings that its model was not made with.
+
+class Predictor:
+    """A trained model with its form, of a run or published: `form.read` a text, then `answer` it.
+
+    path: a run folder, or what `published.find` takes. RunError when the folder holds no complete
+    run, or settings that its model was not made with; FileError for a published model that cannot
+    be used; ValueError for one without the head that would answer.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.form: Any
+        self.model: Any
+        if is_published(path):
+            self.model, self.form, _ = load_published(path)
+            self.batch_size = BATCH_SIZE
+            if isinstance(self.model, BertReader):
+                raise ValueError(f"{path} reads texts and has no head that answers: fine-tune it")
+            return
         run = Run.open(path)
-        self.path = run.path
-        self.recipe = Recipe.of_run(run)
+        recipe = Recipe.of_run(run)
         weights, _, state = run.load()
-        require_unchanged(run, state["config"], self.recipe)
-        self.form: Any = FORMS[self.recipe.task.form].restore(state)
-        self.model: Any = self.recipe.model.build(self.form.shape, 0)
+        require_unchanged(run, state["config"], recipe)
+        self.batch_size = recipe.training.batch_size
+        self.form = FORMS[recipe.task.form].restore(state)
+        self.model = recipe.model.build(self.form.shape, 0)
         self.model.load_state_dict(weights)
 
     def answer(
@@ -53,7 +71,7 @@ class Predictor:
         """
         given = [sources] if isinstance(sources, str) else sources
         read = [self.form.read(x) if isinstance(x, str) else x for x in given]
-        rows = max(1, (batch_size or self.recipe.training.batch_size) // beam)
+        rows = max(1, (batch_size or self.batch_size) // beam)
         answers = [
             answer
             for i in range(0, len(read), rows)

@@ -52,6 +52,13 @@ class Archive(Protocol):
     def read(self, name: str) -> Array: ...
 
 
+def is_published(place: StrPath) -> bool:
+    """Whether a name or a path is that of a published model, and not of a run of ours."""
+    path = Path(place)
+    is_folder = (path / "config.json").exists() and not (path / "config.toml").exists()
+    return str(place) in PACKAGES or path.suffix == ".gguf" or is_folder
+
+
 def find(place: StrPath) -> Path:
     """The file or folder of a model, given by its path or by one of the names of PACKAGES.
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from minigrad.files import FileError
 from minitransformer.answering import Predictor
@@ -18,8 +19,9 @@ from minitransformer.batch import pad_rows
 from minitransformer.decoding import SPECIAL, beam_search, drawing, greedy, sample
 from minitransformer.recipe import Recipe
 from minitransformer.runs import Run, RunError
-from minitransformer.tokens import Characters
+from minitransformer.tokens import BytePairs, Characters, WordPiece
 from minitransformer.training import Trainer
+from tests.minitransformer.interop.folders import with_tokeniser
 
 UNK = SPECIAL.unk
 
@@ -369,3 +371,34 @@ def test_gaps_are_filled_and_their_candidates_told(tmp_path: Path) -> None:
     assert [len(tokens) for tokens in candidates] == [3, 3]
     with one_line_error(ValueError, "no gap to fill: write [MASK] in the place of a word"):
         predictor.fill("the cat saw the dog .")
+
+
+TEXTS = ["the cat sat on the mat"]
+
+
+def test_a_published_language_model_writes_and_shows_its_attention(tmp_path: Path) -> None:
+    pairs = BytePairs.train(TEXTS, 270)
+    predictor = Predictor(with_tokeniser(tmp_path, pairs, "gpt2", len(pairs)))
+    assert len([*predictor.go_on("the cat", 4)]) <= 4
+    inspection = predictor.inspect(predictor.form.read("the cat"))
+    assert inspection.source == pairs.spell(pairs.encode("the cat"))
+    assert len(inspection.layers) == 2
+
+
+def test_a_published_bert_fills_gaps(tmp_path: Path) -> None:
+    pieces = WordPiece.train(TEXTS, 40)
+    predictor = Predictor(with_tokeniser(tmp_path, pieces, "bert", len(pieces)))
+    text, candidates = predictor.fill("the [MASK] sat", 3)
+    assert "[MASK]" not in text and [len(x) for x in candidates] == [3]
+    with pytest.raises(ValueError, match="is not for `minigrad generate`: ask it with"):
+        [*predictor.go_on("the", 4)]
+
+
+def test_a_published_reader_has_no_answers(tmp_path: Path) -> None:
+    pieces = WordPiece.train(TEXTS, 40)
+    folder = with_tokeniser(tmp_path, pieces, "bert", len(pieces))
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: x for name, x in tensors.items() if not name.startswith("cls.")}
+    save_file(kept, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="has no head that answers"):
+        Predictor(folder)

@@ -27,16 +27,20 @@ def loss_of_run(
     result = loss_of(model.eval(), form.batch([(source, answer)]))
     about = {
         "model": f"{path}: {count_parameters(model):,} parameters",
-        "input": form.text(source) + ("" if text else " (all that it knows, in order)"),
+        "input": form.text(source) + ("" if text else " (tokens that it knows, in order)"),
         "target": form.write(answer) + ("" if target else " (the model's own answer)"),
         "loss": f"cross-entropy of the target, {result.item():.4g}",
     }
     return result, {"zoom": "module"}, about
 
 
+MOST = 64
+"""Tokens that are shown at most, where nobody gives a text."""
+
+
 def everything(form: Form) -> list[int]:
     """The numbers of all tokens that stand for text, as many as fit into one source."""
-    return list(form.tokenisers["source"].number_of.values())[: form.max_source]
+    return list(form.tokenisers["source"].number_of.values())[: min(form.max_source, MOST)]
 
 
 def draw_maps(of: Trainer | Predictor, source: list[int], text: str, path: Path) -> list[Path]:

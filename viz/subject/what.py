@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from minigrad.op import Op
 from minigrad.scalar import Value
 from minigrad.tensor import Tensor
+from minitransformer.interop.published import is_published
 from viz.subject.examples import EXAMPLES
 from viz.subject.expressions import evaluate, read_inputs
 from viz.subject.runs import loss_of_run
@@ -35,12 +36,13 @@ def computation(
 ) -> Computation:
     """What `what` names, computed.
 
-    An example's name, a run folder (its model on the text that `inputs` spell, or on all of its
-    tokens, and the loss of a `target`, or of its own answer), "FILE.py:FUNCTION" or an expression,
-    these two on `inputs` such as "x=4x3", random by `seed`. ValueError when it is none of these, or
-    when it fails.
+    An example's name, a run folder or a published model (on the text that `inputs` spell, or on the
+    first of its tokens, and the loss of a `target`, or of its own answer), "FILE.py:FUNCTION" or an
+    expression, these two on `inputs` such as "x=4x3", random by `seed`. ValueError when it is none
+    of these, or when it fails.
     """
-    is_run = what not in EXAMPLES and not is_function(what) and os.path.exists(what)
+    is_model = is_published(what) or os.path.exists(what)
+    is_run = is_model and what not in EXAMPLES and not is_function(what)
     if target is not None and not is_run:
         raise ValueError(f"a target is for the answer of a run; {what} has none")
     if is_run:

@@ -21,23 +21,25 @@ from minitransformer.decoding import greedy, write
 from minitransformer.forms.masked import Masked
 from minitransformer.forms.text import Text
 from minitransformer.interop.families import FAMILIES, LLAMA, LLAMA_GGUF
-from minitransformer.interop.given import Given
-from minitransformer.interop.published import find, load_model, load_published
+from minitransformer.interop.published import (
+    find,
+    is_published,
+    load_model,
+    load_published,
+)
 from minitransformer.interop.safetensors import WeightsError
 from minitransformer.models.bert import Bert
 from minitransformer.models.language import LanguageModel
-from minitransformer.tokens import BytePairs, Special, Tokeniser, WordPiece
+from minitransformer.tokens import BytePairs, Special, WordPiece
+from tests.minitransformer.interop.folders import (
+    GPT2_SIZES,
+    SIZES,
+    blank,
+    with_tokeniser,
+    write_folder,
+)
 from tests.minitransformer.interop.gguf_files import gguf
 
-GPT2_SIZES = {"vocab_size": 60, "n_positions": 24, "n_embd": 32, "n_layer": 2, "n_head": 4}
-SIZES = {
-    "vocab_size": 60,
-    "max_position_embeddings": 24,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-}
 TOKENS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 TEXT = np.random.default_rng(0).integers(3, 60, (3, 11))
 """Token numbers, (B, S)."""
@@ -318,23 +320,6 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     assert "model_type is ['gpt2']; what is supported" in fault(tmp_path)
 
 
-def blank(
-    folder: Path, kind: str = "gpt2", **changes: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings and the tensors of a small model, made without transformers."""
-    sizes = GPT2_SIZES if kind == "gpt2" else SIZES
-    settings = {"model_type": kind, **sizes, **changes}
-    family = FAMILIES[kind]
-    config = family.read(Given(folder, settings))
-    entries = family.entries(config, with_head=kind != "gpt2")
-    return settings, {x.theirs: np.ones(x.shape, np.float32) for x in entries}
-
-
-def write_folder(folder: Path, settings: dict[str, Any], tensors: dict[str, Any]) -> None:
-    (folder / "config.json").write_text(json.dumps(settings))
-    save_file(tensors, folder / "model.safetensors")
-
-
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_a_model_has_all_its_arrays_from_the_file(tmp_path: Path, kind: str) -> None:
     write_folder(tmp_path, *blank(tmp_path, kind))
@@ -381,19 +366,6 @@ def test_spoilt_folders_give_one_line_and_take_no_more_memory_than_they_are_long
     assert 150 < refused < 300
 
 
-def with_tokeniser(folder: Path, tokeniser: Tokeniser, kind: str, size: int) -> Path:
-    """A folder with a model of a size, and the files of a tokeniser as they were published."""
-    sizes = {"vocab_size": size} | ({"n_positions": 40} if kind == "gpt2" else {})
-    write_folder(folder, *blank(folder, kind, **sizes))
-    if isinstance(tokeniser, BytePairs):
-        numbers = {token: i for i, token in enumerate(tokeniser.tokens)}
-        (folder / "vocab.json").write_text(json.dumps(numbers))
-        (folder / "merges.txt").write_text("\n".join(map(" ".join, tokeniser.merges)))
-    else:
-        (folder / "vocab.txt").write_text("\n".join(tokeniser.tokens))
-    return folder
-
-
 def test_a_published_language_model_goes_on_with_texts(tmp_path: Path) -> None:
     pairs = BytePairs.train(["the cat sat on the mat"], 270)
     found = load_published(with_tokeniser(tmp_path, pairs, "gpt2", len(pairs) + 3))
@@ -415,6 +387,15 @@ def test_a_tokeniser_of_more_tokens_than_the_model_knows(tmp_path: Path) -> None
     pairs = BytePairs.train(["the cat sat on the mat"], 270)
     with pytest.raises(WeightsError, match=r"tokens, and the model 60$"):
         load_published(with_tokeniser(tmp_path, pairs, "gpt2", 60))
+
+
+def test_what_is_published_and_what_is_a_run(tmp_path: Path) -> None:
+    assert is_published("smollm") and is_published("any.gguf")
+    assert not is_published(tmp_path) and not is_published(tmp_path / "none")
+    (tmp_path / "config.json").write_text("{}")
+    assert is_published(tmp_path)
+    (tmp_path / "config.toml").write_text("")
+    assert not is_published(tmp_path)
 
 
 def test_names_of_packages_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

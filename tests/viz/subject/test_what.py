@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from minigrad import Tensor, Value
+from minitransformer.tokens import BytePairs
+from tests.minitransformer.interop.folders import with_tokeniser
 from viz.subject.examples import EXAMPLES
 from viz.subject.what import computation, function
 
@@ -168,3 +170,11 @@ def test_an_expression_may_look_like_a_path() -> None:
     result = computation("x/y", ["x=2", "y=2"]).result
     assert isinstance(result, Tensor) and result.op is not None
     assert result.op.name == "divide"
+
+
+def test_a_published_model_is_computed_on_a_text(tmp_path: Path) -> None:
+    pairs = BytePairs.train(["the cat sat on the mat"], 270)
+    folder = with_tokeniser(tmp_path, pairs, "gpt2", len(pairs))
+    result, _, about = computation(str(folder), ["the", "cat"])
+    assert result.shape == () and about["input"] == "the cat"
+    assert "tokens that it knows" in computation(str(folder)).about["input"]
