@@ -212,18 +212,21 @@ def probabilities(
 
     The others get 0.
     """
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    ranked = np.take_along_axis(logits, order, axis=-1).astype(np.float64)
-    p = np.exp((ranked - ranked[:, :1]) / temperature)
-    if top_k is not None:
-        p[:, top_k:] = 0
+    x = logits.astype(np.float64)
+    p = np.exp((x - x.max(-1, keepdims=True)) / temperature)
     p /= p.sum(-1, keepdims=True)
+    if top_k is None and top_p is None:
+        return p
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    ranked = np.take_along_axis(p, order, axis=-1)
+    if top_k is not None:
+        ranked[:, top_k:] = 0
+    ranked /= ranked.sum(-1, keepdims=True)
     if top_p is not None:
-        p[np.cumsum(p, axis=-1) - p >= top_p] = 0  # what came before already has probability top_p
-        p /= p.sum(-1, keepdims=True)
-    back = np.zeros_like(p)
-    np.put_along_axis(back, order, p, axis=-1)
-    return back
+        ranked[np.cumsum(ranked, axis=-1) - ranked >= top_p] = 0  # those before have top_p already
+        ranked /= ranked.sum(-1, keepdims=True)
+    np.put_along_axis(p, order, ranked, axis=-1)
+    return p
 
 
 def beam_search(
