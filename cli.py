@@ -671,6 +671,7 @@ def any_model(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]
 @click.option("--top-k", type=int, help="draw among so many of the likeliest tokens")
 @click.option("--top-p", type=float, help="draw among the likeliest that have it together")
 @click.option("--seed", type=click.IntRange(0), help="seed of what is drawn  [default: 0]")
+@click.option("--chat", is_flag=True, help="PROMPT is a message, to be answered (smollm)")
 @click.option("--stream", is_flag=True, help="show the text as it is written")
 def generate(
     what: str,
@@ -680,6 +681,7 @@ def generate(
     top_k: int | None,
     top_p: float | None,
     seed: int | None,
+    chat: bool,
     stream: bool,
 ) -> None:
     """Go on with PROMPT as a language model does: one of `minigrad train text`, or a published one
@@ -693,12 +695,12 @@ def generate(
     choose = drawing(temperature, top_k, top_p, seed or 0) if temperature else likeliest
     predictor = Predictor(what)
     note_unfinished(Path(what))
-    found = predictor.go_on(text, length, choose)
+    found = predictor.go_on(text, length, choose, chat)
     note_unknown(predictor, text)
     started, count = time.perf_counter(), 0
-    pieces = [text]
+    pieces = [] if chat else [text]
     if stream:
-        click.echo(text, nl=False)
+        click.echo("".join(pieces), nl=False)
     for piece in found:
         count += 1
         pieces.append(piece)

@@ -13,6 +13,7 @@ import numpy as np
 from minitransformer.decoding import Choose, likeliest, write
 from minitransformer.forms import FORMS
 from minitransformer.inside.inspection import Inspection, inspect
+from minitransformer.interop.chat import Chat
 from minitransformer.interop.published import is_published, load_published
 from minitransformer.models.bert import BertReader
 from minitransformer.recipe import Recipe, require_unchanged
@@ -43,8 +44,9 @@ class Predictor:
         self.path = Path(path)
         self.form: Any
         self.model: Any
+        self.chat: Chat | None = None
         if is_published(path):
-            self.model, self.form, _ = load_published(path)
+            self.model, self.form, _, self.chat = load_published(path)
             self.batch_size = BATCH_SIZE
             if isinstance(self.model, BertReader):
                 raise ValueError(f"{path} reads texts and has no head that answers: fine-tune it")
@@ -79,23 +81,35 @@ class Predictor:
         ]
         return [self.form.write(answer) for answer in answers]
 
-    def go_on(self, prompt: str, length: int, choose: Choose = likeliest) -> Iterator[str]:
+    def go_on(
+        self, prompt: str, length: int, choose: Choose = likeliest, chat: bool = False
+    ) -> Iterator[str]:
         """What the model writes after a text: each token's text as it comes, of `length` at most.
 
         It is "" while the bytes of a character are not all there. choose: see `decoding.drawing`.
-        ValueError for an empty text, and for a model that does not write texts.
+        chat: whether the text is a message to be answered. ValueError for an empty text, and for a
+        model that does not write texts, or does not answer messages.
         """
         self.require("generate")
-        numbers = self.form.source.encode(prompt)
+        encode = self.form.source.encode
+        numbers = encode(prompt)
         if not numbers:
             raise ValueError("nothing to go on from: the text is empty")
-        return self._pieces(numbers, length, choose)
+        if not chat:
+            return self._pieces(numbers, numbers, length, choose)
+        if self.chat is None:
+            raise ValueError(f"{self.path} was not made to answer messages: leave out --chat")
+        before, after = (encode(text, special=True) for text in self.chat)
+        return self._pieces([*before, *numbers, *after], [], length, choose)
 
-    def _pieces(self, numbers: list[int], length: int, choose: Choose) -> Iterator[str]:
+    def _pieces(
+        self, numbers: list[int], shown: list[int], length: int, choose: Choose
+    ) -> Iterator[str]:
+        """What comes after tokens, of which some are shown before it."""
         tokeniser = self.form.source
         start, special = np.array([numbers]), tokeniser.special
         # How a token is written depends on those just before it, and not on all that there are.
-        shown, waiting = numbers, list[int]()
+        waiting: list[int] = []
         for token in write(self.model, start[:, :-1], length, choose, special, first=start[:, -1]):
             if token[0] == special.eos:
                 return

@@ -17,6 +17,7 @@ from minigrad.nn import count_parameters
 from minigrad.tensor import Array
 from minitransformer.forms.masked import Masked
 from minitransformer.forms.text import Text
+from minitransformer.interop.chat import Chat, chat_of
 from minitransformer.interop.families import BERT, FAMILIES, LLAMA_GGUF, Entry, Family
 from minitransformer.interop.gguf import open_gguf
 from minitransformer.interop.given import Given
@@ -99,11 +100,15 @@ class Source(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A published model ready for use, the form of its questions, and in one line what it is."""
+    """A published model ready for use, the form of its questions, and in one line what it is.
+
+    chat: what stands around a message to it, if it answers messages and we know how.
+    """
 
     model: nn.Module
     form: Text | Masked
     about: str
+    chat: Chat | None
 
 
 def load_published(place: StrPath) -> Published:
@@ -120,7 +125,8 @@ def load_published(place: StrPath) -> Published:
     kind = Masked if source.family is BERT else Text
     model = load(source, config)
     about = f"{source.family.name} of {count_parameters(model):,} parameters, from {path}"
-    return Published(model, kind(tokeniser, config.max_length), about)
+    chat = chat_of(source.given.of("tokenizer.chat_template", None))
+    return Published(model, kind(tokeniser, config.max_length), about, chat)
 
 
 def open_source(path: Path) -> Source:

@@ -380,6 +380,8 @@ def test_a_published_language_model_writes_and_shows_its_attention(tmp_path: Pat
     pairs = BytePairs.train(TEXTS, 270)
     predictor = Predictor(with_tokeniser(tmp_path, pairs, "gpt2", len(pairs)))
     assert len([*predictor.go_on("the cat", 4)]) <= 4
+    with pytest.raises(ValueError, match="was not made to answer messages: leave out --chat"):
+        [*predictor.go_on("the cat", 4, chat=True)]
     inspection = predictor.inspect(predictor.form.read("the cat"))
     assert inspection.source == pairs.spell(pairs.encode("the cat"))
     assert len(inspection.layers) == 2
