@@ -638,6 +638,10 @@ class AnyModel(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
         words, published = ctx.params.pop("words"), ctx.params.pop("pretrained")
+        if published:
+            from minitransformer.interop.published import find
+
+            find(published)  # what is no such model is said before anything else
         given = [published, *words] if published is not None else [*words]
         if len(given) != 2:
             raise click.UsageError(

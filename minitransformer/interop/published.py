@@ -63,15 +63,15 @@ def is_published(place: StrPath) -> bool:
 def find(place: StrPath) -> Path:
     """The file or folder of a model, given by its path or by one of the names of PACKAGES.
 
-    FileError says how to install a package that is not there.
+    FileError where it is none, and how to install a package that is not there.
     """
+    if not is_published(place):
+        raise FileError(
+            f"{place} is no published model; name a folder with config.json and model.safetensors, "
+            f"a GGUF file (.gguf), or one of {', '.join(PACKAGES)}"
+        )
     package = PACKAGES.get(str(place))
     if package is None:
-        if not Path(place).exists():
-            raise FileError(
-                f"there is no {place}; name a folder with config.json and model.safetensors, "
-                f"a GGUF file, or one of {', '.join(PACKAGES)}"
-            )
         return Path(place)
     spec = find_spec(package.module)  # without importing it: it may want what is not installed
     if spec is None or spec.origin is None:
