@@ -638,10 +638,6 @@ class AnyModel(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
         words, published = ctx.params.pop("words"), ctx.params.pop("pretrained")
-        if published:
-            from minitransformer.interop.published import find
-
-            find(published)  # what is no such model is said before anything else
         given = [published, *words] if published is not None else [*words]
         if len(given) != 2:
             raise click.UsageError(
@@ -649,6 +645,10 @@ class AnyModel(click.Command):
             )
         if not given[0]:
             raise click.UsageError("the path is empty", ctx)
+        if published:
+            from minitransformer.interop.published import find
+
+            find(published)  # what is no such model is said before anything else
         ctx.params["what"], ctx.params["text"] = given[0], decode_argument(given[1])
         return rest
 
