@@ -45,6 +45,7 @@ class Predictor:
         self.form: Any
         self.model: Any
         self.chat: Chat | None = None
+        self.recipe: Recipe | None = None  # of a published model nobody has one
         if is_published(path):
             self.model, self.form, _, self.chat = load_published(path)
             self.batch_size = BATCH_SIZE
@@ -52,7 +53,7 @@ class Predictor:
                 raise ValueError(f"{path} reads texts and has no head that answers: fine-tune it")
             return
         run = Run.open(path)
-        recipe = Recipe.of_run(run)
+        self.recipe = recipe = Recipe.of_run(run)
         weights, _, state = run.load()
         require_unchanged(run, state["config"], recipe)
         self.batch_size = recipe.training.batch_size
