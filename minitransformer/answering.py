@@ -47,7 +47,7 @@ class Predictor:
         self.chat: Chat | None = None
         self.recipe: Recipe | None = None  # of a published model nobody has one
         if is_published(path):
-            self.model, self.form, _, self.chat = load_published(path)
+            self.model, self.form, self.chat = load_published(path)
             self.batch_size = BATCH_SIZE
             if isinstance(self.model, BertReader):
                 raise ValueError(f"{path} reads texts and has no head that answers: fine-tune it")

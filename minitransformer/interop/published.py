@@ -13,7 +13,6 @@ import numpy as np
 
 from minigrad import nn
 from minigrad.files import FileError, StrPath
-from minigrad.nn import count_parameters
 from minigrad.tensor import Array
 from minitransformer.forms.masked import Masked
 from minitransformer.forms.text import Text
@@ -100,14 +99,13 @@ class Source(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A published model ready for use, the form of its questions, and in one line what it is.
+    """A published model ready for use, and the form of its questions.
 
     chat: what stands around a message to it, if it answers messages and we know how.
     """
 
     model: nn.Module
     form: Text | Masked
-    about: str
     chat: Chat | None
 
 
@@ -124,9 +122,8 @@ def load_published(place: StrPath) -> Published:
     tokeniser = fit(found, config.vocab)
     kind = Masked if source.family is BERT else Text
     model = load(source, config)
-    about = f"{source.family.name} of {count_parameters(model):,} parameters, from {path}"
     chat = chat_of(source.given.of("tokenizer.chat_template", None))
-    return Published(model, kind(tokeniser, config.max_length), about, chat)
+    return Published(model, kind(tokeniser, config.max_length), chat)
 
 
 def open_source(path: Path) -> Source:
