@@ -8,11 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from minitransformer.forms import FORMS, Form
-from minitransformer.interop.published import PACKAGES, find, load_published, open_source
+from minitransformer.interop.published import (
+    find,
+    is_published,
+    load_published,
+    open_source,
+)
 from minitransformer.models.bert import Bert, BertConfig, BertSettings
 from minitransformer.recipe import Recipe, form_of, kept_of_model, require_unchanged
 from minitransformer.runs import Arrays, Run, RunError, differences
@@ -76,11 +80,6 @@ def open_lender(path: str | os.PathLike[str]) -> Lender:
     flat = made.flat()
     tokens = {name: x for name, x in flat.items() if name in ("tokens", "subwords")}
     return Lender(str(path), made.task.name, form, made.model, tokens, weights)
-
-
-def is_published(path: str | os.PathLike[str]) -> bool:
-    """Whether a name, file or folder is that of a published model, and not of a run."""
-    return str(path) in PACKAGES or Path(path).is_file() or (Path(path) / "config.json").exists()
 
 
 def open_published(path: str | os.PathLike[str]) -> Lender:
