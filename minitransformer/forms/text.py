@@ -127,7 +127,9 @@ class Text(OneText):
         self, examples: Sequence[Example], found: Found, answer: Callable[[], list[Any]]
     ) -> dict[str, float]:
         """Bits for each character, whatever the tokens are, and how many of these are likeliest."""
-        characters = sum(len(self.source.decode(answer)) for _, answer in examples)
+        texts = (self.source.decode(answer) for _, answer in examples)
+        # A character that an example begins within is one of the example before.
+        characters = sum(len(text.lstrip("\ufffd")) for text in texts)
         count = sum(len(answer) for _, answer in examples)
         bits = found.loss * count / log(2) / max(characters, 1)
         return {"bits_per_character": bits, "token_accuracy": found.accuracy}

@@ -1,4 +1,4 @@
-"""A user's file of examples: its rows, each with the number of its line."""
+"""A user's file: what to be told of it; and of one of examples the rows, by their lines."""
 
 from __future__ import annotations
 
@@ -6,15 +6,51 @@ import csv
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from io import FileIO, StringIO
 from pathlib import Path
+from typing import Any, ClassVar
 
+from minitransformer.settings import Group, SettingError, setting
+from minitransformer.tokens import SUBWORDS, TOKENISERS, Tokeniser, TokenKind
 from minitransformer.tokens.text import TextError, decode
+from minitransformer.tokens.tokeniser import OWN, SpecialNames
 
 
 class DataError(ValueError):
     """A data file that cannot be used; the message names the file, the line and the fault."""
+
+
+@dataclass(frozen=True)
+class FileSettings(Group):
+    """A user's file, what its tokens are, and how much of it to hold out."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    data: str = setting("", "file of your own: lines with one tab, or a .csv; for a text, any text")
+    tokens: TokenKind = setting("word", "what a token is in --data")
+    subwords: int = setting(
+        1000, "tokens at most, where they are sub-words: bpe, wordpiece", least=300, most=200_000
+    )
+    held_out: float = setting(0.1, "share of --data kept for testing")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.held_out < 1:
+            raise SettingError(f"<held_out> is a share between 0 and 1, not {self.held_out}")
+
+    def require_no_more(self) -> None:
+        """SettingError for how to read a file, where none is named."""
+        for each in fields(self):
+            usual = self.defaults.get(each.name, each.default)
+            if not self.data and getattr(self, each.name) not in (each.default, usual):
+                raise SettingError(f"<{each.name}> is about <data>: name a file, or leave it out")
+
+    def tokeniser(self, texts: Iterable[str], special: SpecialNames = OWN) -> Tokeniser:
+        """A tokeniser that knows what occurs in these texts."""
+        size = self.subwords if self.tokens in SUBWORDS else None
+        return TOKENISERS[self.tokens].train(texts, size, special)
 
 
 def read_data(path: str | Path) -> bytes:

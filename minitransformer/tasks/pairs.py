@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
 
 from minitransformer.forms import Form, Labels, Pairs
-from minitransformer.settings import Group, SettingError, setting
-from minitransformer.tasks.files import DataError, parse_rows, read_data
+from minitransformer.settings import SettingError, setting
+from minitransformer.tasks.files import DataError, FileSettings, parse_rows, read_data
 from minitransformer.tasks.task import Examples, held_out_rng, task
-from minitransformer.tokens import SUBWORDS, TOKENISERS, Tokeniser, TokenKind
-from minitransformer.tokens.tokeniser import OWN
+from minitransformer.tokens import TOKENISERS, Tokeniser
 
 MOST_HELD_OUT = 1000
 
@@ -25,22 +24,14 @@ Row = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Lines(Group):
+class Lines(FileSettings):
     """A file, how to read it, and how much of it to hold out."""
 
-    data: str = setting("", "file of your own examples: lines with one tab, or a .csv")
     columns: str = setting("", "which two columns of --data to take, such as 1,2")
-    tokens: TokenKind = setting("word", "what a token is in --data")
-    subwords: int = setting(
-        1000, "tokens at most, where they are sub-words: bpe, wordpiece", least=300, most=200_000
-    )
-    held_out: float = setting(0.1, "share of --data kept for testing")
     test: str = setting("", "file of examples to test on, instead of a share of --data")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.held_out < 1:
-            raise SettingError(f"<held_out> is a share between 0 and 1, not {self.held_out}")
         if self.test and self.held_out != Lines.held_out:
             raise SettingError("<held_out> is a share of <data>, and <test> is a file: give one")
         parse_columns(self.columns)
@@ -77,11 +68,6 @@ class Lines(Group):
         """A row without what its tokenisers do not keep."""
         tidy = TOKENISERS[self.tokens].tidy
         return tidy(text), tidy(answer)
-
-    def tokeniser(self, texts: Iterable[str]) -> Tokeniser:
-        """A tokeniser that knows what occurs in these texts."""
-        size = self.subwords if self.tokens in SUBWORDS else None
-        return TOKENISERS[self.tokens].train(texts, size, OWN)
 
     def encode_pairs(
         self,

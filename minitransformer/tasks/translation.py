@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from minitransformer.settings import SettingError
 from minitransformer.tasks import grammar
 from minitransformer.tasks.pairs import Lines
 from minitransformer.tasks.task import Examples, task
@@ -34,9 +33,7 @@ class Translate(Lines):
 
     def require_data(self) -> None:
         """Without a file there is the grammar; then SettingError for how to read a file."""
-        for each in fields(self):
-            if not self.data and getattr(self, each.name) != each.default:
-                raise SettingError(f"<{each.name}> is about <data>: name a file, or leave it out")
+        self.require_no_more()
 
     def load(self, seed: int) -> Translations:
         """The file's pairs, some held out; or the grammar's sentences, see `grammar.pairs`."""
