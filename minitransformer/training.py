@@ -323,8 +323,11 @@ def read(
         for places in in_batches(examples, batch_size):
             batch = form.batch([examples[i] for i in places])
             logits, labels = model(*batch.inputs), batch.labels
-            smoothed += float(cross_entropy_of(logits, labels, label_smoothing, "sum"))
-            loss += float(cross_entropy_of(logits, labels, 0.0, "sum"))
+            own = float(cross_entropy_of(logits, labels, reduction="sum"))
+            loss += own
+            if label_smoothing:
+                own = float(cross_entropy_of(logits, labels, label_smoothing, "sum"))
+            smoothed += own
             right += int(np.count_nonzero(logits.data.argmax(-1) == labels))
             count += int(np.count_nonzero(labels != IGNORE))
     return smoothed / count, Found(loss / count, right / count)

@@ -17,9 +17,11 @@ from minitransformer.decoding import (
     SPECIAL,
     evaluating,
     generate,
+    likeliest,
     log_probabilities,
     penalty,
     probabilities,
+    write,
 )
 from minitransformer.models.transformer import TransformerWriting
 from minitransformer.tokens import Special
@@ -72,6 +74,8 @@ METHODS: dict[str, Callable[..., Answers]] = {
     "sample, top": lambda *args, **rest: sample(*args, top_k=4, top_p=0.9, rng=3, **rest),
 }
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+methods_that_go_on = pytest.mark.parametrize("method", [greedy, METHODS["sample"]])
 
 
 def log_p_of(model: Transformer, source: Any, sequence: list[int]) -> float:
@@ -434,6 +438,52 @@ def test_nothing_is_recorded(
     method(a_model(), SOURCE, 3)
     assert recorded
     assert not any(recorded)
+
+
+def test_answers_are_written_token_by_token_and_between_them_the_model_is_as_it_was() -> None:
+    model = a_model(dropout=0.5)
+    modules = [module for _, module in model.named_modules()]
+    steps = []
+    for tokens in write(model, SOURCE, 6, likeliest, SPECIAL):
+        assert all(module.training for module in modules)
+        assert model(SOURCE, SOURCE).requires_grad
+        steps.append(tokens)
+    rows = np.array(steps).T.tolist()
+    for row, answer in zip(rows, greedy(model, SOURCE, 6), strict=True):
+        end = row.index(EOS) if EOS in row else len(row)
+        assert row[:end] == answer
+        assert {*row[end + 1 :]} <= {PAD}
+
+
+def test_writing_may_be_left_before_its_end() -> None:
+    model = a_model(dropout=0.5)
+    writing = write(model, SOURCE, 12, likeliest, SPECIAL)
+    next(writing)
+    writing.close()
+    assert model.training and model(SOURCE, SOURCE).requires_grad
+
+
+@methods_that_go_on
+def test_answers_go_on_from_a_first_token(method: Callable[..., Answers]) -> None:
+    model = a_model()
+    first = np.array([4, 8, 6, 5])
+    usual = method(model, SOURCE, 6)
+    assert method(model, SOURCE, 6, first=np.full(4, BOS)) == usual
+    assert method(model, SOURCE, 6, first=first) != usual
+    alone = [
+        method(model, SOURCE[i : i + 1], 6, first=first[i : i + 1], cache=False)[0]
+        for i in range(4)
+    ]
+    if method is greedy:  # others draw for one row what they would for another
+        assert method(model, SOURCE, 6, first=first) == alone
+
+
+def test_the_first_token_is_read_and_not_written() -> None:
+    model = a_model()
+    (answer,) = greedy(model, SOURCE[:1], 6, first=np.array([7]))
+    logits = model.eval()(SOURCE[:1], np.array([[7]])).data[0, -1]
+    logits[[PAD, BOS]] = -np.inf
+    assert answer[0] == logits.argmax()
 
 
 def test_a_flat_source_is_refused() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from minigrad import Tensor, nn
 from minitransformer.batch import IGNORE
 from minitransformer.forms import Found, Masked
+from minitransformer.forms.masked import EXCERPT
 from minitransformer.tokens import TOKENISERS, Tokeniser, Words
 from minitransformer.tokens.tokeniser import BERT
 
@@ -40,7 +41,7 @@ class Copy(nn.Module):
 def drawn(length: int, count: int, seed: int = 0) -> tuple[Any, Any, Any]:
     """Texts before and after they got gaps, and what is asked for, (count, length + 2) each."""
     rng = np.random.default_rng(seed)
-    whole = [FORM.frame(rng.choice(FORM.words, length).tolist()) for _ in range(count)]
+    whole = [TOKENISER.frame(rng.choice(FORM.words, length).tolist()) for _ in range(count)]
     read, asked = zip(*(FORM.mask(source, rng) for source in whole), strict=True)
     return np.array(whole), np.array(read), np.array(asked)
 
@@ -79,12 +80,12 @@ def test_at_least_one_token_is_asked_for_and_never_a_special_one(length: int, se
 
 
 def test_the_same_generator_gives_the_same_gaps_and_goes_on_with_others() -> None:
-    source = FORM.frame([*FORM.words] * 5)
+    source = TOKENISER.frame([*FORM.words] * 5)
     rng, again = np.random.default_rng(3), np.random.default_rng(3)
     first = FORM.mask(source, rng)
     assert first == FORM.mask(source, again)
     assert first != FORM.mask(source, rng)
-    assert source == FORM.frame([*FORM.words] * 5)  # which is as it was
+    assert source == TOKENISER.frame([*FORM.words] * 5)  # which is as it was
 
 
 def test_a_batch_is_what_is_read_and_what_is_asked_for_where_anything_is() -> None:
@@ -194,9 +195,18 @@ def test_a_spoilt_model_does_not_answer() -> None:
         FORM.answer(Spoilt(), [[BOS, GAP, EOS]])
 
 
-def test_an_excerpt_has_a_gap_wherever_something_is_asked_for() -> None:
+def test_an_example_is_shown_with_a_gap_wherever_something_is_asked_for() -> None:
     read, asked = [BOS, CAT, ON, GAP, EOS], [IGNORE, THE, IGNORE, SAT, IGNORE]
-    assert FORM.excerpt((read, asked)) == [BOS, GAP, ON, GAP, EOS]
+    assert FORM.scene((read, asked)) == ([BOS, GAP, ON, GAP, EOS], asked)
+    assert (read[1], read[3]) == (CAT, GAP)  # it is as it was
+
+
+def test_of_a_long_example_the_beginning_is_shown_and_its_end_token() -> None:
+    read, asked = [BOS, *[THE, CAT] * 40, EOS], [IGNORE, THE, *[IGNORE] * 80]
+    shown, labels = FORM.scene((read, asked))
+    assert len(shown) == len(labels) == EXCERPT
+    assert (shown[1], labels[1]) == (GAP, THE)
+    assert shown[2:] == [*read[2 : EXCERPT - 1], EOS]
 
 
 def test_the_share_of_gaps_that_are_filled_right_is_the_accuracy() -> None:

@@ -65,7 +65,7 @@ def test_a_text_is_read_with_what_is_unknown_as_unk() -> None:
     assert FORM.text([1, 0]) == "ba"
     assert FORM.is_known(([1, 0], [0]))
     assert not FORM.is_known(([1, 4], [0]))
-    assert FORM.sides(([1, 0], [0, 2])) == {"source": ["b", "a"]}
+    assert FORM.sides(([1, 0], [0, 2])) == {"text": ["b", "a"]}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_text_that_cannot_be_read_is_refused(text: str, fault: str) -> None:
 def test_the_space_before_a_word_is_a_part_of_its_token() -> None:
     form = Text(BytePairs.train(["low low low"], 300, END_OF_TEXT), 4)
     (spaced,) = form.read(" low")
-    assert form.spell([spaced]) == ["Ġlow"]
+    assert form.spell([spaced]) == [" low"]
     assert form.read_answer(" low") == [spaced]
     assert form.read("low") != [spaced]
 
@@ -119,8 +119,10 @@ def test_an_excerpt_is_gone_on_with_to_see_what_was_learned() -> None:
     model = LanguageModel(LanguageConfig.gpt2(**sizes, tied=False), rng=0)
     model.decoder.norm.bias.data[...] = 1
     model.projection.weight.data[CHARACTERS.special.eos] = -9  # so that it does not end
-    long = [place % 3 for place in range(50)]
-    assert FORM.excerpt((long, long)) == long[:EXCERPT]
+    long = [place % 3 for place in range(EXCERPT + 9)]
+    read, following = FORM.scene((long[:-1], long[1:]))
+    assert read == long[:EXCERPT]
+    assert [*read, *following] == long[:-1]
     shown = FORM.show(model, [0, 1])
     assert shown == FORM.show(model, [0, 1])  # though it is drawn
     assert len(shown.replace("<unk>", "?")) == SHOWN

@@ -94,7 +94,7 @@ def test_windows_in_a_row_have_each_token_once(tmp_path: Path) -> None:
     assert found == expected[: len(found)]
     assert len(expected) - len(found) < 2  # a last one, alone, is no window
     tests = sorted(whole(example) for example in data.test)
-    assert tests == sorted(data.form.frame(window) for window in data.held_out())
+    assert tests == sorted(data.form.source.frame(window) for window in data.held_out())
 
 
 @pytest.mark.parametrize("tokens", ["word", "char", "bpe", "wordpiece"])
