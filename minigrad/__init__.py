@@ -14,6 +14,7 @@ from minigrad import nn, optim
 from minigrad.mode import no_grad
 from minigrad.op import Op
 from minigrad.ops import additive, arrange, calculus, decompositions, recurrent, statistics
+from minigrad.ops.attention import scaled_dot_product_attention
 from minigrad.ops.elementwise import (
     abs,
     add,
@@ -50,20 +51,17 @@ from minigrad.ops.elementwise import (
 )
 from minigrad.ops.linalg import dot, einsum, matmul, outer
 from minigrad.ops.neural import (
-    batch_norm,
     binary_cross_entropy_with_logits,
     cross_entropy,
     dropout,
     embedding,
-    layer_norm,
     linear,
     log_softmax,
     logsumexp,
     mse_loss,
-    rms_norm,
-    scaled_dot_product_attention,
     softmax,
 )
+from minigrad.ops.norms import batch_norm, layer_norm, rms_norm
 from minigrad.ops.reduce import (
     cumsum,
     max,

@@ -19,7 +19,8 @@ from minigrad.module import require_sizes as require_sizes
 from minigrad.module import source as source
 from minigrad.op import Op
 from minigrad.ops import elementwise, neural
-from minigrad.ops.neural import batch_norm, dropout, embedding, layer_norm, linear, rms_norm
+from minigrad.ops.neural import dropout, embedding, linear
+from minigrad.ops.norms import batch_norm, layer_norm, rms_norm
 from minigrad.ops.reduce import mean, var
 from minigrad.tensor import Tensor
 from minigrad.words import LAYERS, missing

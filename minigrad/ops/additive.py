@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 from minigrad.op import fused, on
-from minigrad.ops.neural import (
+from minigrad.ops.attention import (
     as_mask,
     drop_masked,
     is_finite,
-    matrix,
     score_gradient,
-    softmax,
     softmax_in_place,
     weigh,
 )
+from minigrad.ops.neural import matrix, softmax
 
 
 @fused(

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad import nn
 from minigrad.ops.additive import additive_attention
-from minigrad.ops.neural import attention_weights, scaled_dot_product_attention
+from minigrad.ops.attention import attention_weights, scaled_dot_product_attention
 from minigrad.ops.rotary import rotary
 from minigrad.tensor import Array, Tensor
 

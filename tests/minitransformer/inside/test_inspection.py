@@ -11,7 +11,8 @@ import pytest
 
 from minigrad import nn
 from minigrad.mode import no_grad
-from minigrad.ops.neural import cross_entropy, product_like
+from minigrad.ops.attention import product_like
+from minigrad.ops.neural import cross_entropy
 from minigrad.table import TABLE
 from minigrad.tensor import Array
 from minitransformer.answering import Predictor
