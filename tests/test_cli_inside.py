@@ -222,7 +222,7 @@ def test_a_run_is_explained_on_a_text_and_the_page_says_so(filmed: Path) -> None
     assert f"<h1>{filmed}: 3 1 2</h1>" in Path("page.html").read_text(encoding="utf-8")
     succeeds("explain", filmed, "-o", "page.html")
     about = page_record("page.html")["about"]
-    assert about["input"] == "0 1 2 3 (tokens that it knows, in order)"
+    assert about["input"] == "0 1 2 3 (chosen here: no text was given)"
     (answer,) = predictor.answer("0 1 2 3")
     assert about["target"] == f"{answer} (the model's own answer)"
     succeeds("graph", filmed, "3 1", "--values", "-o", "g.dot")

@@ -148,7 +148,13 @@ def choose_example(examples: list[Example], form: Form) -> Example:
         length = (
             len(source) if form.name == "text" else max(len(source), len(form.spell(example[1])))
         )
-        return form.is_known(example), min(0, LONGEST - length), length, len(set(source))
+        is_asked = bool(form.spell(example[1]))  # a part of a text may have no gap
+        return (
+            form.is_known(example) and is_asked,
+            min(0, LONGEST - length),
+            length,
+            len(set(source)),
+        )
 
     return max(map(form.scene, examples), key=merit)
 

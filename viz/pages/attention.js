@@ -22,7 +22,7 @@ async function start() {
   byId("matrix").onclick = () => choose({ lines: false });
   byId("lines").onclick = () => choose({ lines: true });
   byId("off").onclick = () => choose({ off: !state.off });
-  byId("off").hidden = !canBeOff;
+  byId("off").hidden = byId("changes").hidden = !canBeOff;
   addEventListener("hashchange", () => choose(asked()));
   addEventListener("resize", show);
   const paintHeads = () => paintThumbnails(layers, (layer, head) => ofHead(layer, "weights", head));

@@ -116,8 +116,8 @@ BODY = """
       <div id="figures"></div>
       <p id="legend" class="grey" hidden>∂loss/∂weight tells how the loss would change with a
         weight: above 0 (blue), a little more weight here would raise it; below 0 (vermilion), it
-        would lower it. With the head off, ≠ marks tokens of the answer that change, and at the left
-        the heads without which they do.</p>
+        would lower it.<span id="changes"> With the head off, ≠ marks tokens of the answer that
+        change, and at the left the heads without which they do.</span></p>
     </section>
     <section id="steps" aria-label="how this weight came about, and what came of it"></section>
   </div>

@@ -39,6 +39,7 @@ from viz.pages.page import Page, as_json, deflated, page, plain
 FULL = 64  # elements: of larger arrays a corner is shown, and what they are like
 CORNER = (3, 5)  # rows and columns
 BINS = 24  # of a histogram
+PIECE = 1 << 15  # numbers that are counted at once: they fit into the processor's cache
 MANY = 1500  # items: with more, arrays have no corners, and only one op of each kind is opened
 
 
@@ -173,17 +174,27 @@ def described(array: Array, corner: bool = True) -> dict[str, Any]:
         matrix = np.atleast_2d(array)[(0,) * (array.ndim - 2)]
         rows = matrix[: CORNER[0], : CORNER[1]].tolist()
         entry["corner"] = [[plain(float(f"{x:.4g}")) for x in row] for row in rows]
-    finite = array[np.isfinite(array)].astype(np.float64)
+    is_finite = np.isfinite(array)
+    finite = array.ravel() if is_finite.all() else array[is_finite]
     if lost := array.size - finite.size:
         entry["notFinite"] = lost
     if finite.size:
-        low, high = finite.min(), finite.max()
-        told = {"min": low, "mean": finite.mean(), "max": high}
+        low, high = np.float64(finite.min()), np.float64(finite.max())
+        told = {"min": low, "mean": finite.mean(dtype=np.float64), "max": high}
         entry |= {name: in_digits_of(array.dtype, x) for name, x in told.items()}
         if low < high and np.isfinite(high - low):
-            places = ((finite - low) / (high - low) * BINS).astype(np.int64)  # the highest: BINS
-            entry["bins"] = np.bincount(np.minimum(places, BINS - 1), minlength=BINS).tolist()
+            entry["bins"] = count_in_bins(finite, low, high).tolist()
     return entry
+
+
+def count_in_bins(numbers: Array, low: np.float64, high: np.float64) -> Array:
+    """How many of the numbers are in each of `BINS` steps from the lowest to the highest."""
+    counts = np.zeros(BINS, np.int64)
+    for start in range(0, numbers.size, PIECE):
+        piece = numbers[start : start + PIECE].astype(np.float64)
+        places = ((piece - low) / (high - low) * BINS).astype(np.int64)  # the highest: BINS
+        counts += np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
+    return counts
 
 
 def in_digits_of(dtype: np.dtype[Any], x: Any) -> Any:
@@ -276,11 +287,11 @@ class Gathered:
             "value": self.arrays.place(item.value),
         }
         if item.op:
-            data["inputs"] = [
+            data["inputs"] = [  # one that has been left out, such as a bias, is None
                 [
                     x.name,
                     x.order if x.order is None else self.at[x.order],
-                    self.arrays.place(x.value),
+                    None if x.value.dtype == object else self.arrays.place(x.value),
                 ]
                 for x in item.operands
             ]

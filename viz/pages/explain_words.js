@@ -142,10 +142,15 @@ function tellForward(unit) {
     ...heading("forward", unit.label, record.items[item]),
     formula(record.formulas[formulas].computed),
     insideButton(unit),
-    ...inputs.map((input) =>
+    ...inputs.filter(isThere).map((input) =>
       box("", element("h3", {}, ...operand(item, input)), numbers(input[2], "input", item))),
     box("result", element("h3", {}, ...ofTheRule("y", "the result")), numbers(value, "value", item)),
   ];
+}
+
+/** Whether an input has been given: a layer may do without a bias. */
+function isThere([, , value]) {
+  return value !== null;
 }
 
 /** What an input is called in the rule, and what it is here: "b is your b", "a is matmul #1". */
@@ -201,7 +206,7 @@ function tellBackward(unit) {
   const { rules } = record.formulas[formulas];
   const isFirst = ({ mathml, line }) => mathml === rules[0].mathml && line === rules[0].line;
   const shared = rules.length > 1 && rules.every(isFirst);
-  const idle = inputs.filter((input, place) => sendingOf(item, input, place) === null);
+  const idle = inputs.filter((input, place) => isThere(input) && sendingOf(item, input, place) === null);
   return [
     ...heading("backward", unit.label, record.items[item]),
     insideButton(unit),
@@ -218,7 +223,7 @@ function tellBackward(unit) {
       ? paragraph("grey", `Nothing is sent to ${idle.map(([name]) => name).join(", ")}: no gradient is required there.`)
       : null,
     element("details", {}, element("summary", {}, "the values that the rule reads"),
-      ...inputs.map((input) => element("div", {}, caption(...operand(item, input)), numbers(input[2], "input", item))),
+      ...inputs.filter(isThere).map((input) => element("div", {}, caption(...operand(item, input)), numbers(input[2], "input", item))),
       caption(...ofTheRule("y", "the result")), numbers(value, "value", item)),
   ];
 }

@@ -9,38 +9,58 @@ from minigrad import Tensor
 from minigrad.files import trying_to
 from minigrad.nn import count_parameters
 from minitransformer.answering import Predictor
-from minitransformer.forms import Form
+from minitransformer.forms import Form, Masked
 from minitransformer.inside.maps import attention_maps
 from minitransformer.training import Trainer, loss_of
 from viz.figure import maps as figure
+from viz.figure.characters import readable
+
+SENTENCE = "The cat did not cross the street because it was too tired."
+"""What a model is given to read where nobody says."""
+
+MOST = 64
+"""Tokens that it is given at most, if it does not know these words."""
 
 
 def loss_of_run(
     path: str, text: str | None = None, target: str | None = None
 ) -> tuple[Tensor, dict[str, Any], dict[str, str]]:
-    """(loss, drawing options, what it is) of the model in a run folder on a text, or on all of its
-    tokens, where the loss asks for the target, or for the model's own answer."""
+    """(loss, drawing options, what it is) of the model in a run folder on a text, or on one that
+    is chosen here, where the loss asks for the target, or for the model's own answer."""
     predictor = Predictor(path)
     form, model = predictor.form, predictor.model
-    source = everything(form) if text is None else form.read(text)
+    source = example_for(form) if text is None else form.read(text)
     answer = form.answer(model, [source])[0] if target is None else form.read_answer(target)
     result = loss_of(model.eval(), form.batch([(source, answer)]))
     about = {
         "model": f"{path}: {count_parameters(model):,} parameters",
-        "input": form.text(source) + ("" if text else " (tokens that it knows, in order)"),
-        "target": form.write(answer) + ("" if target else " (the model's own answer)"),
+        "input": form.text(source) + ("" if text else " (chosen here: no text was given)"),
+        "target": asked_for(form, answer) if target is None else form.write(answer),
         "loss": f"cross-entropy of the target, {result.item():.4g}",
     }
     return result, {"zoom": "module"}, about
 
 
-MOST = 64
-"""Tokens that are shown at most, where nobody gives a text."""
+def asked_for(form: Form, answer: Any) -> str:
+    """What a loss asks for where nobody has said it."""
+    if form.name == "text":
+        last = readable(form.spell(answer)[-1])
+        return f"each next token of the text; after the last “{last}” (the model's own choice)"
+    return form.write(answer) + " (the model's own answer)"
 
 
-def everything(form: Form) -> list[int]:
-    """The numbers of all tokens that stand for text, as many as fit into one source."""
-    return list(form.tokenisers["source"].number_of.values())[: min(form.max_source, MOST)]
+def example_for(form: Form) -> list[int]:
+    """A source for a model: `SENTENCE`, with a gap where it fills gaps; or, for a model that lacks
+    a word of it, tokens that it knows, in order. As much of it as fits."""
+    tokeniser = form.tokenisers["source"]
+    gap = tokeniser.special.mask
+    text = SENTENCE if gap is None else SENTENCE.replace("cross", tokeniser.tokens[gap])
+    numbers = tokeniser.encode(text, special=True)
+    if form.unknown(text):
+        numbers = [*tokeniser.number_of.values()][:MOST]
+    if isinstance(form, Masked):
+        return form.frame(numbers[: form.max_source - 2])
+    return numbers[: form.max_source]
 
 
 def draw_maps(of: Trainer | Predictor, source: list[int], text: str, path: Path) -> list[Path]:

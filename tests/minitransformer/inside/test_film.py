@@ -340,3 +340,36 @@ def test_a_film_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_an_example_of_just_the_longest_length_is_not_too_long() -> None:
     pairs = [([5] * length, [5]) for length in (LONGEST - 1, LONGEST, LONGEST + 1)]
     assert choose_example(pairs, SYMBOLS) == pairs[1]
+
+
+def test_a_film_of_a_text_shows_how_it_goes_on_and_how_the_model_would(tmp_path: Path) -> None:
+    data = tmp_path / "text.txt"
+    data.write_text("the cat saw the dog and the dog saw a cat .\n" * 40, encoding="utf-8")
+    trainer = Trainer(
+        Recipe.read({
+            "task": "text", "data": str(data), "tokens": "word", "steps": 4, "batch_size": 2,
+            "d_model": 8, "heads": 2, "layers": 1, "d_ff": 8, "context": 32, "evaluate_every": 2,
+        })
+    )  # fmt: skip
+    run = a_run(tmp_path / "run", trainer)
+    follow(trainer, run)
+    form = trainer.form
+    source, target = choose_example(trainer.data.test, form)
+    shown = read_film(run.path)
+    assert (shown.form, shown.read, shown.end) == ("text", [], "")
+    assert (shown.source, shown.question) == (form.spell(source), [form.text(source)])
+    assert shown.target == [form.write(target)]
+    for path in shown.frames[0].maps:
+        assert shown.tokens(path) == (shown.source, shown.source)
+    assert shown.frames[-1].answer == [form.show(trainer.model, source)]
+
+
+def test_a_film_of_gaps_shows_the_tokens_that_are_missing(tmp_path: Path) -> None:
+    sizes = {"d_model": 8, "heads": 2, "layers": 1, "d_ff": 8, "steps": 2, "batch_size": 2}
+    trainer = Trainer(Recipe.read({"task": "masked", **sizes}))
+    run = a_run(tmp_path / "run", trainer)
+    follow(trainer, run)
+    shown = read_film(run.path)
+    gaps = shown.question.count("[MASK]")
+    assert (shown.form, shown.question, shown.end) == ("masked", shown.source, "")
+    assert gaps == len(shown.target) == len(shown.frames[-1].answer) > 0

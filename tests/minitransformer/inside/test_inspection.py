@@ -17,15 +17,17 @@ from minigrad.table import TABLE
 from minigrad.tensor import Array
 from minitransformer.answering import Predictor
 from minitransformer.decoding import SPECIAL, evaluating, greedy
-from minitransformer.forms import Labels, Pairs
+from minitransformer.forms import Labels, Masked, Pairs, Text
 from minitransformer.inside.inspection import Inspection, Layer, inspect
 from minitransformer.inside.maps import attention_maps
+from minitransformer.models.bert import Bert, BertConfig
+from minitransformer.models.language import LanguageConfig, LanguageModel
 from minitransformer.models.recurrent import LSTMAttentionSettings
 from minitransformer.models.transformer import Transformer, TransformerConfig
 from minitransformer.recipe import Recipe
 from minitransformer.runs import Run
-from minitransformer.tokens import Words
-from minitransformer.tokens.tokeniser import OWN
+from minitransformer.tokens import Special, Words
+from minitransformer.tokens.tokeniser import BERT, OWN
 from minitransformer.training import Trainer
 
 _, BOS, EOS, *_ = SPECIAL
@@ -320,3 +322,92 @@ def test_additive_attention_is_seen_at_each_step_of_the_decoder() -> None:
     assert layer.weights.tobytes() == maps["attention"].weights[0].tobytes()
     assert layer.gradient.shape == layer.mask[None].shape == (1, 4, 5) and layer.mask.all()
     assert layer.without[0].loss != found.normal.loss
+
+
+def a_llama(heads: int = 4, shared: int = 2) -> LanguageModel:
+    """A small language model with random weights, whose heads share keys and values."""
+    sizes = {"d_model": 8 * heads, "num_heads": heads, "num_kv_heads": shared, "d_ff": 12}
+    config = LanguageConfig.llama(vocab=len(SOURCE_WORDS), num_layers=2, max_length=8, **sizes)
+    return LanguageModel(config, rng=3)
+
+
+TEXT = Text(SOURCE_WORDS, 8)
+GAPS = Masked(Words((*BERT.values(), "a", "b", "c"), Special.find(BERT, BERT.values())), 8)
+
+
+@pytest.mark.parametrize("shared", [1, 2, 4])
+def test_each_head_has_its_key_and_value_however_many_share_them(shared: int) -> None:
+    model = a_llama(shared=shared)
+    found = inspect(model, TEXT, SOURCE)
+    for layer in found.layers:
+        assert layer.sides == ("text", "text")
+        assert layer.query.shape == layer.key.shape == layer.value.shape == (4, 5, 8)
+        scores = np.einsum("htk,hsk->hts", layer.query, layer.key) / np.sqrt(8)
+        np.testing.assert_allclose(layer.scores, scores, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(layer.mask, np.tri(5, dtype=bool))
+        powers = np.exp(scores) * layer.mask
+        np.testing.assert_allclose(
+            layer.weights, powers / powers.sum(-1, keepdims=True), rtol=1e-4, atol=1e-7
+        )
+        np.testing.assert_allclose(layer.result, layer.weights @ layer.value, rtol=1e-4, atol=1e-6)
+        distinct = {key.tobytes() for key in layer.key}
+        assert len(distinct) == shared
+    maps = attention_maps(model, [SOURCE])
+    for layer in found.layers:
+        assert layer.weights.tobytes() == maps[layer.path].weights[0].tobytes()
+        np.testing.assert_array_equal(maps[layer.path].mask, layer.mask)
+
+
+def test_a_head_that_shares_its_key_is_switched_off_alone() -> None:
+    model = a_llama()
+    before = model.state_dict()
+    layer = inspect(model, TEXT, SOURCE).layers[1]
+    attention, logits = model.decoder.layers[1].self_attention, {}
+    for head in range(4):
+        with attention.head_off(head), no_grad(), evaluating(model):
+            logits[head] = model([SOURCE]).data[0]
+        expected = [TEXT.choices[best] for best in logits[head].argmax(-1)]
+        assert layer.without[head].answer == expected
+    assert len({x.tobytes() for x in logits.values()}) == 4
+    for name, weight in model.state_dict().items():
+        np.testing.assert_array_equal(weight, before[name])
+
+
+def test_of_a_text_each_next_token_is_asked_for_and_last_what_the_model_expects() -> None:
+    model = a_llama()
+    found = inspect(model, TEXT, SOURCE)
+    with no_grad(), evaluating(model):
+        logits = model([SOURCE]).data[0].astype(np.float64)
+    best = logits.argmax(-1)
+    assert (found.form, found.source, found.read) == ("text", ["a", "c", "b", "a", "d"], [])
+    assert (found.places, found.asked) == ([0, 1, 2, 3, 4], [*SOURCE[1:], best[-1]])
+    assert found.target == ["c", "b", "a", "d", TEXT.choices[best[-1]]]
+    assert found.normal.answer == [TEXT.choices[x] for x in best]
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    p = powers / powers.sum(-1, keepdims=True)
+    np.testing.assert_allclose(found.probabilities, p, rtol=1e-4)
+    expected = -np.log(p[range(5), found.asked]).mean()
+    assert found.normal.loss == pytest.approx(expected, rel=1e-5)
+    one = inspect(model, TEXT, SOURCE, [6])
+    assert (one.places, one.target, len(one.probabilities)) == ([4], ["c"], 1)
+
+
+def test_of_gaps_the_places_are_those_of_the_gaps() -> None:
+    config = BertConfig(vocab=8, num_layers=1, d_model=8, num_heads=2, d_ff=12, max_length=8)
+    model = Bert(config, rng=0)
+    found = inspect(model, GAPS, GAPS.read("a [MASK] c [MASK]"), [6, 7])
+    assert found.source == ["[CLS]", "a", "[MASK]", "c", "[MASK]", "[SEP]"]
+    assert (found.form, found.places, found.target) == ("masked", [2, 4], ["b", "c"])
+    assert found.probabilities.shape == (2, 8)
+    assert len(found.normal.answer) == 2
+    assert found.layers[0].path == "reader.encoder.layers.0.self_attention"
+    assert found.layers[0].sides == ("source", "source")
+
+
+def test_of_a_large_model_nobody_tries_what_it_does_without_each_head(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("minitransformer.inside.inspection.MOST_WORK", 0)
+    found = inspect(a_llama(), TEXT, SOURCE)
+    assert [layer.without for layer in found.layers] == [[], []]
+    assert found.normal.loss > 0

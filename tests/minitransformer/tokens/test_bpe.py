@@ -172,3 +172,12 @@ def test_words_are_split_as_the_reference_does_over_all_of_unicode() -> None:
             words = pattern_of(split).findall(text)
             ours = ["".join(CHARACTERS[byte] for byte in word.encode()) for word in words]
             assert ours == [word for word, _ in reference.pre_tokenize_str(text)]
+
+
+def test_its_tokens_are_shown_as_the_text_that_they_are() -> None:
+    pairs = BytePairs.train(["the the the\n"], 262)
+    shown = dict(zip(pairs.tokens, pairs.shown, strict=True))
+    assert (shown["Ġthe"], shown["Ċ"], shown["e"]) == (" the", "\n", "e")
+    assert shown["<|endoftext|>"] == "<|endoftext|>"
+    half = pairs.spell(pairs.encode("é"))[0]
+    assert shown[half] == "\\xc3"

@@ -305,3 +305,25 @@ def test_the_same_weights_give_the_same_bytes(tmp_path: Path, suffix: str) -> No
 def test_what_is_no_attention_is_an_error(maps: dict[str, Weights], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw_attention(maps, SOURCE, TARGET)
+
+
+def test_what_a_mask_hides_is_left_to_the_hatched_paper() -> None:
+    """And what is merely not attended to has a colour; the legend says what is hidden."""
+    path = "decoder.layers.0.self_attention"
+    weights = np.tril(np.ones((1, 4, 4))) / np.arange(1, 5)[:, None]
+    weights[0, 3] = 1, 0, 0, 0
+    sides, tokens = {path: ("text", "text")}, ["a", "b", "c", "d"]
+    mask = np.tri(4, dtype=bool)
+    figure = draw_attention({path: weights}, tokens, [], sides=sides, masks={path: mask})
+    (panel,) = panels(figure)
+    shown = np.ma.asarray(panel.images[0].get_array())
+    np.testing.assert_array_equal(~np.ma.getmaskarray(shown), mask)
+    assert panel.patch.get_hatch()
+    assert "Causal self-attention" in names(figure)
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    assert "hidden by the mask" in texts
+    assert "each token looks at itself and at those before it" in texts
+    for masks in (None, {path: np.ones((4, 4), bool)}):
+        figure = draw_attention({path: weights}, tokens, [], sides=sides, masks=masks)
+        assert "hidden by the mask" not in [text.get_text() for text in figure.findobj(Text)]
+        assert not np.ma.is_masked(panels(figure)[0].images[0].get_array())

@@ -257,3 +257,14 @@ assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
 """
     root = Path(__file__).parents[3]
     subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=root, check=True)
+
+
+def test_of_a_text_the_second_panel_is_of_bits_per_character() -> None:
+    bits = {"bits_per_character": 2.5, "training_bits_per_character": 2.25, "token_accuracy": 0.3}
+    records = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0, "held_out_loss": 2.1, **bits}]
+    figure = draw_curve(records)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["Loss", "Bits per character"]
+    told = [text.get_text() for text in figure.axes[1].texts]
+    assert told == ["in training 2.25", "held out 2.5"]
+    del records[1]["training_bits_per_character"]
+    assert [text.get_text() for text in draw_curve(records).axes[1].texts] == ["held out 2.5"]

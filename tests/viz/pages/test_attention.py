@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minitransformer.forms import Pairs
+from minitransformer.forms import Masked, Pairs, Text
 from minitransformer.inside.inspection import Inspection, Layer, Outcome, inspect
+from minitransformer.models.bert import Bert, BertConfig
+from minitransformer.models.language import LanguageConfig, LanguageModel
 from minitransformer.models.transformer import Transformer, TransformerConfig
-from minitransformer.tokens import Words
-from minitransformer.tokens.tokeniser import OWN
+from minitransformer.tokens import Special, Words
+from minitransformer.tokens.tokeniser import BERT, OWN
+from viz.figure.characters import readable
 from viz.figure.maps import draw_attention
 from viz.pages.attention import attention, most_choosing, most_needed
 
@@ -90,10 +93,6 @@ def sides(layer: Layer) -> tuple[str, str]:
     """What the page calls a layer's queries and its keys."""
     asking = "source" if layer.path.startswith("encoder") else "reads"
     return asking, "source" if layer.path.endswith("cross_attention") else asking
-
-
-def readable(token: str) -> str:
-    return token.replace(" ", "␣")
 
 
 def layer_of(inspection: Inspection, path: str) -> Layer:
@@ -729,3 +728,81 @@ def test_an_empty_answer_is_said_to_be_nothing(
     attention(replace(inspection, normal=silent)).save(tmp_path / "page.html")
     ready(browser, tmp_path / "page.html")
     assert browser.text("#outcomes tr:nth-child(3)").startswith("answer nothing loss")
+
+
+def a_language_model() -> LanguageModel:
+    """A small one with random weights: two layers of two heads that share a key and a value."""
+    sizes = {"vocab": 8, "num_layers": 2, "d_model": 8, "num_heads": 2, "d_ff": 12}
+    config = LanguageConfig.llama(**sizes, num_kv_heads=1, max_length=8)
+    return LanguageModel(config, rng=1)
+
+
+def test_of_a_text_the_page_tells_what_comes_next_at_each_place(
+    tmp_path: Path, browser: Any
+) -> None:
+    words = Words((*OWN.values(), "a", " b", "c\n", "d"))
+    found = inspect(a_language_model(), Text(words, 8), [4, 5, 6, 4])
+    attention(found).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html")
+    assert browser.text("#heads h2") == "Causal self-attention"
+    assert "its own weights cannot depend on that" in browser.text("#note")
+    assert "what the model itself finds likeliest" in browser.text("#note")
+    rows = browser.run(
+        "return [...document.querySelectorAll('#outcomes tr')].map(row =>"
+        " [...row.querySelectorAll('th, .token')].map(one => one.textContent))"
+    )
+    next_tokens = [readable(token) for token in found.target]
+    assert rows == [
+        ["text", "a", "␣b", "c⏎", "a"],
+        ["comes next", *next_tokens],
+        ["likeliest", *map(readable, found.normal.answer)],
+    ]
+    told = facts(browser)  # it opens on the last token, which sees them all
+    assert (told["query: text"], told["comes next"]) == ("4 “a”", f"“{next_tokens[-1]}”")
+    head, *rows = table(browser, 4)
+    assert head[:4] == ["reads", "comes next", "its probability", "likeliest"]
+    for place, (row, p) in enumerate(zip(rows, found.probabilities, strict=False)):
+        assert row[:2] == [f"{place + 1} “{readable(found.source[place])}”", next_tokens[place]]
+        assert np.float32(row[2]) == p[found.asked[place]]
+    assert browser.run("return document.querySelector('#steps .chosen:last-of-type') !== null")
+
+
+def test_of_gaps_the_page_has_a_row_for_each_with_its_place(tmp_path: Path, browser: Any) -> None:
+    words = Words((*BERT.values(), "a", "b", "c"), Special.find(BERT, BERT.values()))
+    form = Masked(words, 8)
+    config = BertConfig(vocab=8, num_layers=1, d_model=8, num_heads=2, d_ff=12, max_length=8)
+    found = inspect(Bert(config, rng=0), form, form.read("a [MASK] c [MASK]"), [6, 7])
+    attention(found).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html", "cell=3,1")
+    assert facts(browser)["asked for"] == "“b”"
+    head, *rows = table(browser, 4)
+    assert head[:4] == ["reads", "asked for", "its probability", "likeliest"]
+    assert [row[:2] for row in rows[:2]] == [["3 “[MASK]”", "b"], ["5 “[MASK]”", "c"]]
+    for row, p, right in zip(rows, found.probabilities, (6, 7), strict=False):
+        assert np.float32(row[2]) == p[right]
+    chosen = "return [...document.querySelectorAll('#steps section:last-child tbody tr')]"
+    assert browser.run(f"{chosen}.map(row => row.className)") == ["chosen", ""]
+    browser.run("choose({ row: 0 })")
+    assert "asked for" not in facts(browser)
+
+
+def test_of_a_large_model_the_page_leaves_out_what_takes_long_or_much_room(
+    tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minitransformer.inside.inspection.MOST_WORK", 0)
+    monkeypatch.setattr("viz.pages.attention.MOST_NUMBERS", 0)
+    words = Words((*OWN.values(), "a", "b", "c", "d"))
+    found = inspect(a_language_model(), Text(words, 8), [4, 5, 6])
+    attention(found).save(tmp_path / "page.html")
+    ready(browser, tmp_path / "page.html", "off=")
+    assert not browser.run("return byId('off').checkVisibility()")
+    assert "this large model would have to run 4 times more" in browser.text("#opens")
+    assert "head off" not in browser.text("#legend")
+    lengths = [
+        row.split(":")[-1] for row in browser.text("#steps section:nth-child(4)").split(". ")
+    ]
+    layer, _ = most_choosing([layer.weights for layer in found.layers])
+    expected = np.linalg.norm(found.layers[layer].part[:, 2], axis=-1)
+    shown = [float(x.replace("−", "-")) for x in lengths[-1].split("·")]
+    np.testing.assert_allclose(shown, expected, rtol=1e-3)
+    assert browser.run("return document.querySelector('.numbers')") is None
