@@ -603,8 +603,8 @@ def of_computation(metavar: str) -> Callable[[Callable[..., Any]], Callable[...,
 
 
 WHAT = (
-    "WHAT is an example ({examples}), a run folder (with a TEXT for the model, in graph "
-    "and explain), FILE.py:FUNCTION with the inputs "
+    "WHAT is an example ({examples}), a run folder or a published model, such as smollm (with a "
+    "TEXT for the model, in graph and explain), FILE.py:FUNCTION with the inputs "
     'that it takes, or an expression with its inputs: "mean((tanh(x @ w + b) - y)**2)" x=4x3 w=3x2 '
     "b=2 y=4x2. An input is a shape, a number with a point or a list: x=[0.5, -1]"
 )
@@ -829,32 +829,46 @@ def save(page: Page, out: Path) -> None:
     click.echo(f"{out}  ({len(page.html.encode()) / 1e3:,.0f} kB, for any browser, offline too)")
 
 
-@main.command()
-@click.argument("run", type=NamedPath())
-@click.argument("text")
+@main.command(cls=AnyModel)
+@any_model("TEXT")
 @click.option("-o", "--out", type=NamedPath(), required=True,
               help="page: .html; picture: .png, .svg or .pdf")  # fmt: skip
 @click.option("--target", help="what the loss asks for  [default: the model's own answer]")
-def attention(run: Path, text: str, out: Path, target: str | None) -> None:
-    """Show what every head does with TEXT: weights, their gradients, the answer without a head."""
+def attention(what: str, text: str, out: Path, target: str | None) -> None:
+    """Show what every head does with TEXT: weights, their gradients, the answer without a head.
+
+    Of a model without a head that answers, weights alone.
+    """
     from minigrad.files import trying_to
     from minitransformer.answering import Predictor
+    from minitransformer.inside.maps import attention_maps
     from viz.figure.maps import draw_attention
     from viz.figure.style import PICTURES
     from viz.pages.attention import attention as explored
     from viz.pages.page import SUFFIXES
 
-    predictor = Predictor(run)
-    text = decode_argument(text)
+    is_page = out.suffix.lower() in SUFFIXES
+    if not is_page and out.suffix.lower() not in PICTURES:
+        raise ValueError(f"{out}: write a page (.html) or a picture ({', '.join(PICTURES)})")
+    predictor = Predictor(what)
     source = predictor.form.read(text)
     note_unknown(predictor, text)
-    inspected = predictor.inspect(source, target)
     title = f"Attention: {text}"
-    if out.suffix.lower() in SUFFIXES:
+    if not predictor.answers and target is None:
+        found = attention_maps(predictor.model, [source])
+        maps = {path: x.weights[0] for path, x in found.items()}
+        tokens = predictor.form.sides((source, source))["source"]
+        if is_page:
+            save(explored(maps, tokens, tokens, title), out)
+            return
+        with trying_to("write", out):
+            draw_attention(maps, tokens, [], out, title)
+        click.echo(out)
+        return
+    inspected = predictor.inspect(source, target)
+    if is_page:
         save(explored(inspected, title=title), out)
         return
-    if out.suffix.lower() not in PICTURES:
-        raise ValueError(f"{out}: write a page (.html) or a picture ({', '.join(PICTURES)})")
     maps = {layer.path: layer.weights for layer in inspected.layers}
     sides = {layer.path: layer.sides for layer in inspected.layers}
     masks = {layer.path: layer.mask for layer in inspected.layers}

@@ -37,7 +37,7 @@ class Predictor:
 
     path: a run folder, or what `published.find` takes. RunError when the folder holds no complete
     run, or settings that its model was not made with; FileError for a published model that cannot
-    be used; ValueError for one without the head that would answer.
+    be used.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -49,8 +49,6 @@ class Predictor:
         if is_published(path):
             self.model, self.form, self.chat = load_published(path)
             self.batch_size = BATCH_SIZE
-            if isinstance(self.model, BertReader):
-                raise ValueError(f"{path} reads texts and has no head that answers: fine-tune it")
             return
         run = Run.open(path)
         self.recipe = recipe = Recipe.of_run(run)
@@ -72,6 +70,7 @@ class Predictor:
         sources: texts, or token numbers as `form.read` gives them; one text alone is a list of one.
         batch_size: sequences that are decoded at once, beams too (default: as in training).
         """
+        self.require_head()
         given = [sources] if isinstance(sources, str) else sources
         read = [self.form.read(x) if isinstance(x, str) else x for x in given]
         rows = max(1, (batch_size or self.batch_size) // beam)
@@ -133,8 +132,19 @@ class Predictor:
         candidates = self.form.candidates(self.model, source, count)
         return self.form.show(self.model, source), candidates
 
+    @property
+    def answers(self) -> bool:
+        """Whether the model answers: a published BERT may be its reader alone, without a head."""
+        return not isinstance(self.model, BertReader)
+
+    def require_head(self) -> None:
+        """ValueError for a model that does not answer."""
+        if not self.answers:
+            raise ValueError(f"{self.path} reads texts and has no head that answers: fine-tune it")
+
     def require(self, command: str) -> None:
         """ValueError where another command is the one to ask this model with."""
+        self.require_head()
         if self.form.command != command:
             raise ValueError(
                 f"{self.path} is not for `minigrad {command}`: ask it with "
@@ -145,7 +155,8 @@ class Predictor:
         """Every attention layer while the model answers a source: see `inspection.inspect`.
 
         target: the text that the loss asks for, where it is not the model's own answer.
-        ValueError when the model cannot give that.
+        ValueError when the model cannot give that, or does not answer.
         """
+        self.require_head()
         expected = None if target is None else self.form.read_answer(target)
         return inspect(self.model, self.form, source, expected)

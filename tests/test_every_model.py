@@ -67,11 +67,13 @@ def test_its_run_answers_and_opens_every_page(task: str, model: str, tmp_path: P
     assert succeed(trainer.form.command, out, text).endswith("\n")
     if has_attention(trainer.model):
         succeed("attention", out, text, "-o", page)
+        succeed("attention", out, text, "-o", tmp_path / "attention.png")
     else:
         refused = run("attention", out, text, "-o", page)
         assert (refused.exit_code, page.exists()) == (2, False)
         assert "no attention to show" in refused.output
     succeed("explain", out, text, "-o", page)
+    succeed("explain", out, "-o", page)
     succeed("film", out, "-o", page)
     succeed("graph", out, text, "-o", tmp_path / "graph.svg")
     assert "norm" in succeed("why", out)
@@ -91,10 +93,12 @@ def test_the_command_trains_it_and_its_pages_have_no_complaints(
     attentive = has_attention(Predictor(out).model)
     assert (out / "attention.png").exists() == attentive
     succeed("film", out, "-o", tmp_path / "film.html")
-    succeed("explain", out, "1 2", "-o", tmp_path / "explain.html")
+    text = TEXTS.get(task, "1 2")
+    succeed("explain", out, text, "-o", tmp_path / "explain.html")
     if attentive:
-        succeed("attention", out, "1 2", "-o", tmp_path / "attention.html")
+        succeed("attention", out, text, "-o", tmp_path / "attention.html")
     for page in tmp_path.glob("*.html"):
-        browser.open(page)
-        assert browser.overflow() <= 0
-        assert browser.complaints() == []
+        for size in ((1280, 800), (420, 800)):
+            browser.open(page, size=size, dark=size[0] < 1000)
+            assert browser.overflow() <= 0
+            assert browser.complaints() == []

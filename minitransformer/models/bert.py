@@ -70,6 +70,11 @@ class BertReader(nn.Module):
         x = self.dropout(self.norm(x + self.segments(segments)))
         return self.encoder(x, padding_mask(source, self._pad))
 
+    @staticmethod
+    def sides(path: str) -> tuple[str, str]:
+        """Whose tokens look in the attention at this path, and at whose they look."""
+        return "source", "source"
+
 
 class Bert(nn.Module):
     """A text with gaps to the logits of the token at each place: Devlin et al., section 3.1.
@@ -97,10 +102,7 @@ class Bert(nn.Module):
         x = self.head_norm(gelu(self.head(self.reader(source, segments))))
         return linear(x, self.reader.embedding.tokens.weight, self.bias)
 
-    @staticmethod
-    def sides(path: str) -> tuple[str, str]:
-        """Whose tokens look in the attention at this path, and at whose they look."""
-        return "source", "source"
+    sides = staticmethod(BertReader.sides)
 
 
 @model("bert", answers="masked", norm="post", activation="gelu", positions="learned")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -402,5 +402,12 @@ def test_a_published_reader_has_no_answers(tmp_path: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     kept = {name: x for name, x in tensors.items() if not name.startswith("cls.")}
     save_file(kept, folder / "model.safetensors")
-    with pytest.raises(ValueError, match="has no head that answers"):
-        Predictor(folder)
+    predictor = Predictor(folder)
+    assert not predictor.answers
+    ask: list[Callable[[], object]] = [
+        lambda: predictor.answer("the"), lambda: predictor.fill("the [MASK]"),
+        lambda: predictor.go_on("the", 4), lambda: predictor.inspect([1, 2, 3]),
+    ]  # fmt: skip
+    for each in ask:
+        with pytest.raises(ValueError, match="has no head that answers: fine-tune it"):
+            each()

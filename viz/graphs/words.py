@@ -81,6 +81,8 @@ def index_text(index: Any) -> str:
 
 def param_text(x: Any) -> str:
     """A param in few characters."""
+    if isinstance(x, float):
+        return f"{x:.6g}"  # of one that has been a float32 more digits are noise
     text = np.dtype(x).name if isinstance(x, type | np.dtype) else str(x)
     return text if len(text) <= 24 else text[:23] + "…"
 

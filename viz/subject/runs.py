@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigrad import Tensor
 from minigrad.files import trying_to
 from minigrad.nn import count_parameters
@@ -26,15 +28,24 @@ def loss_of_run(
     path: str, text: str | None = None, target: str | None = None
 ) -> tuple[Tensor, dict[str, Any], dict[str, str]]:
     """(loss, drawing options, what it is) of the model in a run folder on a text, or on one that
-    is chosen here, where the loss asks for the target, or for the model's own answer."""
+    is chosen here, where the loss asks for the target, or for the model's own answer.
+
+    Of a model that does not answer, the result is what it makes of each token.
+    """
     predictor = Predictor(path)
     form, model = predictor.form, predictor.model
     source = example_for(form) if text is None else form.read(text)
-    answer = form.answer(model, [source])[0] if target is None else form.read_answer(target)
-    result = loss_of(model.eval(), form.batch([(source, answer)]))
     about = {
         "model": f"{path}: {count_parameters(model):,} parameters",
         "input": form.text(source) + ("" if text else " (chosen here: no text was given)"),
+    }
+    if not predictor.answers and target is None:
+        about["result"] = "a vector for each token: the model has no head that answers"
+        return model.eval()(np.array([source])), {"zoom": "module"}, about
+    predictor.require_head()
+    answer = form.answer(model, [source])[0] if target is None else form.read_answer(target)
+    result = loss_of(model.eval(), form.batch([(source, answer)]))
+    about |= {
         "target": asked_for(form, answer) if target is None else form.write(answer),
         "loss": f"cross-entropy of the target, {result.item():.4g}",
     }
@@ -53,14 +64,15 @@ def example_for(form: Form) -> list[int]:
     """A source for a model: `SENTENCE`, with a gap where it fills gaps; or, for a model that lacks
     a word of it, tokens that it knows, in order. As much of it as fits."""
     tokeniser = form.tokenisers["source"]
-    gap = tokeniser.special.mask
-    text = SENTENCE if gap is None else SENTENCE.replace("cross", tokeniser.tokens[gap])
+    mask = tokeniser.special.mask
+    text = SENTENCE
+    if isinstance(form, Masked):
+        text = text.replace("cross", tokeniser.tokens[form.gap])
     numbers = tokeniser.encode(text, special=True)
     if form.unknown(text):
         numbers = [*tokeniser.number_of.values()][:MOST]
-    if isinstance(form, Masked):
-        return form.frame(numbers[: form.max_source - 2])
-    return numbers[: form.max_source]
+    room = form.max_source - (0 if mask is None else 2)
+    return tokeniser.frame(numbers[:room])
 
 
 def draw_maps(of: Trainer | Predictor, source: list[int], text: str, path: Path) -> list[Path]:

@@ -36,15 +36,10 @@ def computation(
 ) -> Computation:
     """What `what` names, computed.
 
-<<<<<<< HEAD
-    An example's name, a run folder or a published model (on the text that `inputs` spell, or on the
-    first of its tokens, and the loss of a `target`, or of its own answer), "FILE.py:FUNCTION" or an
-=======
-    An example's name, a run folder (its model on the text that `inputs` spell, or on one that is
-    chosen for it, and the loss of a `target`, or of its own answer), "FILE.py:FUNCTION" or an
->>>>>>> e914e9d (Choose a sentence where no text is given, and test what pages say of texts and gaps)
-    expression, these two on `inputs` such as "x=4x3", random by `seed`. ValueError when it is none
-    of these, or when it fails.
+    An example's name, a run folder or a published model (on the text that `inputs` spell, or on one
+    that is chosen for it, and the loss of a `target`, or of its own answer), "FILE.py:FUNCTION" or
+    an expression, these two on `inputs` such as "x=4x3", random by `seed`. ValueError when it is
+    none of these, or when it fails.
     """
     is_model = is_published(what) or os.path.exists(what)
     is_run = is_model and what not in EXAMPLES and not is_function(what)
