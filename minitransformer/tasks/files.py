@@ -47,9 +47,11 @@ class FileSettings(Group):
             if not self.data and getattr(self, each.name) not in (each.default, usual):
                 raise SettingError(f"<{each.name}> is about <data>: name a file, or leave it out")
 
-    def tokeniser(self, texts: Iterable[str], special: SpecialNames = OWN) -> Tokeniser:
-        """A tokeniser that knows what occurs in these texts."""
-        size = self.subwords if self.tokens in SUBWORDS else None
+    def tokeniser(
+        self, texts: Iterable[str], special: SpecialNames = OWN, most: int | None = None
+    ) -> Tokeniser:
+        """A tokeniser that knows what occurs in these texts, or the `most` frequent words of it."""
+        size = self.subwords if self.tokens in SUBWORDS else most
         return TOKENISERS[self.tokens].train(texts, size, special)
 
 

@@ -23,6 +23,9 @@ BYTES = 6
 TRAINED_ON, PIECES = 8 << 20, 64
 """Bytes of a text, at most, that its tokeniser is trained on, and of how many pieces they are."""
 
+MOST_WORDS = 30_000
+"""Words, or characters, that are tokens, at most: the most frequent ones; others are unknown."""
+
 HELD_OUT, STRETCHES = 64_000, 100
 """Tokens, about, that a model is evaluated on, and from how many places they are, at most."""
 
@@ -44,7 +47,8 @@ class TextFile(FileSettings):
         """A tokeniser trained on a corpus' first part, or on pieces of that if it is long."""
         if self.tokens != "bpe":  # which has a token for each byte, so nothing is unknown to it
             special = {**special, "unk": special.get("unk", "<unk>")}
-        return self.tokeniser(corpus.pieces(corpus.training, TRAINED_ON // PIECES, PIECES), special)
+        sample = corpus.pieces(corpus.training, TRAINED_ON // PIECES, PIECES)
+        return self.tokeniser(sample, special, MOST_WORDS)
 
 
 class Windows(ABC):

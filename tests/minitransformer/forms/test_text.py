@@ -11,7 +11,7 @@ import pytest
 
 from minigrad import Tensor, nn
 from minitransformer.batch import IGNORE
-from minitransformer.decoding import greedy
+from minitransformer.decoding import greedy, sample
 from minitransformer.forms import Found, Text
 from minitransformer.forms.text import EXCERPT, SHOWN
 from minitransformer.models.language import LanguageConfig, LanguageModel
@@ -126,6 +126,10 @@ def test_an_excerpt_is_gone_on_with_to_see_what_was_learned() -> None:
     shown = FORM.show(model, [0, 1])
     assert shown == FORM.show(model, [0, 1])  # though it is drawn
     assert len(shown.replace("<unk>", "?")) == SHOWN
+    special, first = CHARACTERS.special, np.array([1])
+    assert [shown] == [
+        FORM.write(x) for x in sample(model, [[0]], SHOWN, 0.8, rng=0, special=special, first=first)
+    ]
     (likeliest,) = greedy(model, [[0]], SHOWN, CHARACTERS.special, first=np.array([1]))
     assert shown != FORM.write(likeliest)
 

@@ -134,6 +134,12 @@ def test_the_entry_builds_what_its_settings_say() -> None:
     assert chosen.floats(shape) == 3 * (9 * (6 * 8 + 2 * 12) + 2 * 9**2) + 2 * 9 * V
 
 
+def test_activations_are_dropped_once_where_a_text_is_read() -> None:
+    reader = a_model(dropout=0.5).reader.train()
+    assert (reader.embedding(TOKENS).data != 0).all()
+    assert (reader.dropout(np.ones(100)) == 0).any()
+
+
 def test_its_reader_gives_a_vector_for_each_token() -> None:
     shape = Shape("labels", V, 2, 9, 1, PAD)
     chosen = BertSettings(d_model=8, d_ff=12, heads=2, positions="learned")

@@ -226,6 +226,12 @@ def test_an_entry_builds_what_its_settings_say(entry: Any) -> None:
     assert chosen.floats(shape) == 3 * (PLACES * (6 * 8 + 2 * 12) + 2 * PLACES**2) + 2 * PLACES * V
 
 
+def test_llamas_entry_shares_keys_among_heads_and_turns_by_the_usual_waves() -> None:
+    shape = Shape("text", V, V, PLACES, PLACES)
+    config = LlamaSettings(kv_heads=1).build(shape, nn.source(0)).config
+    assert (config.num_kv_heads, config.rotary_base) == (1, 10_000)
+
+
 @pytest.mark.parametrize(
     ("entry", "changes", "message"),
     [

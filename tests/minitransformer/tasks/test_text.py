@@ -135,6 +135,16 @@ def test_what_training_has_not_is_unknown_but_where_tokens_are_of_bytes(
     assert data.form.source.decode(data.form.source.encode(piece)) == piece
 
 
+@pytest.mark.parametrize("tokens", ["word", "char"])
+def test_of_many_words_the_most_frequent_are_known(
+    tokens: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minitransformer.tasks.text.MOST_WORDS", 9)
+    source = loaded(tmp_path, "often " * 50 + words(200), tokens=tokens).form.source
+    assert len(source) == 9
+    assert ("often" if tokens == "word" else "w") in source.words
+
+
 @pytest.mark.parametrize("tokens", ["word", "char", "bpe", "wordpiece"])
 @pytest.mark.parametrize(
     "content",
