@@ -109,7 +109,11 @@ def lent_settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """What the run to begin with decides of the settings of one that has these `chosen`."""
     lender, task = open_lender(chosen["from_run"]), chosen.get("task")
     form = form_of(task) or lender.form.name
-    own = lender.tokens if task == lender.task or form == "labels" else {}
+    own: Mapping[str, Any] = {}
+    if task == lender.task:
+        own = lender.tokens
+    elif form == "labels":  # whose texts have the lender's tokens
+        own = {"tokens": lender.form.tokenisers["source"].kind}
     return {**lender.sizes_for(form), **own}
 
 

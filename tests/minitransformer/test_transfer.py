@@ -206,6 +206,13 @@ def test_a_classifier_takes_the_encoder_of_a_model_that_fills_gaps(
     )
 
 
+def test_a_classifier_can_begin_with_the_encoder_of_the_bundled_sentences(tmp_path: Path) -> None:
+    start({**TINY, "task": "masked", "held_out": 0.1}, tmp_path / "masked")
+    (tmp_path / "labels.tsv").write_text(LABELLED, encoding="utf-8")
+    new, _ = a_classifier(tmp_path)
+    assert new.recipe.task.tokens == new.form.tokenisers["source"].kind == "word"
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.5])
 def test_a_classifier_goes_on_to_the_bit_without_the_run_that_it_began_with(
     decay: float, masked: Trainer, tmp_path: Path
