@@ -278,7 +278,8 @@ def train(
 
 @main.command(cls=FinetuneCommand)
 @click.argument("run")
-@click.option("--freeze", is_flag=True, help="leave the encoder as it is; only the head learns")
+@click.option("--freeze", is_flag=True,
+              help="leave the encoder as it is: only the head learns  [rate: 0.01]")  # fmt: skip
 @click.option("--compare", type=click.IntRange(1, 100), metavar="SEEDS",
               help="then with so many seeds: beside it frozen, and from scratch")  # fmt: skip
 @click.option("--out", type=NamedPath(), help="run folder  [default: in runs/, called after data]")

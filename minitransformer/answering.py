@@ -16,7 +16,7 @@ from minitransformer.inside.inspection import Inspection, inspect
 from minitransformer.interop.chat import Chat
 from minitransformer.interop.published import is_published, load_published
 from minitransformer.models.bert import BertReader
-from minitransformer.recipe import Recipe, require_unchanged
+from minitransformer.recipe import Recipe, open_model
 from minitransformer.runs import Run
 from minitransformer.tokens import Tokeniser
 
@@ -50,14 +50,8 @@ class Predictor:
             self.model, self.form, self.chat = load_published(path)
             self.batch_size = BATCH_SIZE
             return
-        run = Run.open(path)
-        self.recipe = recipe = Recipe.of_run(run)
-        weights, _, state = run.load()
-        require_unchanged(run, state["config"], recipe)
-        self.batch_size = recipe.training.batch_size
-        self.form = FORMS[recipe.task.form].restore(state)
-        self.model = recipe.model.build(self.form.shape, 0)
-        self.model.load_state_dict(weights)
+        self.recipe, self.form, self.model = open_model(path)
+        self.batch_size = self.recipe.training.batch_size
 
     def answer(
         self,

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from minigrad.files import StrPath
+from minigrad.nn import Module
+from minitransformer.forms import FORMS, Form
 from minitransformer.models import MODELS
 from minitransformer.runs import Run, RunError, differences
 from minitransformer.settings import SettingError, Training, kept_names, require_kind
@@ -248,6 +251,24 @@ def refuse_differences(
     changed = differences(dict(made), dict(asked))
     if changed:
         raise RunError(f"{what} was made with other settings ({'; '.join(changed)}): {remedy}")
+
+
+def open_model(path: StrPath) -> tuple[Recipe, Form, Module]:
+    """The model in a run folder, with its recipe and the form of its questions.
+
+    RunError where there is none, or where its settings or weights are not those it was made with.
+    """
+    run = Run.open(path)
+    recipe = Recipe.of_run(run)
+    weights, _, state = run.load()
+    require_unchanged(run, state["config"], recipe)
+    form = FORMS[recipe.task.form].restore(state)
+    model: Module = recipe.model.build(form.shape, 0)
+    try:
+        model.load_state_dict(weights)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from error
+    return recipe, form, model
 
 
 def require_unchanged(run: Run, made: Mapping[str, Any], recipe: Recipe) -> None:

@@ -10,16 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minitransformer.forms import FORMS, Form
-from minitransformer.interop.published import (
-    find,
-    is_published,
-    load_published,
-    open_source,
-)
+from minitransformer.forms import Form
+from minitransformer.interop.published import find, is_published, load_published, open_source
 from minitransformer.models.bert import Bert, BertConfig, BertSettings
-from minitransformer.recipe import Recipe, form_of, kept_of_model, require_unchanged
-from minitransformer.runs import Arrays, Run, RunError, differences
+from minitransformer.recipe import Recipe, form_of, kept_of_model, open_model
+from minitransformer.runs import Arrays, RunError, differences
 
 READER = "reader."
 """How the names of an encoder's weights begin, in a model that is one and in a classifier."""
@@ -68,18 +63,9 @@ def open_lender(path: str | os.PathLike[str]) -> Lender:
     """
     if is_published(path):
         return open_published(path)
-    run = Run.open(path)
-    made = Recipe.of_run(run)
-    weights, _, about = run.load()
-    require_unchanged(run, about["config"], made)
-    form = FORMS[made.task.form].restore(about)
-    try:
-        made.model.build(form.shape, 0).load_state_dict(weights)
-    except ValueError as error:
-        raise RunError(f"{path}: {error}") from error
-    flat = made.flat()
-    tokens = {name: x for name, x in flat.items() if name in ("tokens", "subwords")}
-    return Lender(str(path), made.task.name, form, made.model, tokens, weights)
+    made, form, model = open_model(path)
+    tokens = {name: x for name, x in made.flat().items() if name in ("tokens", "subwords")}
+    return Lender(str(path), made.task.name, form, made.model, tokens, model.state_dict())
 
 
 def open_published(path: str | os.PathLike[str]) -> Lender:
