@@ -40,9 +40,9 @@ def _table_as_it_was() -> Iterator[None]:
 chapters = pytest.mark.parametrize("chapter", course.chapters(), ids=lambda path: path.stem)
 
 
-def test_the_course_has_twelve_chapters_numbered_in_order_and_an_index_of_them() -> None:
+def test_the_course_has_thirteen_chapters_numbered_in_order_and_an_index_of_them() -> None:
     names = [path.name for path in course.chapters()]
-    assert [name[:2] for name in names] == [f"{i:02}" for i in range(1, 13)]
+    assert [name[:2] for name in names] == [f"{i:02}" for i in range(1, 14)]
     index = (COURSE / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"\]\((\d\d-[^)]+\.md)\)", index) == names
 

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 COURSE = Path(__file__).resolve().parent
 PICTURES = COURSE / "pictures"
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -43,12 +45,13 @@ def run(chapter: Path, folder: Path) -> list[str]:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        for block in BLOCK.finditer(text):
-            line = text.count("\n", 0, block.start(2)) + 1
-            if block[1] == "python":
-                problems += run_examples(block[2], names, chapter, line)
-            else:
-                problems += run_commands(block[2], f"{chapter.name}:{line}")
+        with threadpool_limits(1, "blas"):  # more threads wait for each other in small models
+            for block in BLOCK.finditer(text):
+                line = text.count("\n", 0, block.start(2)) + 1
+                if block[1] == "python":
+                    problems += run_examples(block[2], names, chapter, line)
+                else:
+                    problems += run_commands(block[2], f"{chapter.name}:{line}")
     finally:
         os.chdir(before)
     return problems
