@@ -25,10 +25,10 @@ def formulas_of(item: Item) -> dict[str, Any]:
 
 
 def value_of(node: Tensor, names: Sequence[str]) -> Sequence[Part]:
-    """Equations of which the last is "y = …": the definition of a fused op, or an op applied to
-    inputs of these names."""
+    """Equations of which the last is "y = …": the definition of an op that has one, or the op
+    applied to inputs of these names."""
     assert node.op is not None
-    if not node.op.joint:
+    if node.op.definition is None:
         return [equation(Name("y"), apply(node.op.name, names))]
     *before, last = definition_lines(node.op, node)
     result = last.args[-1] if isinstance(last, Expr) and last.head == "=" else last

@@ -73,13 +73,14 @@ function nameTokens(side, tokens, axis, length) {
 /** A line from each query at the left to each key at the right, as strong as the number. Those of
  * the chosen query stand out; negative ones are dashed. */
 function drawLines(canvas, values, signed, most) {
-  const { rows, columns } = layers[state.layer];
+  const { rows, columns, mask } = layers[state.layer];
   const size = (canvas.width = canvas.height = 900);
   const pen = canvas.getContext("2d");
   const colours = ["--accent", "--positive", "--negative", "--ink"].map(colourOf);
   const order = Array.from({ length: rows }, (_, i) => i).filter((i) => i !== state.row);
   for (const i of [...order, state.row]) {
     for (let j = 0; j < columns; j++) {
+      if (mask && !mask[i * columns + j]) continue; // the weight there is 0, whatever its gradient
       const value = values[i * columns + j];
       const strength = most > 0 ? Math.sqrt(Math.abs(value) / most) : 0;
       pen.globalAlpha = strength * (i === state.row ? 1 : Math.min(0.25, 3 / rows));

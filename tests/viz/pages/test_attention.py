@@ -806,3 +806,17 @@ def test_of_a_large_model_the_page_leaves_out_what_takes_long_or_much_room(
     shown = [float(x.replace("−", "-")) for x in lengths[-1].split("·")]
     np.testing.assert_allclose(shown, expected, rtol=1e-3)
     assert browser.run("return document.querySelector('.numbers')") is None
+
+
+def test_lines_leave_out_what_the_mask_hides(tmp_path: Path, browser: Any) -> None:
+    words = Words((*OWN.values(), "a", "b", "c", "d"))
+    attention(inspect(a_language_model(), Text(words, 8), [4, 5, 6, 7])).save(
+        tmp_path / "page.html"
+    )
+    ready(browser, tmp_path / "page.html", "lines=")
+    drawn = browser.run(
+        "const lines = []; drawLine = (pen, from, to) => lines.push([from, to]); show();"
+        "return lines"
+    )
+    # From each of four places to itself and to those before it, in two figures, and to a cell.
+    assert len(drawn) == 2 * (10 + 1)

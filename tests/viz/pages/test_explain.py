@@ -605,3 +605,34 @@ def test_an_ordinary_backward_is_not_disturbed() -> None:
     np.testing.assert_array_equal(w.grad, np.ones((3, 2)))
     result.backward()
     assert b.grad is not None
+
+
+def test_a_bias_that_has_been_left_out_is_not_shown(show: Show) -> None:
+    x, weight = (
+        Tensor(np.ones(shape), requires_grad=True, name=name)
+        for shape, name in (((2, 3), "x"), ((4, 3), "w"))
+    )
+    browser = show(explain(mg.linear(x, weight, None)), fragment="step=1")
+    assert browser.run(
+        "return [...document.querySelectorAll('#step h3')].map(one => one.textContent)"
+    ) == ["x is your x", "weight is w", "y is the result"]
+    browser.press(RIGHT)
+    assert "bias" not in browser.text("#step")
+
+
+def test_an_op_with_a_definition_shows_it_though_it_is_not_fused(show: Show) -> None:
+    x = Tensor(np.ones((2, 4)), requires_grad=True, name="x")
+    browser = show(explain(mg.silu(x)), fragment="step=1")
+    assert "sigmoid" in browser.text("#step math")
+    browser = show(explain(mg.rotary(x)), fragment="step=1")
+    assert "exchanged" in browser.text("#step")
+
+
+def test_the_bins_of_a_large_array_are_those_of_all_its_numbers() -> None:
+    array = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
+    array[7] = np.nan
+    entry = described(array)
+    finite = array[np.isfinite(array)].astype(np.float64)
+    counts, _ = np.histogram(finite, BINS, (finite.min(), finite.max()))
+    assert np.abs(np.array(entry["bins"]) - counts).max() <= 1  # on a border it may be either
+    assert (sum(entry["bins"]), entry["notFinite"]) == (99_999, 1)
