@@ -119,7 +119,7 @@ def shorten(text: str, length: int = 40) -> str:
 )
 @click.version_option(package_name="minigrad-transformer", prog_name="minigrad")
 def main() -> None:
-    """An autograd engine and a transformer, small enough to read: train, look inside, check."""
+    """An autograd engine and transformers, small enough to read: train, look inside, check."""
 
 
 class ChoiceOf(click.Choice):  # type: ignore[type-arg]  # it takes none before click 8.4
@@ -160,6 +160,13 @@ class TrainCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         given = super().get_params(ctx)
         return [*given[:-1], *(x for group in self.settings() for x in group[1]), given[-1]]
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What the command does, with the names of the tasks."""
+        from minitransformer.tasks import TASKS
+
+        self.help = (self.help or "").replace("{tasks}", ", ".join(TASKS))
+        super().format_help_text(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options, with headings."""
@@ -243,12 +250,15 @@ def train(
     film: bool,
     **given: Any,
 ) -> None:
-    """Train a model on a task: to copy, reverse or sort sequences, to translate, or to answer or
-    label as the lines of your own file do (--data).
+    """Train a model on a task.
 
-    TASK is one of `minigrad tasks`; with --data alone it is pairs. Training stops after --steps,
-    or once every held-out example has been answered right in --patience evaluations running; the
-    run folder then holds the model, its metrics and its pictures.
+    TASK is one of {tasks}: `minigrad tasks` says what each of them is. With --data alone it is
+    pairs: to answer as the lines of your own file do. An option belongs to the tasks or models that
+    are named before it, or to all.
+
+    Training stops after --steps, or once every held-out example has been answered right in
+    --patience evaluations running; the run folder then holds the model, its metrics and its
+    pictures.
     """
     from minitransformer import workflow
     from minitransformer.recipe import merge
@@ -287,7 +297,7 @@ def train(
 def finetune(
     run: str, freeze: bool, compare: int | None, out: Path | None, film: bool, **given: Any
 ) -> None:
-    """Teach the encoder in RUN to label texts as the lines of your own file do (--data).
+    """Teach a trained encoder to label texts, by few examples.
 
     RUN is one of `minigrad train masked`, one that labels already, or a published BERT: minilm, or
     a folder as of Hugging Face. The new run has its sizes, its tokens and its weights, and a new
@@ -458,7 +468,7 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
 )
 @click.option("--attention", type=NamedPath(), help="draw the attention maps here")
 def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> None:
-    """Answer TEXT, or each line of standard input, with the model in the folder RUN.
+    """Answer TEXT, or lines of standard input, by the model in RUN.
 
     Lines are answered as they come, each in its place: one that cannot be answered gives an empty
     line, is named on standard error, and makes the exit code 2. At a terminal Ctrl-D ends.
@@ -689,8 +699,10 @@ def generate(
     chat: bool,
     stream: bool,
 ) -> None:
-    """Go on with PROMPT as a language model does: one of `minigrad train text`, or a published one
-    (--pretrained): smollm, a .gguf file, or a folder as of Hugging Face.
+    """Go on with PROMPT, as a language model does.
+
+    The model is one of `minigrad train text`, or a published one (--pretrained): smollm, a .gguf
+    file, or a folder as of Hugging Face.
     """
     from minitransformer.answering import Predictor
     from minitransformer.decoding import drawing, likeliest
@@ -721,7 +733,10 @@ def generate(
 @click.option("--top", type=click.IntRange(1, 100), default=5,
               help="candidates to show for each gap  [default: 5]")  # fmt: skip
 def fill(what: str, text: str, top: int) -> None:
-    """Fill each [MASK] in TEXT, by a model of `minigrad train masked`, or a published BERT."""
+    """Fill each [MASK] in TEXT.
+
+    The model is one of `minigrad train masked`, or a published BERT (--pretrained).
+    """
     from minitransformer.answering import Predictor
     from viz.console import print_table
 
@@ -763,7 +778,7 @@ def graph(
     against: str | None,
     **options: Any,
 ) -> None:
-    """Draw a computation graph, from the whole model down to single numbers."""
+    """Draw a computation graph, down to single numbers."""
     from viz.graphs.comparison import compare
     from viz.graphs.dot import graph as drawn
     from viz.graphs.look import TooManyScalarsError
@@ -815,7 +830,10 @@ def index(text: str) -> tuple[int, ...]:
 def explain(
     what: str, words: tuple[str, ...], seed: int | None, out: Path, target: str | None
 ) -> None:
-    """Make a page that steps through a computation, forward and backward, number by number."""
+    """Make a page that steps through a computation, number by number.
+
+    Forward and backward, with the rule of each step.
+    """
     from viz.pages.explain import explain as explained
     from viz.subject.what import computation
 
@@ -836,7 +854,9 @@ def save(page: Page, out: Path) -> None:
               help="page: .html; picture: .png, .svg or .pdf")  # fmt: skip
 @click.option("--target", help="what the loss asks for  [default: the model's own answer]")
 def attention(what: str, text: str, out: Path, target: str | None) -> None:
-    """Show what every head does with TEXT: weights, their gradients, the answer without a head.
+    """Show what every head does with TEXT.
+
+    Its weights, their gradients, and the answer without it.
 
     Of a model without a head that answers, weights alone.
     """
@@ -883,7 +903,7 @@ def attention(what: str, text: str, out: Path, target: str | None) -> None:
 @click.argument("run", type=NamedPath())
 @click.option("-o", "--out", type=NamedPath(), required=True, help="page: .html")
 def film(run: Path, out: Path) -> None:
-    """Make a page that shows a training run of `train --film`, frame by frame."""
+    """Make a page that shows a run of `train --film`, frame by frame."""
     from viz.pages.film import film as filmed
 
     save(filmed(run), out)
@@ -893,7 +913,9 @@ def film(run: Path, out: Path) -> None:
 @of_computation("[NAME=SHAPE]... [TENSOR]...")
 @click.option("--all", "everything", is_flag=True, help="a line also for what is fine")
 def why(what: str, words: tuple[str, ...], seed: int | None, everything: bool) -> None:
-    """Say why the gradient of a TENSOR is none, zero, huge or no number; of all, in a table.
+    """Say why a gradient is none, zero, huge or no number.
+
+    Of each TENSOR, or in a table, of all.
 
     A TENSOR is a parameter, such as encoder.layers.0.feed_forward.inner.weight, or the end of such
     a name, or a named input.
@@ -942,11 +964,11 @@ def full_name(name: str, known: Collection[str]) -> str:
 @click.option("--diagnose", is_flag=True, help="show the evidence also for what passes")
 @click.option("--random", type=click.IntRange(min=1), help="check so many random programs instead")
 def check(what: tuple[str, ...], seed: int | None, diagnose: bool, random: int | None) -> None:
-    """Compare derivative rules, first and second order, with finite differences.
+    """Compare derivative rules with finite differences.
 
-    Of all ops, of those named, or of your own function: minigrad check mine.py:f x=4x3. With
-    --random, of programs of 5 to 40 ops, drawn from all or from those named; the first that is
-    wrong is made small and printed as Python.
+    First and second order: of all ops, of those named, or of your own function: minigrad check
+    mine.py:f x=4x3. With --random, of programs of 5 to 40 ops, drawn from all or from those named;
+    the first that is wrong is made small and printed as Python.
 
     Ends with exit code 1 when something is wrong, and with 3 when it cannot be told: where the
     function has a kink or a pole, or is too rough for the differences.
@@ -1046,7 +1068,7 @@ def show_checks(names: Sequence[str], seed: int) -> None:
 @main.command()
 @click.argument("ops", nargs=-1, metavar="[OP]...")
 def ops(ops: tuple[str, ...]) -> None:
-    """Print the table of derivative rules, as the rules themselves compute them.
+    """Print the derivative rules, as the rules compute them.
 
     An op that is defined by smaller ones has its definition above its derivative.
     """
@@ -1071,9 +1093,10 @@ def ops(ops: tuple[str, ...]) -> None:
 @click.option("--coretype", default="", help="OpenBLAS kernels to use, such as Haswell")
 @click.option("--json", "file", type=NamedPath(), help="append the results here")
 def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None) -> None:
-    """Time the whole training step, beside PyTorch's and beside its bare matrix products.
+    """Time the whole training step beside PyTorch's.
 
-    Sizes are tiny, small and base. Ends with exit code 1 when the losses are not PyTorch's.
+    And beside its bare matrix products. Sizes are tiny, small and base. Ends with exit code 1 when
+    the losses are not PyTorch's.
     """
     from minitransformer.bench.compare import main as compare
 
@@ -1086,7 +1109,9 @@ def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None
 @click.option("--train", "data", type=NamedPath(),
               help="train them on this text file  [default: on the bundled novel]")  # fmt: skip
 def tokens(text: str, run: Path | None, data: Path | None) -> None:
-    """Show how TEXT is split by a tokeniser of each kind, or by those of a run: each token with its
+    """Show how TEXT is split into tokens.
+
+    By a tokeniser of each kind, or by those of a run: each token with its
     number, space as ␣; in a terminal also by colours.
     """
     from minitransformer.answering import tokenisers_of_run
@@ -1108,7 +1133,7 @@ def tokens(text: str, run: Path | None, data: Path | None) -> None:
 
 @main.command()
 def models() -> None:
-    """List the models that `minigrad train TASK --model NAME` knows, and what they answer."""
+    """List the models that can be trained, and what they answer."""
     from minitransformer.models import MODELS
     from viz.console import print_table
 
@@ -1118,7 +1143,7 @@ def models() -> None:
 
 @main.command()
 def tasks() -> None:
-    """List the tasks that `minigrad train TASK` knows, what they ask, and their usual models."""
+    """List the tasks to train a model on, and what they ask."""
     from minitransformer.tasks import TASKS
     from viz.console import print_table
 
@@ -1134,7 +1159,7 @@ def summary_of(entry: type) -> str:
 @main.command()
 @click.argument("what", metavar="base|big|gpt2|gpt3|bert|llama|RUN")
 def model(what: str) -> None:
-    """Print a model as a tree of modules with shapes and parameter counts.
+    """Print a model as a tree, with shapes and parameter counts.
 
     Models of papers are counted, not built: the base and the big transformer of "Attention Is All
     You Need", GPT-2's smallest, GPT-3 (175 billion parameters), BERT's base, and a small Llama.

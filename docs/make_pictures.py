@@ -1,8 +1,8 @@
-"""Make the README's pictures: `python docs/make_pictures.py` (about a minute).
+"""Make the README's pictures: `python docs/make_pictures.py` (three minutes).
 
-Trains the default `reverse` run, filmed, and an LSTM with attention that copies, and draws what the
-README shows of them, with the command itself. Pictures of pages need Chromium; without it they stay
-as they are.
+Trains the default `reverse` run, filmed, an LSTM with attention that copies, and a GPT on a novel,
+and draws what the README shows of them, with the command itself. Pictures of pages need Chromium;
+without it they stay as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 PICTURES = Path(__file__).parent / "pictures"
+SENTENCE = "Elizabeth was sure that Mr. Darcy did not love her"
 EXPRESSION = ("mean((tanh(x @ w + b) - y)**2)", "x=4x3", "w=3x2", "b=2", "y=4x2")
 
 
@@ -64,6 +65,10 @@ def main() -> None:
         run = Path(folder) / "copy"
         minigrad("train", "copy", "--model", "lstm-attention", "--out", run)
         minigrad("predict", run, "3 1 4 1 5 9 2 6", "--attention", PICTURES / "alignment.png")
+        run = Path(folder) / "text"
+        minigrad("train", "text", "--out", run)
+        shutil.copy(run / "curve.png", PICTURES / "bits.png")
+        minigrad("attention", run, SENTENCE, "-o", PICTURES / "causal.png")
     minigrad("graph", "attention", "-o", PICTURES / "attention-graph.svg")
     minigrad("graph", "transformer", "-o", PICTURES / "transformer.svg")
     norms = ("encoder-layer", "--against", "encoder-layer-pre")

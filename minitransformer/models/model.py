@@ -40,7 +40,7 @@ class NetworkSettings(Group):
 
     d_model: int = setting(64, "width of the model", least=1, most=20_000)
     layers: int = setting(
-        2, "layers of the encoder, and of the decoder if there is one", least=1, most=1_000
+        2, "layers; of encoder and decoder each, where there are both", least=1, most=1_000
     )
     dropout: float = setting(0.0, "share of activations dropped in training", kept=False)
 

@@ -28,7 +28,9 @@ class FileSettings(Group):
 
     defaults: ClassVar[Mapping[str, Any]] = {}
 
-    data: str = setting("", "file of your own: lines with one tab, or a .csv; for a text, any text")
+    data: str = setting(
+        "", "file of your own: lines with one tab, or a .csv; for text and masked, any text"
+    )
     tokens: TokenKind = setting("word", "what a token is in --data")
     subwords: int = setting(
         1000, "tokens at most, where they are sub-words: bpe, wordpiece", least=300, most=200_000
