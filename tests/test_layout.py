@@ -66,7 +66,9 @@ def inspection(layers: int, heads: int, count: int, length: int) -> Inspection:
             )  # fmt: skip
     vocabulary = tuple(dict.fromkeys([*target, *source]))
     chances = weights(len(target), len(vocabulary))
-    return Inspection(source, read, target, vocabulary, chances, outcome, found)
+    asked = [vocabulary.index(token) for token in target]
+    places = [*range(len(target))]
+    return Inspection("pairs", source, read, vocabulary, asked, places, chances, outcome, found)
 
 
 def attention(monkeypatch: Any, *shape: int) -> Page:
@@ -85,7 +87,7 @@ def film(monkeypatch: Any, layers: int, heads: int, count: int, length: int) -> 
     for i, record in enumerate(records, 1):
         frames.append(Frame(100 * i, maps, target[i:] + source, record, record))
     name, read = "a file of pairs with a long name.tsv", ["<bos>", *target]
-    shown = Film(name, source, target, read, sides, frames, records)
+    shown = Film(name, "pairs", source, source, target, read, "<eos>", sides, frames, records)
     monkeypatch.setattr("viz.pages.film.read_film", lambda run: shown)
     return viz.film("run")
 
