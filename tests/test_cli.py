@@ -21,6 +21,7 @@ import pytest
 
 from cli import main
 from minitransformer.runs import Run, read_toml
+from minitransformer.tasks import TASKS
 from minitransformer.training import Trainer
 
 ROOT = Path(__file__).parent.parent
@@ -422,7 +423,7 @@ def test_a_new_run_does_not_take_the_place_of_an_old_one(finished: Path) -> None
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "name a task (copy, reverse, sort, pairs, labels, translate), or give --data FILE"),
+        ([], f"name a task ({', '.join(TASKS)}), or give --data FILE"),
         (
             ["shuffle"],
             "unknown task 'shuffle'; the tasks are copy, reverse, sort, pairs, labels, translate",
@@ -442,7 +443,7 @@ def test_a_new_run_does_not_take_the_place_of_an_old_one(finished: Path) -> None
         (["copy", "--vocab", str(10**30)], "vocab must be at most 1000000"),
         (
             ["copy", "--data", "x.tsv"],
-            "--data is a setting of pairs, labels and translate; task copy has none",
+            "--data is a setting of pairs, labels, translate, text and masked; task copy has none",
         ),
         (["--data", "missing.tsv"], "missing.tsv: cannot be read: No such file"),
         (["copy", "--config", "missing.toml"], "cannot read missing.toml: No such file"),
@@ -681,7 +682,7 @@ def test_a_command_line_that_is_none_is_one_line(words: list[str], said: str) ->
 def test_every_setting_is_an_option_with_its_default() -> None:
     said = " ".join(succeeds("train", "--help").split())
     assert (
-        "--batch-size INTEGER examples per step, and per batch of an evaluation [default: 64]"
+        "--batch-size INTEGER examples per step, and per batch of an evaluation [default: 64; "
         in said
     )
     assert "--norm [post|pre]" in said
@@ -689,11 +690,10 @@ def test_every_setting_is_an_option_with_its_default() -> None:
 
 def test_help_says_which_tasks_and_models_have_another_default() -> None:
     said = " ".join(succeeds("train", "--help").split())
-    assert "[default: 64; rnn, gru, lstm: 128]" in said
-    assert "[default: 2500; translate: 700]" in said
-    assert (
-        "[default: 0.002; translate: 0.004; rnn: 0.001; gru, lstm, lstm-attention: 0.003]" in said
-    )
+    assert "[default: 64; rnn, gru, lstm, gpt, llama: 128]" in said
+    assert "[default: 2500; translate: 700; text, masked: 1500]" in said
+    rates = "translate: 0.004; text, gru, lstm, lstm-attention: 0.003; rnn: 0.001"
+    assert f"[default: 0.002; {rates}]" in said
 
 
 def test_help_loads_nothing_that_takes_long() -> None:
