@@ -20,7 +20,7 @@ from minitransformer.tokens.tokeniser import END_OF_TEXT, SpecialNames
 BYTES = 6
 """Of a token of English, generously: how much text it takes to have enough of them."""
 
-TRAINED_ON, PIECES = 8 << 20, 64
+TRAINED_ON, PIECES = 2 << 20, 64
 """Bytes of a text, at most, that its tokeniser is trained on, and of how many pieces they are."""
 
 MOST_WORDS = 30_000
