@@ -691,7 +691,7 @@ def test_every_setting_is_an_option_with_its_default() -> None:
 def test_help_says_which_tasks_and_models_have_another_default() -> None:
     said = " ".join(succeeds("train", "--help").split())
     assert "[default: 64; rnn, gru, lstm, gpt, llama: 128]" in said
-    assert "[default: 2500; translate: 700; text, masked: 1500]" in said
+    assert "[default: 2500; translate: 700; text: 1800; masked: 1500]" in said
     rates = "translate: 0.004; text, gru, lstm, lstm-attention: 0.003; rnn: 0.001"
     assert f"[default: 0.002; {rates}]" in said
 

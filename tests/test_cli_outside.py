@@ -309,7 +309,7 @@ def test_a_slow_step_is_spoken_of_before_the_first_evaluation(
 ) -> None:
     monkeypatch.setattr("viz.console.PATIENCE", -1.0)
     said = succeeds("train", "copy", "--steps", "3", *SMALL)
-    assert re.search(r"^step +1  [\d.e-]+ s for a step, so 0\.0 h for the others$", said, re.M)
+    assert re.search(r"^step +1  [\d.e-]+ s for a step, so \d+ s for the others$", said, re.M)
 
 
 @pytest.mark.parametrize(

@@ -108,12 +108,23 @@ def progress(
             if now - spoken > PATIENCE:
                 spoken = now
                 each = (now - began) / (trainer.step - first)
+                others = duration(each * (trainer.settings.steps - trainer.step))
                 console.print(
-                    f"step {trainer.step:>5,}  {each:.2g} s for a step, so "
-                    f"{each * (trainer.settings.steps - trainer.step) / 3600:,.1f} h for the others"
+                    f"step {trainer.step:>5,}  {each:.2g} s for a step, so {others} for the others"
                 )
 
         yield show, tick
+
+
+def duration(seconds: float) -> str:
+    """A time to be read.
+
+    >>> [duration(x) for x in (0.4, 89, 3000, 9000)]
+    ['0 s', '89 s', '50 min', '2.5 h']
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
 
 
 def print_gradients(rows: Sequence[Explanation], everything: bool) -> None:

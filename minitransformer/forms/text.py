@@ -111,9 +111,12 @@ class Text(OneText):
         ]
 
     def scene(self, example: Example) -> Example:
-        """The first tokens of a text, and some of those that come next."""
+        """The first tokens of a text, up to where a word ends, and some of those that come next."""
         source = example[0]
-        return [*source[:EXCERPT]], [*source[EXCERPT : EXCERPT + SHOWN]]
+        begins_word = [self.source.decode([number])[:1].isspace() for number in source]
+        ends = [place for place in range(1, EXCERPT) if begins_word[place : place + 1] == [True]]
+        end = max(ends, default=EXCERPT)
+        return [*source[:end]], [*source[end : end + SHOWN]]
 
     def show(self, model: Module, source: Sequence[int]) -> str:
         """How a model goes on with a text, drawn at a temperature of 0.8 by seed 0."""

@@ -124,7 +124,7 @@ def tokenisers_of_text(path: StrPath | None = None) -> dict[str, Tokeniser]:
     return {each.tokens: each.tokeniser_of(corpus, END_OF_TEXT) for each in settings}
 
 
-@task("text", form="text", default="gpt", tokens="bpe", steps=1500, batch_size=16,
+@task("text", form="text", default="gpt", tokens="bpe", steps=1800, batch_size=16,
       learning_rate=3e-3, weight_decay=0.1, evaluate_every=250)  # fmt: skip
 @dataclass(frozen=True)
 class NextToken(TextFile):

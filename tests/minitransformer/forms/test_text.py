@@ -114,6 +114,15 @@ def test_a_spoilt_model_does_not_answer() -> None:
         FORM.answer(Spoilt(), [[0]])
 
 
+def test_an_excerpt_ends_where_a_word_does() -> None:
+    bytes_alone = BytePairs.train([""], 257)
+    numbers = bytes_alone.encode("one two thirteen and more")
+    form = Text(bytes_alone, 64)
+    read, following = form.scene((numbers, []))
+    assert EXCERPT == 16 and form.text(read) == "one two"
+    assert form.text(following) == " thirteen and more"
+
+
 def test_an_excerpt_is_gone_on_with_to_see_what_was_learned() -> None:
     sizes = {"vocab": 5, "num_layers": 1, "d_model": 8, "num_heads": 2, "d_ff": 8}
     model = LanguageModel(LanguageConfig.gpt2(**sizes, tied=False), rng=0)
