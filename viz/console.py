@@ -183,29 +183,20 @@ def print_tokens(tokenisers: Mapping[str, Tokeniser], text: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from viz.figure.characters import readable
+
     table = Table("tokeniser", "knows", "tokens", "what they are, with their numbers")
     for name, tokeniser in tokenisers.items():
         numbers = tokeniser.encode(text)
         told = Text()
         for place, number in enumerate(numbers):
-            told.append(visible(tokeniser, number), COLOURS[place % len(COLOURS)])
+            told.append(readable(tokeniser.shown[number]), COLOURS[place % len(COLOURS)])
             told.append(f"({number}) ", "dim")
+        if unknown := tokeniser.unknown(text):
+            told.append(f"\nnot known: {', '.join(map(readable, unknown))}")
         kind = tokeniser.kind if name == tokeniser.kind else f"{name} ({tokeniser.kind})"
         table.add_row(kind, f"{len(tokeniser):,}", f"{len(numbers):,}", told)
     Console(highlight=False, markup=False).print(table)
-
-
-def visible(tokeniser: Tokeniser, number: int) -> str:
-    """A token as one sees it: a space as ␣, and other signs that cannot be seen by their codes.
-
-    What is no whole character, as byte-level BPE may have it, stays as it is called.
-    """
-    name = tokeniser.tokens[number]
-    text = name if number in tokeniser.controls else tokeniser.join([number])
-    shown = name if tokeniser.kind != "bpe" or "\ufffd" in text else text
-    return "".join(
-        x if x.isprintable() else repr(x)[1:-1] for x in shown.replace(" ", "␣").replace("\n", "↵")
-    )
 
 
 def broken(name: str, room: int) -> list[str]:
