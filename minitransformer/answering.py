@@ -1,4 +1,4 @@
-"""Answers from a finished run: text in, text out."""
+"""Answers from a finished run, or a published model: text in, text out."""
 
 from __future__ import annotations
 

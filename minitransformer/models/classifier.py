@@ -68,7 +68,7 @@ class Classifier(nn.Module):
 @model("classifier", answers="labels")
 @dataclass(frozen=True)
 class ClassifierSettings(StackSettings):
-    """A head on the encoder of any other model."""
+    """A head on the encoder of another model that has one."""
 
     encoder: str = setting("transformer", "model whose encoder reads the text")
 

@@ -107,6 +107,8 @@ def parse_rows(
         if not columns and len(row) != 2:
             separated = "commas" if is_csv else "tabs"
             hint = ", or --columns 1,2 to take these two" if len(row) > 2 else ""
+            if len(row) < 2:
+                hint = "; the tasks text and masked take any text"
             raise DataError(
                 f"{path}:{line}: {max(len(row) - 1, 0) or 'no'} {separated}; "
                 f"a line needs exactly one, between {' and '.join(names)}{hint}"

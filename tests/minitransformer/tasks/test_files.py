@@ -50,7 +50,11 @@ def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"a\tb\nc d\n", ":2: no tabs; a line needs exactly one, between source and target"),
+        (
+            b"a\tb\nc d\n",
+            ":2: no tabs; a line needs exactly one, between source and target; the "
+            "tasks text and masked take any text",
+        ),
         (b"a\tb\n\nc\td\n", ":2: no tabs;"),
         (b"a\tb\nc\td\te\n", ":2: 2 tabs;"),
         (b"a\tb\n\tb\n", ":2: the source is empty"),
