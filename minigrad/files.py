@@ -25,6 +25,13 @@ def trying_to(action: str, path: StrPath) -> Iterator[None]:
         raise FileError(f"cannot {action} {path}: {error.strerror or error}") from error
 
 
+def require_ordinary(path: StrPath) -> None:
+    """FileError for a pipe or a device, from which nothing may ever come."""
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileError(f"cannot read {path}: not an ordinary file")
+
+
 def write_atomically(path: StrPath, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write a whole file or leave the old one untouched, even if the power fails in the middle.
 

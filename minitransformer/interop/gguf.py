@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.files import FileError, StrPath, trying_to
+from minigrad.files import FileError, StrPath, require_ordinary, trying_to
 from minigrad.tensor import Array
 
 Blocks = npt.NDArray[Any]
@@ -135,6 +135,7 @@ class GGUF:
 def open_gguf(path: StrPath) -> GGUF:
     """Read all of a file but the tensors. GGUFError says what is wrong with it, in one line."""
     path = Path(path)
+    require_ordinary(path)
     with trying_to("read", path), path.open("rb") as file:
         header = Header(path, file, os.fstat(file.fileno()).st_size)
         count, entries = header.begin()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from minigrad.files import FileError, StrPath, trying_to
+from minigrad.files import FileError, StrPath, require_ordinary, trying_to
 from minigrad.tensor import Array
 from minitransformer.interop.gguf import from_bfloat16
 
@@ -74,6 +74,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def reading(path: Path) -> Iterator[None]:
     """A block that reads a file: WeightsError where it is malformed, FileError if it cannot be."""
     with trying_to("read", path):
+        require_ordinary(path)
         try:
             yield
         except (ValueError, SafetensorError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import tracemalloc
 from pathlib import Path
@@ -147,6 +148,9 @@ def test_what_is_no_such_file(tmp_path: Path) -> None:
         open_gguf(tmp_path / "none.gguf")
     with pytest.raises(FileError, match=r"cannot read .*: Is a directory"):
         open_gguf(tmp_path)
+    os.mkfifo(tmp_path / "pipe.gguf")  # nothing would ever come out of it
+    with pytest.raises(FileError, match=r"cannot read .*: not an ordinary file"):
+        open_gguf(tmp_path / "pipe.gguf")
 
 
 def test_other_versions(tmp_path: Path) -> None:

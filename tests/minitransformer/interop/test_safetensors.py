@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import tracemalloc
 from pathlib import Path
@@ -118,6 +119,9 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
 
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     assert "has no model.safetensors; name a folder with" in fault(tmp_path)
+    os.mkfifo(tmp_path / "model.safetensors")  # nothing would ever come out of it
+    with pytest.raises(FileError, match=r"cannot read .*: not an ordinary file"):
+        open_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
