@@ -18,6 +18,7 @@ from minitransformer.recipe import (
     require_unchanged,
 )
 from minitransformer.runs import Run
+from minitransformer.settings import SettingError
 from minitransformer.training import Record, Trainer, metric_of
 from minitransformer.transfer import lent_settings
 
@@ -75,9 +76,12 @@ def resume(run: Run, chosen: Mapping[str, Any]) -> Trainer:
     require_same(made.flat(), recipe, str(run.path))
     # A run that was killed before its first save begins again.
     state = run.load() if run.has_checkpoint() else None
+    perfect = 0
     if state:
         require_unchanged(run, state[2]["config"], made)
-    perfect = state[2]["perfect"] if state else 0
+        perfect, done = state[2]["perfect"], state[2]["step"]
+        if not state[2]["last"] and recipe.training.steps <= done:
+            raise SettingError(f"<steps> must be above {done:,}: it has made so many, unevaluated")
     if 0 < made.training.patience <= perfect and "steps" in chosen and "patience" not in chosen:
         recipe = replace(recipe, training=replace(recipe.training, patience=0))
     return Trainer(recipe, state)

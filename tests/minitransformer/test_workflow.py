@@ -84,6 +84,15 @@ def test_a_run_that_goes_on_longer_may_be_stopped_and_ends_with_the_same_bits() 
     assert weights("a") == weights("b")
 
 
+def test_a_run_that_was_never_evaluated_needs_a_step_more() -> None:
+    trainer, run = start({**TINY, "evaluate_every": 100}, Path("short"))
+    for _ in follow(trainer, run, after_step=trainer.stop):
+        pass
+    with pytest.raises(SettingError, match="steps must be above 1: it has made so many"):
+        resume(run, {"steps": 1})
+    assert list(follow(resume(run, {"steps": 2}), run))[-1]["held_out_loss"]
+
+
 class Perfect(Trainer):
     """A trainer whose evaluations are all perfect."""
 
