@@ -15,6 +15,7 @@ import numpy as np
 from minigrad import nn
 from minigrad.mode import no_grad
 from minigrad.tensor import Array
+from minitransformer.settings import SettingError
 from minitransformer.tokens import Special
 
 Choose = Callable[[Array], Array]
@@ -182,14 +183,14 @@ def drawing(
 
     temperature: above 0; below 1 sharpens the distribution. top_k: draw among the k likeliest.
     top_p: draw among the likeliest that together have probability p (Holtzman et al., "The Curious
-    Case of Neural Text Degeneration", 2020, section 3.1). ValueError outside those ranges.
+    Case of Neural Text Degeneration", 2020, section 3.1). SettingError outside those ranges.
     """
     if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature must be a number above 0, not {temperature}")
+        raise SettingError(f"<temperature> must be a number above 0, not {temperature}")
     if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, not {top_k}")
+        raise SettingError(f"<top_k> must be at least 1, not {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must be above 0 and at most 1, not {top_p}")
+        raise SettingError(f"<top_p> must be above 0 and at most 1, not {top_p}")
     generator = np.random.default_rng(rng)
 
     def draw(logits: Array) -> Array:

@@ -67,7 +67,8 @@ def read_wordpiece(folder: Path) -> WordPiece:
     with naming(folder / "vocab.txt"):
         tokens = tuple(read_text(folder / "vocab.txt").removesuffix("\n").split("\n"))
         lower = read_config(folder).get("do_lower_case", True)
-        return WordPiece(tokens, find_special(folder, tokens, BERT), require(lower, bool, "case"))
+        lower = require(lower, bool, "do_lower_case")
+        return WordPiece(tokens, find_special(folder, tokens, BERT), lower)
 
 
 def read_whole(folder: Path) -> Tokeniser:
