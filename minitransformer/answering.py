@@ -14,7 +14,7 @@ from minitransformer.decoding import Choose, likeliest, write
 from minitransformer.forms import FORMS
 from minitransformer.inside.inspection import Inspection, inspect
 from minitransformer.interop.chat import Chat
-from minitransformer.interop.published import is_published, load_published
+from minitransformer.interop.published import is_published, load_published, load_tokeniser
 from minitransformer.models.bert import BertReader
 from minitransformer.recipe import Recipe, open_model
 from minitransformer.runs import Run
@@ -22,7 +22,12 @@ from minitransformer.tokens import Tokeniser
 
 
 def tokenisers_of_run(path: str | os.PathLike[str]) -> dict[str, Tokeniser]:
-    """The tokeniser of each side of the examples of a run. RunError where there is none."""
+    """The tokeniser of each side of the examples of a run, or that of a published model.
+
+    RunError where there is none.
+    """
+    if is_published(path):
+        return {"source": load_tokeniser(path)}
     run = Run.open(path)
     form = FORMS[Recipe.of_run(run).task.form].restore(run.load()[2])
     return form.tokenisers

@@ -22,6 +22,7 @@ from minitransformer.interop.gguf import open_gguf
 from minitransformer.interop.given import Given
 from minitransformer.interop.safetensors import WeightsError, open_folder, read_json
 from minitransformer.interop.tokenisers import fit, tokeniser_of_gguf
+from minitransformer.tokens import Tokeniser
 from minitransformer.tokens.published import read_tokeniser
 
 
@@ -115,15 +116,26 @@ def load_published(place: StrPath) -> Published:
     A language model goes on with texts, a BERT fills gaps; one without the head for that is its
     reader alone. FileError says in one line what is wrong, not there or not supported.
     """
-    path = find(place)
-    source = open_source(path)
+    source = open_source(find(place))
     config = source.configuration()
-    found = read_tokeniser(path) if path.is_dir() else tokeniser_of_gguf(source.given)
-    tokeniser = fit(found, config.vocab)
+    tokeniser = read_tokens(source, config)
     kind = Masked if source.family is BERT else Text
     model = load(source, config)
     chat = chat_of(source.given.of("tokenizer.chat_template", None))
     return Published(model, kind(tokeniser, config.max_length), chat)
+
+
+def load_tokeniser(place: StrPath) -> Tokeniser:
+    """The tokeniser of a model alone: see `load_published`."""
+    source = open_source(find(place))
+    return read_tokens(source, source.configuration())
+
+
+def read_tokens(source: Source, config: Any) -> Tokeniser:
+    """The tokeniser that lies beside the weights, or in the same file."""
+    path = source.archive.path
+    found = read_tokeniser(path) if path.is_dir() else tokeniser_of_gguf(source.given)
+    return fit(found, config.vocab)
 
 
 def open_source(path: Path) -> Source:

@@ -26,6 +26,7 @@ from minitransformer.interop.published import (
     is_published,
     load_model,
     load_published,
+    load_tokeniser,
 )
 from minitransformer.interop.safetensors import WeightsError
 from minitransformer.models.bert import Bert
@@ -372,6 +373,7 @@ def test_a_published_language_model_goes_on_with_texts(tmp_path: Path) -> None:
     assert isinstance(found.model, LanguageModel) and isinstance(found.form, Text)
     assert found.chat is None
     assert found.form.read("the cat") == pairs.encode("the cat")
+    assert load_tokeniser(tmp_path) == found.form.source
     (answer,) = found.form.answer(found.model, [found.form.read("the cat")])
     assert len(found.form.spell(answer)) == len(pairs.encode("the cat"))
 
