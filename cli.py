@@ -287,7 +287,7 @@ def train(
 
 
 @main.command(cls=FinetuneCommand)
-@click.argument("run")
+@click.argument("run", type=NamedPath())
 @click.option("--freeze", is_flag=True,
               help="leave the encoder as it is: only the head learns  [rate: 0.01]")  # fmt: skip
 @click.option("--compare", type=click.IntRange(1, 100), metavar="SEEDS",
@@ -295,7 +295,7 @@ def train(
 @click.option("--out", type=NamedPath(), help="run folder  [default: in runs/, called after data]")
 @click.option("--film", is_flag=True, help="keep what every head looks at, for `minigrad film`")
 def finetune(
-    run: str, freeze: bool, compare: int | None, out: Path | None, film: bool, **given: Any
+    run: Path, freeze: bool, compare: int | None, out: Path | None, film: bool, **given: Any
 ) -> None:
     """Teach a trained encoder to label texts, by few examples.
 
@@ -314,8 +314,8 @@ def finetune(
             raise ValueError(f"{option(name)}: the path is empty")
     if freeze and given.setdefault("layer_decay", 0.0):
         raise ValueError("--freeze is --layer-decay 0; leave one of them out")
-    given = merge(given, {"from_run": run, "task": "labels"})
-    note_unfinished(Path(run))
+    given = merge(given, {"from_run": str(run), "task": "labels"})
+    note_unfinished(run)
     way = "fine-tuned" if given.get("layer_decay", 1.0) else "frozen"
     with preparation():
         trainer, made = workflow.start(settings_of_way(way, given), out)
@@ -581,11 +581,12 @@ def decode_argument(text: str) -> str:
 
 def note_unknown(predictor: Predictor, text: str, known: set[str] | None = None) -> None:
     """Say which tokens of a text the run has never seen, but not those that are `known`."""
+    tokeniser = predictor.form.tokenisers["source"]
+    unk = tokeniser.special.unk
+    fate = "left out" if unk is None else f"read as {tokeniser.tokens[unk]}"
     for token in predictor.form.unknown(text):
         if known is None or token not in known:
-            click.echo(
-                f"note: {shorten(token)!r} is not in the vocabulary; it is read as <unk>", err=True
-            )
+            click.echo(f"note: {shorten(token)!r} is not in the vocabulary; it is {fate}", err=True)
         if known is not None:
             known.add(token)
 
@@ -742,9 +743,9 @@ def fill(what: str, text: str, top: int) -> None:
 
     predictor = Predictor(what)
     predictor.require("fill")
+    filled, candidates = predictor.fill(text, top)
     note_unfinished(Path(what))
     note_unknown(predictor, text)
-    filled, candidates = predictor.fill(text, top)
     click.echo(filled)
     rows = [
         (f"{place}", token, f"{100 * p:.1f} %")
@@ -1105,14 +1106,14 @@ def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None
 
 @main.command()
 @click.argument("text")
-@click.option("--run", type=NamedPath(), help="show the tokenisers of this run")
+@click.option("--run", type=NamedPath(), help="show the tokenisers of this run or published model")
 @click.option("--train", "data", type=NamedPath(),
               help="train them on this text file  [default: on the bundled novel]")  # fmt: skip
 def tokens(text: str, run: Path | None, data: Path | None) -> None:
     """Show how TEXT is split into tokens.
 
-    By a tokeniser of each kind, or by those of a run: each token with its
-    number, space as ␣; in a terminal also by colours.
+    By a tokeniser of each kind, or by those of a run or of a published model, such as smollm: each
+    token with its number, space as ␣; in a terminal also by colours.
     """
     from minitransformer.answering import tokenisers_of_run
     from minitransformer.tasks.text import tokenisers_of_text
@@ -1157,8 +1158,8 @@ def summary_of(entry: type) -> str:
 
 
 @main.command()
-@click.argument("what", metavar="base|big|gpt2|gpt3|bert|llama|RUN")
-def model(what: str) -> None:
+@click.argument("what", type=NamedPath(), metavar="base|big|gpt2|gpt3|bert|llama|RUN")
+def model(what: Path) -> None:
     """Print a model as a tree, with shapes and parameter counts.
 
     Models of papers are counted, not built: the base and the big transformer of "Attention Is All
@@ -1168,8 +1169,8 @@ def model(what: str) -> None:
     from minitransformer.answering import Predictor
     from minitransformer.models.presets import PRESETS
 
-    if what in PRESETS:
-        click.echo(repr(PRESETS[what](ShapesOnly())))
+    if str(what) in PRESETS:
+        click.echo(repr(PRESETS[str(what)](ShapesOnly())))
         click.echo("counted: all weights and biases, the tied embedding matrix once")
     else:
         click.echo(repr(Predictor(what).model))

@@ -167,7 +167,7 @@ class Run:
         with trying_to("make the run folder", path):
             if settings.exists():
                 raise RunError(
-                    f"{path} already holds a run; add --resume to go on with it, "
+                    f"{path} already holds a run: go on with it by `minigrad train --resume`, "
                     "or choose another --out"
                 )
             run.path.mkdir(parents=True, exist_ok=True)

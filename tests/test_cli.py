@@ -416,7 +416,7 @@ def test_resuming_notices_that_the_data_has_changed(pairs: Path) -> None:
 def test_a_new_run_does_not_take_the_place_of_an_old_one(finished: Path) -> None:
     before = contents(finished)
     said = fails("train", "reverse", *TINY, "--out", finished)
-    assert f"{finished} already holds a run; add --resume" in said
+    assert f"{finished} already holds a run: go on with it by `minigrad train --resume`" in said
     assert contents(finished) == before
 
 

@@ -317,6 +317,8 @@ def test_a_slow_step_is_spoken_of_before_the_first_evaluation(
     [
         ["train", "copy", "--out", ""],
         ["train", "copy", "--config", ""],
+        ["finetune", "", "--data", "labels.tsv"],
+        ["model", ""],
         ["predict", "", "1"],
         ["predict", ".", "1", "--attention", ""],
     ],

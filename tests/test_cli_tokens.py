@@ -80,6 +80,15 @@ def test_a_run_has_its_own_tokenisers() -> None:
     assert re.sub(r"\(\d+\)", "", table["source (bpe)"][2]) == "the ␣cat"
 
 
+def test_in_a_narrow_terminal_no_number_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = minigrad("tokens", "the cat sat", "--train", "lines.tsv").output
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = minigrad("tokens", "the cat sat", "--train", "lines.tsv").output
+    assert max(map(len, narrow.splitlines())) <= 40 < max(map(len, wide.splitlines()))
+    assert re.findall(r"\S+\(\d+\)", narrow) == re.findall(r"\S+\(\d+\)", wide)
+    assert "…" not in narrow
+
+
 def test_what_cannot_be_seen_is_shown_by_its_code() -> None:
     Path("odd.txt").write_text("a\tb\x1b[2Jc\u200dd é\n" * 9, encoding="utf-8")
     result = minigrad("tokens", "a\tb\x1b[2Jc\u200dd\né", "--train", "odd.txt")

@@ -178,14 +178,18 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_tokens(tokenisers: Mapping[str, Tokeniser], text: str) -> None:
-    """Print how each tokeniser splits a text, as a table; in a terminal the tokens are coloured."""
+    """Print how each tokeniser splits a text, as a table, or in a narrow terminal as paragraphs;
+    in any terminal the tokens are coloured."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     from viz.figure.characters import readable
 
+    console = Console(highlight=False, markup=False)
     table = Table("tokeniser", "knows", "tokens", "what they are, with their numbers")
+    is_narrow = console.width < 2 * SENTENCE
     for name, tokeniser in tokenisers.items():
         numbers = tokeniser.encode(text)
         told = Text()
@@ -195,8 +199,14 @@ def print_tokens(tokenisers: Mapping[str, Tokeniser], text: str) -> None:
         if unknown := tokeniser.unknown(text):
             told.append(f"\nnot known: {', '.join(map(readable, unknown))}")
         kind = tokeniser.kind if name == tokeniser.kind else f"{name} ({tokeniser.kind})"
-        table.add_row(kind, f"{len(tokeniser):,}", f"{len(numbers):,}", told)
-    Console(highlight=False, markup=False).print(table)
+        if is_narrow:
+            known = f"{kind}: knows {len(tokeniser):,}, tokens {len(numbers):,}"
+            console.print(known, style="bold")
+            console.print(Padding(told, (0, 0, 0, 2)))
+        else:
+            table.add_row(kind, f"{len(tokeniser):,}", f"{len(numbers):,}", told)
+    if not is_narrow:
+        console.print(table)
 
 
 def broken(name: str, room: int) -> list[str]:

@@ -246,7 +246,7 @@ def finished(path: Path) -> Run:
 
 def test_a_run_is_not_overwritten_unasked(tmp_path: Path) -> None:
     finished(tmp_path / "run")
-    with one_line_error(tmp_path / "run", "already holds a run; add --resume", "--out"):
+    with one_line_error(tmp_path / "run", "already holds a run: go on with it by", "--out"):
         Run.create(tmp_path / "run", {"seed": 1})
     assert Run.open(tmp_path / "run").config == CONFIG
 
