@@ -287,7 +287,7 @@ def train(
 
 
 @main.command(cls=FinetuneCommand)
-@click.argument("run", type=NamedPath())
+@click.argument("run", type=NamedPath(), metavar="RUN --data FILE")
 @click.option("--freeze", is_flag=True,
               help="leave the encoder as it is: only the head learns  [rate: 0.01]")  # fmt: skip
 @click.option("--compare", type=click.IntRange(1, 100), metavar="SEEDS",

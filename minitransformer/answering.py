@@ -85,6 +85,15 @@ class Predictor:
     ) -> Iterator[str]:
         """What the model writes after a text: each token's text as it comes, of `length` at most.
 
+        >>> from tempfile import TemporaryDirectory
+        >>> from minitransformer.workflow import start
+        >>> sizes = {"tokens": "char", "d_model": 8, "heads": 2, "layers": 1, "d_ff": 8}
+        >>> with TemporaryDirectory() as folder:
+        ...     _, run = start({"task": "text", **sizes}, Path(folder, "run"))  # not yet trained
+        ...     predictor = Predictor(run.path)  # or of a published model, such as "smollm"
+        >>> len("".join(predictor.go_on("It is a truth", 9)))
+        9
+
         It is "" while the bytes of a character are not all there. choose: see `decoding.drawing`.
         chat: whether the text is a message to be answered. ValueError for an empty text, and for a
         model that does not write texts, or does not answer messages.

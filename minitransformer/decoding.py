@@ -62,17 +62,27 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def begin(model: Any, source: Any, max_length: int, cache: bool) -> tuple[Writing, int]:
-    """The writing of answers to sources (B, S), and how many tokens they may have.
+def begin(
+    model: Any, source: Any, max_length: int, special: Special, cache: bool, first: Any
+) -> tuple[Writing, Array, int]:
+    """The writing of answers to sources (B, S), the token before each, (B,), and how many tokens
+    they may have.
 
     Those are `max_length`, or as many as the model has places for. Without the cache a model reads
-    everything anew for each token; the results are the same. ValueError for a negative length.
+    everything anew for each token. The results are the same, but that a language model then does
+    not go on where its places are used up. ValueError for a negative length, and for sources or
+    first tokens of another shape.
     """
     if max_length < 0:
         raise ValueError(f"max_length must be at least 0, not {max_length}")
     source = np.asarray(source)
+    if source.ndim != 2:
+        raise ValueError(f"tokens come as (B, T), a row for each source, not as {source.shape}")
+    first = np.asarray(np.full(len(source), special.bos) if first is None else first)
+    if first.shape != (len(source),):
+        raise ValueError(f"first is a token for each of {len(source)} sources, not {first.shape}")
     writing = model.begin(source) if cache else Rewriting(model, source)
-    return writing, min(max_length, model.max_length or max_length)
+    return writing, first, min(max_length, model.max_length or max_length)
 
 
 def next_logits(writing: Writing, tokens: Array, special: Special) -> Array:
@@ -109,8 +119,7 @@ def write(
     `bos` where none is given. A row that has ended gets `pad`.
     """
     with no_grad(), evaluating(model):
-        writing, most = begin(model, source, max_length, cache)
-    token = np.full(len(source), special.bos) if first is None else first
+        writing, token, most = begin(model, source, max_length, special, cache, first)
     finished = np.zeros(len(source), bool)
     for _ in range(most):
         if finished.all():
@@ -132,7 +141,15 @@ def generate(
     first: Array | None = None,
 ) -> list[list[int]]:
     """What `write` writes for each row of a source, (B, S) token numbers, padded: without `bos` and
-    `eos`. The model's number of positions is a limit too.
+    `eos`. The model's number of positions is a limit too, but for a language model.
+
+    That goes on from the last token of a text, in the place of `bos`:
+
+    >>> from minitransformer import LanguageConfig, LanguageModel
+    >>> config = LanguageConfig(vocab=14, num_layers=1, d_model=8, num_heads=2, d_ff=16)
+    >>> model, text = LanguageModel(config, rng=5), np.array([[5, 6, 7]])
+    >>> greedy(model, text[:, :-1], 4, first=text[:, -1])
+    [[13, 13, 13, 13]]
     """
     steps = [*write(model, source, max_length, choose, special, cache, first)]
     rows: list[list[int]] = np.reshape(steps, (len(steps), len(source))).T.tolist()
@@ -238,6 +255,7 @@ def beam_search(
     length_penalty: float = 0.6,
     special: Special = SPECIAL,
     cache: bool = True,
+    first: Array | None = None,
 ) -> list[list[int]]:
     """The best of the sequences found by keeping the `beam_size` best beginnings at each step.
 
@@ -245,19 +263,19 @@ def beam_search(
     its `eos`: Wu et al., "Google's Neural Machine Translation System" (2016), section 7; the paper
     takes 4 and 0.6. Every beginning may end at every step; whatever has ended is kept, so nothing
     is returned that scores below it. One beam is greedy decoding, which ends where `eos` comes
-    first.
+    first. first: the token that each row goes on from, as in `write`.
     """
     if beam_size < 1:
         raise ValueError(f"beam_size must be at least 1, not {beam_size}")
     if not isfinite(length_penalty):
         raise ValueError(f"length_penalty must be a finite number, not {length_penalty}")
     if beam_size == 1:
-        return greedy(model, source, max_length, special, cache)
+        return greedy(model, source, max_length, special, cache, first)
     with no_grad(), evaluating(model):
         batch, beams, eos = len(source), beam_size, special.eos
-        writing, most = begin(model, source, max_length, cache)
+        writing, token, most = begin(model, source, max_length, special, cache, first)
         writing.select(np.repeat(np.arange(batch), beams))
-        tokens = np.full((batch * beams, 1), special.bos)
+        tokens = np.repeat(token, beams)[:, None]
         scores = np.full((batch, beams), -np.inf)  # of the beginnings, the best first
         scores[:, 0] = 0  # all beams begin alike: let the first one branch
         answers: list[list[int]] = [[] for _ in range(batch)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -75,7 +76,9 @@ METHODS: dict[str, Callable[..., Answers]] = {
 }
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
-methods_that_go_on = pytest.mark.parametrize("method", [greedy, METHODS["sample"]])
+methods_that_go_on = pytest.mark.parametrize(
+    "method", [greedy, partial(beam_search, length_penalty=9.0), METHODS["sample"]]
+)
 
 
 def log_p_of(model: Transformer, source: Any, sequence: list[int]) -> float:
@@ -474,7 +477,7 @@ def test_answers_go_on_from_a_first_token(method: Callable[..., Answers]) -> Non
         method(model, SOURCE[i : i + 1], 6, first=first[i : i + 1], cache=False)[0]
         for i in range(4)
     ]
-    if method is greedy:  # others draw for one row what they would for another
+    if method is not METHODS["sample"]:  # which draws for one row what it would for another
         assert method(model, SOURCE, 6, first=first) == alone
 
 
@@ -489,6 +492,12 @@ def test_the_first_token_is_read_and_not_written() -> None:
 def test_a_flat_source_is_refused() -> None:
     with pytest.raises(ValueError, match=r"tokens come as \(B, T\)"):
         greedy(a_model(), [4, 5, 6], 12)
+
+
+def test_first_tokens_are_one_for_each_source() -> None:
+    for first in (7, [7], [[7]] * 4):
+        with pytest.raises(ValueError, match=r"first is a token for each of 4 sources, not \("):
+            greedy(a_model(), SOURCE, 12, first=np.array(first))
 
 
 @few
