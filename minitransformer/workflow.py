@@ -81,7 +81,9 @@ def resume(run: Run, chosen: Mapping[str, Any]) -> Trainer:
         require_unchanged(run, state[2]["config"], made)
         perfect, done = state[2]["perfect"], state[2]["step"]
         if not state[2]["last"] and recipe.training.steps <= done:
-            raise SettingError(f"<steps> must be above {done:,}: it has made so many, unevaluated")
+            raise SettingError(
+                f"<steps> must be above {done:,}, which this run has made without an evaluation"
+            )
     if 0 < made.training.patience <= perfect and "steps" in chosen and "patience" not in chosen:
         recipe = replace(recipe, training=replace(recipe.training, patience=0))
     return Trainer(recipe, state)

@@ -88,7 +88,7 @@ def test_a_run_that_was_never_evaluated_needs_a_step_more() -> None:
     trainer, run = start({**TINY, "evaluate_every": 100}, Path("short"))
     for _ in follow(trainer, run, after_step=trainer.stop):
         pass
-    with pytest.raises(SettingError, match="steps must be above 1: it has made so many"):
+    with pytest.raises(SettingError, match="steps must be above 1, which this run has made"):
         resume(run, {"steps": 1})
     assert list(follow(resume(run, {"steps": 2}), run))[-1]["held_out_loss"]
 
