@@ -15,7 +15,7 @@ from minitransformer.runs import Run, RunError
 from minitransformer.settings import SettingError
 from minitransformer.tasks import TASKS
 from minitransformer.training import Trainer
-from minitransformer.transfer import adopt
+from minitransformer.transfer import adopt, lent_settings
 from minitransformer.workflow import follow, resume, start
 
 TINY: dict[str, Any] = {
@@ -206,6 +206,16 @@ def test_a_classifier_takes_the_encoder_of_a_model_that_fills_gaps(
     )
 
 
+def test_a_run_decides_of_another_its_model_and_how_texts_are_split_and_no_more(
+    masked: Trainer, tmp_path: Path
+) -> None:
+    made, begin = masked.recipe, {"from_run": str(tmp_path / "masked")}
+    split = {"tokens": made.task.tokens, "subwords": made.task.subwords}
+    assert lent_settings(begin | {"task": "masked"}) == made.kept_of_model() | split
+    reader = {"model": "classifier", "encoder": "bert", "tokens": made.task.tokens}
+    assert lent_settings(begin | {"task": "labels"}) == made.kept_of_model() | reader
+
+
 def test_a_classifier_can_begin_with_the_encoder_of_the_bundled_sentences(tmp_path: Path) -> None:
     start({**TINY, "task": "masked", "held_out": 0.1}, tmp_path / "masked")
     (tmp_path / "labels.tsv").write_text(LABELLED, encoding="utf-8")
@@ -305,6 +315,7 @@ def test_a_classifier_takes_the_encoder_of_a_published_bert(kind: str, tmp_path:
     theirs = getattr(transformers, kind)(config).eval()
     theirs.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    assert lent_settings({"from_run": str(folder), "task": "masked"})["tokens"] == "wordpiece"
     new, run = a_classifier(tmp_path)
     assert new.recipe.task.tokens == "wordpiece"
     source = new.form.tokenisers["source"]

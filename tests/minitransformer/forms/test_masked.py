@@ -113,6 +113,13 @@ def test_gaps_are_read_and_written_by_their_name() -> None:
     assert FORM.sides((numbers, [])) == {"source": ["[CLS]", "the", "[MASK]", "sat", "[SEP]"]}
 
 
+def test_padding_is_neither_asked_for_nor_shown() -> None:
+    padded = [BOS, PAD, THE, EOS, PAD]
+    _, labels = FORM.mask(padded, np.random.default_rng(0))
+    assert labels == [IGNORE, IGNORE, THE, IGNORE, IGNORE]
+    assert FORM.text(padded) == "the"
+
+
 def test_what_is_unknown_is_told_and_a_gap_is_not() -> None:
     assert FORM.unknown("the [MASK] sat there") == ["there"]
     assert FORM.read("there") == [BOS, UNK, EOS]

@@ -16,6 +16,7 @@ from minitransformer.interop.given import (
     read_llama_gguf,
 )
 from minitransformer.interop.safetensors import WeightsError
+from minitransformer.models.language import LanguageConfig
 
 GPT2 = {"vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12}
 BERT = {
@@ -56,6 +57,10 @@ def test_what_is_not_said_is_as_the_family_has_it() -> None:
     assert (bert.activation, bert.eps, bert.norm, bert.pad) == ("gelu", 1e-12, "post", 0)
     assert (llama.rotary_base, llama.eps, llama.tied, llama.kv_heads) == (1e4, 1e-6, False, 4)
     assert {gpt2.dropout, bert.dropout, llama.dropout} == {0}
+
+
+def test_what_gpt2_has_published_is_what_a_language_model_is_by_default() -> None:
+    assert read("gpt2") == LanguageConfig.gpt2(dropout=0.0)
 
 
 def test_null_is_as_if_nothing_were_said() -> None:
