@@ -20,7 +20,7 @@ def sentences(seed: int) -> tuple[list[str], list[str]]:
     So a model can learn that a bank is now a shore and now a lender: each keeps its company.
     """
     training, unseen = (dict.fromkeys(english(examples)) for examples in pairs(seed))
-    return [*training], [sentence for sentence in unseen if sentence not in training]
+    return [*training], [*unseen]
 
 
 def english(examples: list[Example]) -> Iterator[str]:
