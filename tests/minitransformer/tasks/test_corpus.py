@@ -136,6 +136,12 @@ def test_texts_begin_and_end_with_whole_words() -> None:
         assert text[0].isspace() and not text[-1].isspace()
 
 
+def test_a_word_that_goes_on_for_long_is_cut_where_a_text_should_begin_and_end() -> None:
+    content = bytes(range(ord("a"), ord("z") + 1)) * 40
+    with corpus_of(content) as corpus:
+        assert corpus.text_at(10, 20).encode() == content[10:30]
+
+
 def test_drawing_reaches_all_of_the_part_to_train_on_and_nothing_else(tmp_path: Path) -> None:
     text = " ".join(f"{number:03}" for number in range(200))
     corpus = Corpus(write(tmp_path, text.encode()))
