@@ -68,13 +68,10 @@ class WordPiece(Tokeniser):
         counts of pairs, see `learn_merges`, and not by how likely a pair makes the text (Schuster
         and Nakajima, section 4). TokeniserError where the characters are more than `size`.
         """
-        words = Counter(chain.from_iterable(words_of(text, lower) for text in texts))
-        spelled = {
-            (word[0], *(INSIDE + x for x in word[1:])): times
-            for word, times in words.items()
-            if len(word) <= LONGEST
-        }
-        characters = {*chain.from_iterable(word for word in words if len(word) <= LONGEST)}
+        found = Counter(chain.from_iterable(words_of(text, lower) for text in texts))
+        words = {word: times for word, times in found.items() if len(word) <= LONGEST}
+        spelled = {(x[0], *(INSIDE + y for y in x[1:])): times for x, times in words.items()}
+        characters = {*chain.from_iterable(words)}
         inside = {*chain.from_iterable(word[1:] for word in spelled)}
         names = [*dict.fromkeys(special.values())]
         pieces = sorted(characters), sorted(inside)

@@ -93,6 +93,11 @@ def test_each_character_is_treated_as_the_reference_does(lower: bool) -> None:
         assert words_of(text, lower) == [word for word, _ in found], hex(ord(x))
 
 
+def test_words_of_more_than_100_characters_are_neither_learned_nor_read() -> None:
+    pieces = WordPiece.train([f"{'x' * 100} {'y' * 101}"])
+    assert pieces.unknown(f"{'x' * 100} {'x' * 101} y") == ["x" * 101, "y"]
+
+
 @pytest.mark.parametrize("size", [1000, 3000])
 def test_the_vocabulary_learned_from_a_novel_is_that_of_the_reference_trainer(size: int) -> None:
     tokenizers = pytest.importorskip("tokenizers")
