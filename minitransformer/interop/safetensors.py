@@ -78,8 +78,6 @@ def reading(path: Path) -> Iterator[None]:
         try:
             yield
         except (ValueError, SafetensorError) as error:
-            if isinstance(error, FileError):
-                raise
             fault = str(error).splitlines()[0][:200]
             raise WeightsError(f"{path} is malformed ({fault}); fetch it again") from error
 
@@ -126,7 +124,7 @@ def tensors_of(path: Path) -> Iterator[tuple[str, Stored]]:
         with safe_open(path, "numpy") as file:  # type: ignore[no-untyped-call]
             for name in file.keys():  # noqa: SIM118
                 if not name.isprintable() or len(name) > 200:
-                    raise WeightsError(f"{path} has a tensor called {name[:40]!r}; fetch it again")
+                    raise ValueError(f"a tensor is called {name[:40]!r}")
                 about = file.get_slice(name)
                 yield name, Stored(path, about.get_dtype(), tuple(about.get_shape()))
 
