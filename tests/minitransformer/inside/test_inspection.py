@@ -11,6 +11,7 @@ import pytest
 
 from minigrad import nn
 from minigrad.mode import no_grad
+from minigrad.nn import count_parameters
 from minigrad.ops.attention import product_like
 from minigrad.ops.neural import cross_entropy
 from minigrad.table import TABLE
@@ -407,7 +408,13 @@ def test_of_gaps_the_places_are_those_of_the_gaps() -> None:
 def test_of_a_large_model_nobody_tries_what_it_does_without_each_head(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("minitransformer.inside.inspection.MOST_WORK", 0)
-    found = inspect(a_llama(), TEXT, SOURCE)
+    model = a_llama()
+    heads = sum(len(layer.without) for layer in inspect(model, TEXT, SOURCE).layers)
+    work = heads * count_parameters(model) * len(SOURCE)
+    limit = "minitransformer.inside.inspection.MOST_WORK"
+    monkeypatch.setattr(limit, work)
+    assert all(layer.without for layer in inspect(model, TEXT, SOURCE).layers)
+    monkeypatch.setattr(limit, work - 1)
+    found = inspect(model, TEXT, SOURCE)
     assert [layer.without for layer in found.layers] == [[], []]
     assert found.normal.loss > 0
