@@ -152,3 +152,22 @@ def test_its_reader_gives_a_vector_for_each_token() -> None:
 def test_a_config_without_tokens_or_layers_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1, not 0"):
         a_config(**{name: 0})
+
+
+def test_a_seed_decides_of_all_weights_and_vectors_begin_small() -> None:
+    sizes: dict[str, Any] = {
+        "vocab": 50,
+        "num_layers": 1,
+        "d_model": 64,
+        "num_heads": 2,
+        "d_ff": 32,
+    }
+    first, again = (Bert(BertConfig(**sizes), rng=0).state_dict() for _ in range(2))
+    assert all(np.array_equal(x, again[name]) for name, x in first.items())
+    tables = [x for name, x in first.items() if "tokens" in name or "segments" in name]
+    assert [x.std() for x in tables] == pytest.approx([0.02] * 2, rel=0.25)
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="num_heads 7 does not divide d_model 768"):
+        BertConfig(num_heads=7)
