@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy  # noqa: F401  # what is not loaded yet cannot be limited
 from threadpoolctl import threadpool_limits
 
 COURSE = Path(__file__).resolve().parent
