@@ -115,10 +115,10 @@ class Predictor:
     ) -> Iterator[str]:
         """What comes after tokens, of which some are shown before it."""
         tokeniser = self.form.source
-        start, special = np.array([numbers]), tokeniser.special
+        special = tokeniser.special
         # How a token is written depends on those just before it, and not on all that there are.
         waiting: list[int] = []
-        for token in write(self.model, start[:, :-1], length, choose, special, first=start[:, -1]):
+        for token in write(self.model, np.array([numbers]), length, choose, special):
             if token[0] == special.eos:
                 return
             waiting.append(int(token[0]))

@@ -63,24 +63,27 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def begin(
-    model: Any, source: Any, max_length: int, special: Special, cache: bool, first: Any
+    model: Any, source: Any, max_length: int, special: Special, cache: bool
 ) -> tuple[Writing, Array, int]:
-    """The writing of answers to sources (B, S), the token before each, (B,), and how many tokens
-    they may have.
+    """The writing of answers to sources (B, S), the token that each begins after, (B,), and how
+    many tokens they may have.
 
-    Those are `max_length`, or as many as the model has places for. Without the cache a model reads
-    everything anew for each token. The results are the same, but that a language model then does
-    not go on where its places are used up. ValueError for a negative length, and for sources or
-    first tokens of another shape.
+    An answer begins after `bos`, but that of a model that `goes_on`, as a language model does:
+    after the last token of its source. It has `max_length` tokens, or as many as the model has
+    places for. Without the cache a model reads everything anew for each token. The results are the
+    same, but that a language model then does not go on where its places are used up. ValueError
+    for a negative length, and for sources of another shape, or without a token to go on from.
     """
     if max_length < 0:
         raise ValueError(f"max_length must be at least 0, not {max_length}")
     source = np.asarray(source)
     if source.ndim != 2:
         raise ValueError(f"tokens come as (B, T), a row for each source, not as {source.shape}")
-    first = np.asarray(np.full(len(source), special.bos) if first is None else first)
-    if first.shape != (len(source),):
-        raise ValueError(f"first is a token for each of {len(source)} sources, not {first.shape}")
+    first = np.full(len(source), special.bos)
+    if getattr(model, "goes_on", False):
+        if not source.shape[1]:
+            raise ValueError("nothing to go on from: a source has at least one token")
+        source, first = source[:, :-1], source[:, -1]
     writing = model.begin(source) if cache else Rewriting(model, source)
     return writing, first, min(max_length, model.max_length or max_length)
 
@@ -111,15 +114,13 @@ def write(
     choose: Choose,
     special: Special,
     cache: bool = True,
-    first: Array | None = None,
 ) -> Iterator[Array]:
     """The next token of each row, (B,), until all have written `eos`, or `max_length` tokens.
 
-    choose: takes (B, V) logits to (B,) tokens. first: the token that each row goes on from, (B,);
-    `bos` where none is given. A row that has ended gets `pad`.
+    choose: takes (B, V) logits to (B,) tokens. A row that has ended gets `pad`.
     """
     with no_grad(), evaluating(model):
-        writing, token, most = begin(model, source, max_length, special, cache, first)
+        writing, token, most = begin(model, source, max_length, special, cache)
     finished = np.zeros(len(source), bool)
     for _ in range(most):
         if finished.all():
@@ -138,20 +139,19 @@ def generate(
     choose: Choose,
     special: Special,
     cache: bool = True,
-    first: Array | None = None,
 ) -> list[list[int]]:
     """What `write` writes for each row of a source, (B, S) token numbers, padded: without `bos` and
     `eos`. The model's number of positions is a limit too, but for a language model.
 
-    That goes on from the last token of a text, in the place of `bos`:
+    That goes on from the end of a text:
 
     >>> from minitransformer import LanguageConfig, LanguageModel
     >>> config = LanguageConfig(vocab=14, num_layers=1, d_model=8, num_heads=2, d_ff=16)
     >>> model, text = LanguageModel(config, rng=5), np.array([[5, 6, 7]])
-    >>> greedy(model, text[:, :-1], 4, first=text[:, -1])
+    >>> greedy(model, text, 4)
     [[13, 13, 13, 13]]
     """
-    steps = [*write(model, source, max_length, choose, special, cache, first)]
+    steps = [*write(model, source, max_length, choose, special, cache)]
     rows: list[list[int]] = np.reshape(steps, (len(steps), len(source))).T.tolist()
     return [until(special.eos, row) for row in rows]
 
@@ -167,10 +167,9 @@ def greedy(
     max_length: int,
     special: Special = SPECIAL,
     cache: bool = True,
-    first: Array | None = None,
 ) -> list[list[int]]:
     """The likeliest token at each step; see `generate`."""
-    return generate(model, source, max_length, likeliest, special, cache, first)
+    return generate(model, source, max_length, likeliest, special, cache)
 
 
 def sample(
@@ -183,11 +182,10 @@ def sample(
     rng: np.random.Generator | int | None = None,
     special: Special = SPECIAL,
     cache: bool = True,
-    first: Array | None = None,
 ) -> list[list[int]]:
     """A token drawn from the model's distribution at each step; see `drawing` and `generate`."""
     choose = drawing(temperature, top_k, top_p, rng)
-    return generate(model, source, max_length, choose, special, cache, first)
+    return generate(model, source, max_length, choose, special, cache)
 
 
 def drawing(
@@ -255,7 +253,6 @@ def beam_search(
     length_penalty: float = 0.6,
     special: Special = SPECIAL,
     cache: bool = True,
-    first: Array | None = None,
 ) -> list[list[int]]:
     """The best of the sequences found by keeping the `beam_size` best beginnings at each step.
 
@@ -263,17 +260,17 @@ def beam_search(
     its `eos`: Wu et al., "Google's Neural Machine Translation System" (2016), section 7; the paper
     takes 4 and 0.6. Every beginning may end at every step; whatever has ended is kept, so nothing
     is returned that scores below it. One beam is greedy decoding, which ends where `eos` comes
-    first. first: the token that each row goes on from, as in `write`.
+    first.
     """
     if beam_size < 1:
         raise ValueError(f"beam_size must be at least 1, not {beam_size}")
     if not isfinite(length_penalty):
         raise ValueError(f"length_penalty must be a finite number, not {length_penalty}")
     if beam_size == 1:
-        return greedy(model, source, max_length, special, cache, first)
+        return greedy(model, source, max_length, special, cache)
     with no_grad(), evaluating(model):
         batch, beams, eos = len(source), beam_size, special.eos
-        writing, token, most = begin(model, source, max_length, special, cache, first)
+        writing, token, most = begin(model, source, max_length, special, cache)
         writing.select(np.repeat(np.arange(batch), beams))
         tokens = np.repeat(token, beams)[:, None]
         scores = np.full((batch, beams), -np.inf)  # of the beginnings, the best first

@@ -120,10 +120,7 @@ class Text(OneText):
 
     def show(self, model: Module, source: Sequence[int]) -> str:
         """How a model goes on with a text, drawn at a temperature of 0.8 by seed 0."""
-        start = np.array([source])
-        first, written = start[:, -1], start[:, :-1]
-        special = self.source.special
-        (found,) = sample(model, written, SHOWN, 0.8, rng=0, special=special, first=first)
+        (found,) = sample(model, np.array([source]), SHOWN, 0.8, rng=0, special=self.source.special)
         return self.source.decode(found)
 
     def rate(

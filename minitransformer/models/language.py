@@ -75,7 +75,9 @@ class LanguageModel(nn.Module):
     """
 
     token_rows: ClassVar = {"embedding.tokens.weight": "source", "projection.weight": "source"}
-    max_length: int | None = None  # it goes on where its places are used up
+    max_length: int | None = None  # where its places are used up, it reads on from its latter half
+    goes_on: ClassVar = True
+    """What it writes is no answer to a source: it comes after the source."""
 
     def __init__(self, config: LanguageConfig, rng: nn.Source | nn.Seed = None) -> None:
         self.config = config

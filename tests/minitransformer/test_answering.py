@@ -296,8 +296,7 @@ def test_a_text_goes_on_token_by_token(tokens: str, tmp_path: Path) -> None:
     predictor = a_text_run(tmp_path, tokens)
     prompt, tokeniser = "aé言🙂 aé", predictor.form.source
     numbers = np.array([tokeniser.encode(prompt)])
-    (answer,) = sample(predictor.model, numbers[:, :-1], 40, 1.5, rng=2, first=numbers[:, -1],
-                       special=tokeniser.special)  # fmt: skip
+    (answer,) = sample(predictor.model, numbers, 40, 1.5, rng=2, special=tokeniser.special)
     whole = tokeniser.decode([*numbers[0], *answer])
     pieces = [*predictor.go_on(prompt, 40, drawing(1.5, rng=2))]
     assert len(pieces) == len(answer)

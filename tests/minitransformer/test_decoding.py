@@ -24,6 +24,7 @@ from minitransformer.decoding import (
     probabilities,
     write,
 )
+from minitransformer.models.language import LanguageConfig, LanguageModel
 from minitransformer.models.transformer import TransformerWriting
 from minitransformer.tokens import Special
 
@@ -467,37 +468,37 @@ def test_writing_may_be_left_before_its_end() -> None:
 
 
 @methods_that_go_on
-def test_answers_go_on_from_a_first_token(method: Callable[..., Answers]) -> None:
-    model = a_model()
-    first = np.array([4, 8, 6, 5])
-    usual = method(model, SOURCE, 6)
-    assert method(model, SOURCE, 6, first=np.full(4, BOS)) == usual
-    assert method(model, SOURCE, 6, first=first) != usual
-    alone = [
-        method(model, SOURCE[i : i + 1], 6, first=first[i : i + 1], cache=False)[0]
-        for i in range(4)
-    ]
+def test_a_language_model_goes_on_from_its_source(
+    method: Callable[..., Answers],
+) -> None:
+    config = LanguageConfig(vocab=12, num_layers=1, d_model=8, num_heads=2, d_ff=16, max_length=20)
+    model = LanguageModel(config, rng=0)
+    texts = np.array([[4, 8, 6], [5, 7, 9]])
+    found = method(model, texts, 6)
+    assert found == method(model, texts, 6, cache=False)
     if method is not METHODS["sample"]:  # which draws for one row what it would for another
-        assert method(model, SOURCE, 6, first=first) == alone
+        alone = [method(model, texts[row : row + 1], 6)[0] for row in range(2)]
+        assert found == alone
 
 
-def test_the_first_token_is_read_and_not_written() -> None:
-    model = a_model()
-    (answer,) = greedy(model, SOURCE[:1], 6, first=np.array([7]))
-    logits = model.eval()(SOURCE[:1], np.array([[7]])).data[0, -1]
+def test_what_it_goes_on_from_is_read_and_not_written() -> None:
+    config = LanguageConfig(vocab=12, num_layers=1, d_model=8, num_heads=2, d_ff=16)
+    model = LanguageModel(config, rng=0)
+    (answer,) = greedy(model, [[4, 8, 6]], 6)
+    logits = model.eval()(np.array([[4, 8, 6]])).data[0, -1]
     logits[[PAD, BOS]] = -np.inf
     assert answer[0] == logits.argmax()
+
+
+def test_a_language_model_goes_on_from_something() -> None:
+    model = LanguageModel(LanguageConfig(vocab=12, num_layers=1, d_model=8, num_heads=2), rng=0)
+    with pytest.raises(ValueError, match="nothing to go on from"):
+        greedy(model, np.empty((1, 0), int), 6)
 
 
 def test_a_flat_source_is_refused() -> None:
     with pytest.raises(ValueError, match=r"tokens come as \(B, T\)"):
         greedy(a_model(), [4, 5, 6], 12)
-
-
-def test_first_tokens_are_one_for_each_source() -> None:
-    for first in (7, [7], [[7]] * 4):
-        with pytest.raises(ValueError, match=r"first is a token for each of 4 sources, not \("):
-            greedy(a_model(), SOURCE, 12, first=np.array(first))
 
 
 @few

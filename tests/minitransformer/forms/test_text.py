@@ -135,11 +135,11 @@ def test_an_excerpt_is_gone_on_with_to_see_what_was_learned() -> None:
     shown = FORM.show(model, [0, 1])
     assert shown == FORM.show(model, [0, 1])  # though it is drawn
     assert len(shown.replace("<unk>", "?")) == SHOWN
-    special, first = CHARACTERS.special, np.array([1])
     assert [shown] == [
-        FORM.write(x) for x in sample(model, [[0]], SHOWN, 0.8, rng=0, special=special, first=first)
+        FORM.write(x)
+        for x in sample(model, [[0, 1]], SHOWN, 0.8, rng=0, special=CHARACTERS.special)
     ]
-    (likeliest,) = greedy(model, [[0]], SHOWN, CHARACTERS.special, first=np.array([1]))
+    (likeliest,) = greedy(model, [[0, 1]], SHOWN, CHARACTERS.special)
     assert shown != FORM.write(likeliest)
 
 

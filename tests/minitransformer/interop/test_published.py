@@ -133,7 +133,7 @@ def test_greedy_continuations_are_those_of_transformers(tmp_path: Path, kind: st
         logits[:, :3] = -np.inf  # special tokens
         return logits.argmax(-1)
 
-    ours = write(load_model(tmp_path), TEXT[:, :-1], 12, likeliest, Special(), first=TEXT[:, -1])
+    ours = write(load_model(tmp_path), TEXT, 12, likeliest, Special())
     assert np.array_equal(np.stack([*ours], axis=1), theirs)
 
 
@@ -453,4 +453,4 @@ def test_smollm_goes_on_as_in_transformers() -> None:
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
     wanted = theirs.generate(torch.tensor(text), max_new_tokens=21, do_sample=False).numpy()
     special = Special(pad=2, bos=1, eos=2, unk=0)
-    assert greedy(ours, text[:, :-1], 21, special, first=text[:, -1]) == wanted[:, 5:].tolist()
+    assert greedy(ours, text, 21, special) == wanted[:, 5:].tolist()

@@ -171,7 +171,7 @@ def test_a_prompt_longer_than_the_model_is_read_from_its_latter_half(kind: str) 
 def test_a_model_of_few_places_writes_on(places: int) -> None:
     config = LanguageConfig.gpt2(**SIZES, dropout=0.0, max_length=places)
     model = LanguageModel(config, rng=0)
-    (answer,) = greedy(model, np.empty((1, 0), int), 12, END, first=np.array([3]))
+    (answer,) = greedy(model, np.array([[3]]), 12, END)
     assert 0 < len(answer) <= 12
 
 
