@@ -26,6 +26,9 @@ TRAINED_ON, PIECES = 2 << 20, 64
 MOST_WORDS = 30_000
 """Words, or characters, that are tokens, at most: the most frequent ones; others are unknown."""
 
+LOSSY = ("word", "wordpiece")
+"""Tokens of which a text does not come back as it was."""
+
 HELD_OUT, STRETCHES = 64_000, 100
 """Tokens, about, that a model is evaluated on, and from how many places they are, at most."""
 
@@ -134,4 +137,10 @@ class NextToken(TextFile):
         """The text's windows: see `Windows`."""
         corpus = self.corpus()
         form = Text(self.tokeniser_of(corpus, END_OF_TEXT), self.context)
-        return NextTokens(form, corpus, self.context + 1, seed)
+        windows = NextTokens(form, corpus, self.context + 1, seed)
+        if self.tokens in LOSSY:
+            windows.notes = (
+                f"--tokens {self.tokens} knows not every word, nor where lines end, and what it "
+                "does not know costs it nothing: its bits per character compare with its own alone",
+            )
+        return windows

@@ -12,6 +12,7 @@ from minitransformer.settings import SettingError
 from minitransformer.tasks.corpus import NOVEL
 from minitransformer.tasks.files import DataError
 from minitransformer.tasks.text import HELD_OUT, NextToken, NextTokens
+from minitransformer.tokens import TOKENISERS, TokenKind
 from minitransformer.tokens.tokeniser import END_OF_TEXT
 
 CONTEXT = 8
@@ -213,3 +214,10 @@ def test_settings_out_of_range_are_named(settings: dict[str, Any], said: str) ->
     with pytest.raises(SettingError) as error:
         NextToken(**settings)
     assert error.value.text == said
+
+
+@pytest.mark.parametrize("tokens", TOKENISERS)
+def test_bits_that_tell_only_a_part_of_the_text_are_noted(tokens: TokenKind) -> None:
+    found = NextToken(tokens=tokens).load(seed=0).notes
+    assert bool(found) == (tokens in ("word", "wordpiece"))
+    assert all(f"--tokens {tokens} knows not every word" in note for note in found)
