@@ -130,7 +130,7 @@ class OneText:
 
     def sides(self, example: Example) -> dict[str, list[str]]:
         """The tokens of the text."""
-        return {"source": [self.source.shown[number] for number in example[0]]}
+        return {"source": self.source.show(example[0])}
 
 
 def require_length(numbers: list[int], most: int) -> list[int]:

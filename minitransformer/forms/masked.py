@@ -117,7 +117,7 @@ class Masked(OneText):
 
     def spell(self, answer: Any) -> list[str]:
         """The tokens of the gaps, one by one."""
-        return [self.source.shown[number] for number in answer if number != IGNORE]
+        return self.source.show(number for number in answer if number != IGNORE)
 
     def asked(self, example: Example) -> list[str]:
         """The token that a model is asked for, at each place of its logits; "" where for none."""

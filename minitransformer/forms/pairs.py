@@ -108,22 +108,22 @@ class Pairs:
 
     def spell(self, answer: Any) -> list[str]:
         """The tokens of an answer."""
-        return self.target.spell(answer)
+        return self.target.show(answer)
 
     def sides(self, example: Example) -> dict[str, list[str]]:
         """The tokens that a model reads, by the name of the side that they stand on."""
         source, target = example
         read = [self.target.special.bos, *target][: self.max_target]
-        return {"source": self.source.spell(source), "target": self.target.spell(read)}
+        return {"source": self.source.show(source), "target": self.target.show(read)}
 
     def asked(self, example: Example) -> list[str]:
         """The tokens that a model is asked for, at each place of its logits."""
-        return self.target.spell([*example[1], self.target.special.eos][: self.max_target])
+        return self.target.show([*example[1], self.target.special.eos][: self.max_target])
 
     @property
     def choices(self) -> tuple[str, ...]:
         """What a model chooses from at each place."""
-        return self.target.tokens
+        return self.target.shown
 
     def answer(self, model: Module, sources: Sequence[Any], beam: int = 1) -> list[list[int]]:
         """What a model answers to each source, its end left out; by beam search above 1 beam."""

@@ -80,7 +80,7 @@ class Text(OneText):
 
     def spell(self, answer: Any) -> list[str]:
         """An answer token by token."""
-        return [self.source.shown[number] for number in answer]
+        return self.source.show(answer)
 
     def sides(self, example: Example) -> dict[str, list[str]]:
         """The tokens of the text."""

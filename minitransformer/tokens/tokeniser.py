@@ -194,6 +194,10 @@ class Tokeniser(ABC):
         """Each token as it is written, special ones too."""
         return [self.tokens[number] for number in numbers]
 
+    def show(self, numbers: Iterable[int]) -> list[str]:
+        """Each token as a reader should see it: see `shown`."""
+        return [self.shown[number] for number in numbers]
+
     def state(self) -> dict[str, Any]:
         """All of it, ready for JSON: see `restore`."""
         return {"kind": self.kind, "tokens": list(self.tokens), "special": list(self.special)}

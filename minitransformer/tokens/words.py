@@ -54,6 +54,11 @@ class Words(Tokeniser):
         """A text with one space between its words."""
         return " ".join(chunks_of(text))
 
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Each token with squares for joiners, of which hardly any font has the character."""
+        return tuple(token.replace(JOINER, "▪") for token in self.tokens)
+
     def read(self, text: str) -> list[int]:
         """The numbers of the words and marks."""
         return list(chain.from_iterable(map(self._cache.__getitem__, chunks_of(text))))
