@@ -45,7 +45,7 @@ def test_each_kind_of_tokeniser_splits_a_text() -> None:
         shown = re.findall(r"(\S+)\((\d+)\)", told)
         assert len(shown) == int(count)
         assert all(int(number) < int(known.replace(",", "")) for _, number in shown)
-    assert re.sub(r"\(\d+\)", "", table["word"][2]) == "the cat sat ￭, and sat <unk>"
+    assert re.sub(r"\(\d+\)", "", table["word"][2]) == "the cat sat ▪, and sat <unk>"
     assert re.search(r"│ not known: \. +│", result.output)
     assert "␣cat" in table["bpe"][2]
     assert "␣" in table["char"][2]
@@ -56,7 +56,7 @@ def test_without_a_file_they_are_trained_on_the_bundled_novel() -> None:
     assert result.output.startswith("trained on Pride and Prejudice\n")
     table = rows(result.output)
     assert table["bpe"][0] == table["wordpiece"][0] == "1,000"
-    assert re.sub(r"\(\d+\)", "", table["word"][2]) == "Mr ￭. Darcy smiled"
+    assert re.sub(r"\(\d+\)", "", table["word"][2]) == "Mr ▪. Darcy smiled"
 
 
 def test_neighbouring_tokens_have_different_colours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,3 +113,13 @@ def test_bad_input_is_one_line(arguments: list[str], fault: str) -> None:
     assert result.exit_code == 2
     assert re.fullmatch(r"Error: .*\n", result.output), result.output
     assert fault in result.output
+
+
+def test_a_gap_is_one_token_of_a_run_that_fills_gaps() -> None:
+    Path("novel.txt").write_text(LINES, encoding="utf-8")
+    train = minigrad("train", "masked", "--data", "novel.txt", "--tokens", "word", *SMALL,
+                     "--out", "run")  # fmt: skip
+    assert train.exit_code == 0, train.output
+    output = minigrad("tokens", "the [MASK] sat", "--run", "run").output
+    assert re.sub(r"\(\d+\)", "", rows(output)["source (word)"][2]) == "the [MASK] sat"
+    assert "not known" not in output

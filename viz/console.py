@@ -191,12 +191,14 @@ def print_tokens(tokenisers: Mapping[str, Tokeniser], text: str) -> None:
     table = Table("tokeniser", "knows", "tokens", "what they are, with their numbers")
     is_narrow = console.width < 2 * SENTENCE
     for name, tokeniser in tokenisers.items():
-        numbers = tokeniser.encode(text)
+        mask = tokeniser.special.mask  # which is written into texts, to be filled
+        numbers = tokeniser.encode(text, special=mask is not None)
         told = Text()
         for place, number in enumerate(numbers):
             told.append(readable(tokeniser.shown[number]), COLOURS[place % len(COLOURS)])
             told.append(f"({number}) ", "dim")
-        if unknown := tokeniser.unknown(text):
+        gap = "" if mask is None else tokeniser.tokens[mask]
+        if unknown := tokeniser.unknown(text.replace(gap, " ") if gap else text):
             told.append(f"\nnot known: {', '.join(map(readable, unknown))}")
         kind = tokeniser.kind if name == tokeniser.kind else f"{name} ({tokeniser.kind})"
         if is_narrow:
