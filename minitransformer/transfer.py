@@ -145,6 +145,6 @@ def adopt(model: Any, recipe: Recipe, form: Form, path: str | os.PathLike[str]) 
 
 
 def tokens_by_side(form: Form) -> dict[str, tuple[str, ...]]:
-    """What the rows of weights stand for."""
-    source = form.tokenisers["source"].tokens
-    return {"source": source, "target": form.choices}
+    """What the rows of weights stand for: tokens as they are called, or labels."""
+    tokens = {side: tokeniser.tokens for side, tokeniser in form.tokenisers.items()}
+    return {"target": form.choices, **tokens}
