@@ -1,9 +1,10 @@
 """What all tests share: hypothesis tries the same examples each time, however slow the machine;
-pages are opened in a real browser, where there is one."""
+pages are opened in a real browser, where there is one; Ctrl-C reaches those that are tested."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as behind an & in a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
