@@ -105,6 +105,18 @@ class Form(Protocol):
         """The form that `state` wrote down."""
 
 
+class ShownWhole:
+    """What all forms share whose examples are shown as they are, and answered as they are shown."""
+
+    def scene(self, example: Example) -> Example:
+        """All of an example."""
+        return example
+
+    def show(self: Form, model: Module, source: Sequence[int]) -> str:
+        """A model's answer as text."""
+        return self.write(self.answer(model, [source])[0])
+
+
 @dataclass(frozen=True)
 class OneText:
     """What all forms share whose questions are one text."""

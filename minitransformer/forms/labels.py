@@ -12,11 +12,18 @@ from minigrad.mode import no_grad
 from minigrad.nn import Module
 from minitransformer.batch import Batch, Shape, pad_rows
 from minitransformer.decoding import evaluating, require_finite_logits
-from minitransformer.forms.form import Example, Found, OneText, require_length, restore_side
+from minitransformer.forms.form import (
+    Example,
+    Found,
+    OneText,
+    ShownWhole,
+    require_length,
+    restore_side,
+)
 
 
 @dataclass(frozen=True)
-class Labels(OneText):
+class Labels(ShownWhole, OneText):
     """Questions that are sequences of tokens, of at most `max_source`, and the labels to choose."""
 
     name: ClassVar = "labels"
@@ -82,14 +89,6 @@ class Labels(OneText):
             logits = model(*batch.inputs).data
         require_finite_logits(logits)
         return [int(label) for label in logits.argmax(-1)]
-
-    def scene(self, example: Example) -> Example:
-        """All of an example."""
-        return example
-
-    def show(self, model: Module, source: Sequence[int]) -> str:
-        """The likeliest label."""
-        return self.write(self.answer(model, [source])[0])
 
     def rate(
         self, examples: Sequence[Example], found: Found, answer: Callable[[], list[Any]]

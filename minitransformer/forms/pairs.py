@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 from minigrad.nn import Module
 from minitransformer.batch import IGNORE, Batch, Shape, pad_rows
 from minitransformer.decoding import beam_search, greedy
-from minitransformer.forms.form import Example, Found, require_length, restore_side
+from minitransformer.forms.form import Example, Found, ShownWhole, require_length, restore_side
 from minitransformer.tokens import Tokeniser
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(ShownWhole):
     """Questions and answers that are both sequences of tokens.
 
     max_source: the length of the longest source. max_target: that of the longest target and its
@@ -132,14 +132,6 @@ class Pairs:
         if beam == 1:
             return greedy(model, batch, self.max_target, special)
         return beam_search(model, batch, self.max_target, beam, special=special)
-
-    def scene(self, example: Example) -> Example:
-        """All of an example."""
-        return example
-
-    def show(self, model: Module, source: Sequence[int]) -> str:
-        """The text of a model's answer."""
-        return self.write(self.answer(model, [source])[0])
 
     def rate(
         self, examples: Sequence[Example], found: Found, answer: Callable[[], list[Any]]
