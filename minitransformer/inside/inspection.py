@@ -7,7 +7,7 @@ switched off in turn, to see what the model does without it, unless the model is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,14 @@ from minitransformer.inside.maps import (
     recorded,
     weights_of,
 )
+from minitransformer.inside.parts import Parts, parts_of
 from minitransformer.parts.attention import AdditiveAttention
 
 MOST_WORK = 5e10
 """Products of a number and a weight, at most, for all passes with a head off: some seconds."""
+
+MOST_PARTS = 600_000
+"""Numbers, about, in all parts of queries and keys, at most: a page of a few megabytes."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Layer:
     result: Array
     part: Array
     without: list[Outcome]
+    query_parts: Parts = field(default_factory=dict)
+    key_parts: Parts = field(default_factory=dict)
     v: Array | None = None
 
 
@@ -144,6 +150,7 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
     modules = dict(model.named_modules())
     heads = sum(modules[path].num_heads for path in found)
     is_small = heads * count_parameters(model) * len(source) <= MOST_WORK
+    parts = sums_of_parts(found, modules, model)
 
     def layer(path: str) -> Layer:
         queries, keys = model.sides(path)
@@ -154,6 +161,7 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
             keys=sides[keys],
             without=outcomes_without_heads(modules[path], outcome) if is_small else [],
             **arrays_of(found[path], gradients, modules[path]),
+            **parts.get(path, {}),
         )
 
     return Inspection(
@@ -171,10 +179,7 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
 
 def arrays_of(steps: list[Tensor], gradients: dict[int, Array], attention: Any) -> dict[str, Any]:
     """The arrays of a Layer: of several steps, one query after the other."""
-    key, value = (
-        np.repeat(x, attention.num_heads // len(x), axis=0)  # for each head that shares it
-        for x in (by_heads(x.data)[0] for x in steps[0].inputs[1:3])
-    )
+    key, value = (for_each_head(x.data, attention) for x in steps[0].inputs[1:3])
 
     def along_queries(arrays: list[Array]) -> Array:
         return np.concatenate([by_heads(x)[0] for x in arrays], axis=1)
@@ -193,6 +198,38 @@ def arrays_of(steps: list[Tensor], gradients: dict[int, Array], attention: Any) 
         "result": result,
         "v": attention.v.data if isinstance(attention, AdditiveAttention) else None,
         "part": attention.parts(result),
+    }
+
+
+def for_each_head(x: Array, attention: Any) -> Array:
+    """(H, S, K) of the first example's keys or values: one that heads share, for each of them."""
+    x = by_heads(x)[0]
+    return np.repeat(x, attention.num_heads // len(x), axis=0)
+
+
+def sums_of_parts(
+    found: dict[str, list[Tensor]], modules: dict[str, Any], model: Any
+) -> dict[str, dict[str, Any]]:
+    """Queries and keys as sums of parts, by the layer's path, if there is room for them.
+
+    A layer has a part for each head, and each feed-forward, before it: half of all, about.
+    """
+    found = {
+        path: x for path, x in found.items() if not isinstance(modules[path], AdditiveAttention)
+    }
+    tensors = [x for steps in found.values() for x in steps[0].inputs[:2]]
+    numbers = sum(x.size for x in tensors)
+    by_head = sum(modules[path].num_heads for path in found) * numbers / 2 <= MOST_PARTS
+    if not by_head and len(found) * numbers > MOST_PARTS:
+        return {}
+    sums = parts_of(tensors, model, by_head)
+
+    def of_heads(parts: Parts, path: str) -> Parts:
+        return {part: for_each_head(x, modules[path]) for part, x in parts.items()}
+
+    return {
+        path: {"query_parts": of_heads(query, path), "key_parts": of_heads(key, path)}
+        for path, query, key in zip(found, sums[::2], sums[1::2], strict=True)
     }
 
 

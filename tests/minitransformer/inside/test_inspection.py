@@ -418,3 +418,28 @@ def test_of_a_large_model_nobody_tries_what_it_does_without_each_head(
     found = inspect(model, TEXT, SOURCE)
     assert [layer.without for layer in found.layers] == [[], []]
     assert found.normal.loss > 0
+
+
+def test_query_and_key_come_as_sums_of_parts_of_every_head(inspection: Inspection) -> None:
+    for layer in inspection.layers:
+        query, key = (sum(x.values()) for x in (layer.query_parts, layer.key_parts))
+        np.testing.assert_allclose(query, layer.query, atol=1e-5)
+        np.testing.assert_allclose(key, layer.key, atol=1e-5)
+
+
+def test_of_larger_models_the_heads_of_a_layer_are_one_part_and_then_there_are_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = {"d_model": 12, "num_heads": 3, "num_kv_heads": 1, "d_ff": 16, "max_length": 8}
+    model = LanguageModel(LanguageConfig.llama(vocab=8, num_layers=2, **sizes), rng=0)
+    numbers = 2 * 5 * (12 + 4)  # in queries and keys of 5 tokens
+
+    def parts_with(most: float) -> list[int]:
+        monkeypatch.setattr("minitransformer.inside.inspection.MOST_PARTS", most)
+        layer = inspect(model, Text(SOURCE_WORDS, 8), SOURCE).layers[1]
+        assert all(x.shape == (3, 5, 4) for x in layer.key_parts.values())
+        return [len(layer.query_parts), len(layer.key_parts)]
+
+    assert parts_with(6 * numbers / 2) == [5, 5]
+    assert parts_with(6 * numbers / 2 - 1) == parts_with(2 * numbers) == [3, 3]
+    assert parts_with(2 * numbers - 1) == [0, 0]
