@@ -1,10 +1,11 @@
 // The page of attention: `state` says what the reader looks at, and `show` makes the page say so.
-// attention_figures.js draws the chosen head, attention_sums.js shows how one weight came about.
+// attention_figures.js draws the chosen head, attention_sums.js shows how one weight came about, and
+// attention_parts.js which parts of query and key its score is made of.
 
 const { layers, normal, source, target, words, opens } = DATA;
-const ARRAYS = ["weights", "scores", "mask", "gradient", "query", "key", "v", "value", "part", "lengths"];
+const ARRAYS = ["weights", "scores", "mask", "gradient", "query", "key", "v", "value", "part", "lengths", "queryParts", "keyParts"];
 const canBeOff = Boolean(layers[0].without?.length); // of a large model nobody has tried
-const state = { layer: 0, head: 0, row: 0, column: 0, lines: false, off: false };
+const state = { layer: 0, head: 0, row: 0, column: 0, lines: false, off: false, against: false };
 const figures = [];
 let pointed = null; // the cell under the pointer
 
@@ -22,6 +23,7 @@ async function start() {
   byId("matrix").onclick = () => choose({ lines: false });
   byId("lines").onclick = () => choose({ lines: true });
   byId("off").onclick = () => choose({ off: !state.off });
+  byId("against").onclick = () => choose({ against: !state.against });
   byId("off").hidden = byId("changes").hidden = !canBeOff;
   addEventListener("hashchange", () => choose(asked()));
   addEventListener("resize", show);
@@ -45,6 +47,7 @@ function asked() {
     column,
     lines: fragment.has("lines"),
     off: fragment.has("off") && canBeOff,
+    against: fragment.has("against"),
   };
 }
 
@@ -70,10 +73,11 @@ function show() {
   showThumbnails();
   showOutcomes();
   showFacts();
+  showParts();
   showSteps();
   const cell = `${state.row + 1},${state.column + 1}`;
   const fragment = new URLSearchParams({ layer: layer.path, head: state.head + 1, cell });
-  for (const flag of ["lines", "off"]) if (state[flag]) fragment.set(flag, "");
+  for (const flag of ["lines", "off", "against"]) if (state[flag]) fragment.set(flag, "");
   remember(fragment);
 }
 

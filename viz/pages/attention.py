@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from minigrad.tensor import unwrap
 from minitransformer.inside.inspection import Inspection, Layer, Outcome
+from minitransformer.inside.parts import BIASES, Part, Parts
 from viz.figure.maps import WEIGHT_COLOURS, Sides, check_weights, kind_of
 from viz.pages.page import Page, packed, page, plain
 
@@ -25,8 +27,9 @@ def attention(
     """Attention weights as a page: a thumbnail per head, one head large, every number to be read.
 
     weights: what `Predictor.inspect` found out about a model, which the page then shows all of
-    (queries, keys, values, masks, gradients, each head's part of the output, the probabilities of
-    what is written, and what becomes of the answer without each head); or weights alone, of shape
+    (queries, keys, values, masks, gradients, what each part of a layer's input does to a score,
+    each head's part of the output, the probabilities of what is written, and what becomes of the
+    answer without each head); or weights alone, of shape
     (T, S), (H, T, S) or (L, H, T, S), or a mapping from each layer's name to its (H, T, S). Names
     such as "encoder.layers.0.self_attention" are put in groups.
     queries, keys: the T and the S tokens; numbers from 1 by default. title: plain text.
@@ -75,7 +78,8 @@ def attention(
     return page("attention", title, body, data, height=800, scripts=SCRIPTS)
 
 
-SCRIPTS = ("attention.js", "attention_figures.js", "attention_sums.js", "heads.js")
+SCRIPTS = ("attention.js", "attention_figures.js", "attention_sums.js", "attention_parts.js",
+           "heads.js")  # fmt: skip
 
 
 WORDS = {
@@ -118,6 +122,14 @@ BODY = """
         weight: above 0 (blue), a little more weight here would raise it; below 0 (vermilion), it
         would lower it.<span id="changes"> With the head off, ≠ marks tokens of the answer that
         change, and at the left the heads without which they do.</span></p>
+    </section>
+    <section id="why" aria-labelledby="why-title" hidden>
+      <div class="bar">
+        <h2 id="why-title">Why this score: which part of the query meets which of the key</h2>
+        <button type="button" id="against">against the other keys</button>
+      </div>
+      <p id="why-words" class="grey"></p>
+      <div id="why-sums"></div>
     </section>
     <section id="steps" aria-label="how this weight came about, and what came of it"></section>
   </div>
@@ -189,7 +201,39 @@ def of_model(layer: Layer, of: Inspection) -> dict[str, Any]:
         "lengths": np.sqrt(np.vecdot(layer.part, layer.part)),
         "without": [told(outcome) for outcome in layer.without],
         **({} if layer.v is None else {"v": layer.v}),
+        **in_parts("query", layer.query_parts),
+        **in_parts("key", layer.key_parts),
     }
+
+
+def in_parts(what: str, parts: Parts) -> dict[str, Any]:
+    """The parts of queries or keys, (P, H, T, K), and what each is called."""
+    if not parts:
+        return {}
+    return {f"{what}Parts": np.stack([*parts.values()]), f"{what}PartNames": [*map(called, parts)]}
+
+
+def called(part: Part) -> str:
+    """Such as "token", "layer 1, head 2" or "layer 1, feed-forward"."""
+    if part == BIASES:
+        return "biases"
+    name = part.path.rpartition(".")[2]
+    kind = OWN_NAMES.get(name, name.replace("_", " "))
+    if part.head is not None:
+        kind = f"{kind.removesuffix('attention').replace('-', ' ')}head {part.head + 1}"
+    numbered = re.search(r"\blayers\.(\d+)\.", part.path)
+    return f"layer {int(numbered[1]) + 1}, {kind}" if numbered else kind
+
+
+OWN_NAMES = {
+    "tokens": "token",
+    "positions": "position",
+    "segments": "segment",
+    "self_attention": "attention",
+    "cross_attention": "cross-attention",
+    "feed_forward": "feed-forward",
+}
+"""What parts of a vector are called, by the last name in the path of the module."""
 
 
 def titled(path: str, sides: Sides | None = None) -> dict[str, Any]:
