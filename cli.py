@@ -53,7 +53,16 @@ WRONG_SHOWN = 3
 
 
 class Commands(click.Group):
-    """Commands whose foreseeable errors are one line and exit code 2; Ctrl-C ends with 130."""
+    """Commands, and one for each study. Foreseeable errors are one line and exit code 2; Ctrl-C
+    ends with 130."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from minitransformer.studies import STUDIES
+
+        return sorted([*super().list_commands(ctx), *STUDIES])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, name) or study_command(name)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -232,6 +241,53 @@ def as_option(setting: Setting) -> click.Parameter:
         type=click.Choice(setting.choices) if setting.choices else setting.kind,
         help=f"{whose}{setting.help}{default}",
     )
+
+
+@cache
+def study_command(name: str) -> click.Command | None:
+    """The command for a study, its settings as options; None where no study is called so."""
+    from minitransformer.recipe import settings_of
+    from minitransformer.studies import STUDIES
+
+    if name not in STUDIES:
+        return None
+    entry = STUDIES[name]
+    options: list[click.Parameter] = []
+    for each in settings_of([entry]):
+        if each.name == entry.argument:
+            several = each.kind is not str
+            argument = click.Argument(
+                [each.name],
+                nargs=-1 if several else 1,
+                required=each.default is None,
+                metavar=each.help,
+            )
+            options.insert(0, argument)
+        else:
+            options.append(as_option(replace(each, exceptions={})))
+    folder = f"folder for what is found  [default: in runs/, called {name}]"
+    options.append(click.Option(["--out"], type=NamedPath(), help=folder))
+    about = (entry.__doc__ or "").replace("``", "")
+    return click.Command(name, callback=partial(conduct, entry), params=options, help=about)
+
+
+def conduct(entry: type[Any], out: Path | None, **given: Any) -> None:
+    """Find out what a study asks; print it, draw it, and write it down."""
+    from minitransformer.studies.results import results_folder, write_summary
+    from viz.console import preparation, print_finding
+    from viz.figure.findings import draw_finding
+
+    chosen = {name: x for name, x in given.items() if x is not None}
+    study = entry(**chosen)
+    started = time.perf_counter()
+    with results_folder(out, entry.name) as folder:
+        with preparation():
+            finding = study.find()
+        pictures = draw_finding(finding, folder)
+        print_finding(finding)
+        summary = write_summary(folder, finding, study, time.perf_counter() - started)
+    for path in (*pictures, summary):
+        click.echo(f"  {path}")
 
 
 @main.command(cls=TrainCommand)

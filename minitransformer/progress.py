@@ -17,6 +17,11 @@ def tell(what: str, done: int, total: int) -> None:
     _LISTENER.get()(what, done, total)
 
 
+def hear(listener: Listener) -> None:
+    """From now on, let all that is told go to a listener."""
+    _LISTENER.set(listener)
+
+
 @contextmanager
 def heard_by(listener: Listener) -> Iterator[None]:
     """A block in which all that is told goes to a listener.
@@ -31,3 +36,16 @@ def heard_by(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _LISTENER.reset(token)
+
+
+@contextmanager
+def under(name: str) -> Iterator[None]:
+    """A block in which all that is told is told under a name.
+
+    >>> with heard_by(print), under("seed 0"):
+    ...     tell("training", 1, 2)
+    seed 0: training 1 2
+    """
+    listener = _LISTENER.get()
+    with heard_by(lambda what, done, total: listener(f"{name}: {what}", done, total)):
+        yield

@@ -36,6 +36,7 @@ FLOORS = {
         "training",
         "inside | bench",
         "workflow | answering | finetuning",
+        "studies",
     ],
     "viz": ["figure", "graphs | console", "formula | subject", "pages"],
 }

@@ -14,6 +14,7 @@ from viz.figure.plots import amount, percent
 
 if TYPE_CHECKING:
     from minigrad.why import Explanation
+    from minitransformer.studies import Finding
     from minitransformer.tokens import Tokeniser
     from minitransformer.training import Record, Trainer
 
@@ -175,6 +176,15 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for name, *cells in rows:
         table.add_row("\n".join(broken(name, room)), *cells)
     console.print(table)
+
+
+def print_finding(finding: Finding) -> None:
+    """Print what a study has found: its tables, and what follows from them."""
+    for table in finding.tables:
+        click.secho(table.title, bold=True)
+        print_table(table.header, table.rows)
+    for sentence in finding.says:
+        click.echo("\n".join(wrap(sentence, plain_console().width)))
 
 
 def print_tokens(tokenisers: Mapping[str, Tokeniser], text: str) -> None:

@@ -1,0 +1,6 @@
+"""Studies: questions about models, each asked with its control, and answered by numbers."""
+
+from minitransformer.studies.reach import Reach
+from minitransformer.studies.study import STUDIES, Finding, Table
+
+__all__ = ["STUDIES", "Finding", "Reach", "Table"]

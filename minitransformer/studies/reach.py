@@ -1,0 +1,91 @@
+"""Reach: how much of its source a model can feel, before it has learned anything.
+
+The loss of the first output token is differentiated by the vector of each source token. Through a
+recurrent encoder that gradient passes every later token, and shrinks at each (Hochreiter, 1991;
+Bengio, Simard and Frasconi, 1994); attention reaches every token in one step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigrad.tensor import Array
+from minitransformer.batch import IGNORE
+from minitransformer.recipe import Recipe
+from minitransformer.settings import Group, setting
+from minitransformer.studies.study import Finding, Table, study
+from minitransformer.training import loss_of
+
+COMPARED = "rnn", "lstm", "lstm-attention", "transformer"
+"""Models, from the one that forgets soonest to the one that need not remember."""
+
+
+@study("reach")
+@dataclass(frozen=True)
+class Reach(Group):
+    """How far back a gradient reaches in each model, before training."""
+
+    length: int = setting(60, "tokens of the source", least=4, most=1_000)
+    seeds: int = setting(3, "models of each kind, each with weights of its own", least=1, most=100)
+
+    def find(self) -> Finding:
+        """The norm of ∂loss/∂vector at each source token, relative to the largest: as many decades
+        as are lost on the way. Between seeds it differs by a few, so each is listed."""
+        found = {
+            name: np.stack([self.gradient(name, seed) for seed in range(self.seeds)])
+            for name in COMPARED
+        }  # by model: (seeds, length)
+        places = [0, self.length // 3, 2 * self.length // 3, self.length - 1]
+        middle = {name: np.median(x, axis=0) for name, x in found.items()}
+        rows = [
+            (
+                name,
+                *(f"{middle[name][place]:.0e}" for place in places),
+                "  ".join(f"{x:.0e}" for x in found[name][:, 0]),
+            )
+            for name in COMPARED
+        ]
+        decades = np.log10(middle["transformer"][0] / middle["rnn"][0])
+        return Finding(
+            self.name,
+            [
+                Table(
+                    "the first output's gradient by each source token, relative to the largest "
+                    f"(median of {self.seeds} seeds; nothing is trained)",
+                    ("model", *(f"token {x + 1}" for x in places), "token 1 with each seed"),
+                    rows,
+                )
+            ],
+            [
+                f"Between an RNN and a transformer lie {decades:.0f} orders of magnitude, "
+                f"{self.length} tokens back."
+            ],
+            {
+                "length": self.length,
+                "first_token": {name: x[:, 0].tolist() for name, x in found.items()},
+                "decades_between_rnn_and_transformer": float(decades),
+            },
+            found,
+        )
+
+    def gradient(self, model: str, seed: int) -> Array:
+        """(length,): the norms, the largest of them 1, of a new model.
+
+        In the source each symbol stands once: the gradient of its row of the embedding is then that
+        of its place.
+        """
+        sizes = {"task": "copy", "model": model, "length": self.length, "vocab": self.length}
+        recipe, rng = Recipe.read(sizes), np.random.default_rng(seed)
+        form = recipe.task.load(seed).form
+        module = recipe.model.build(form.shape, rng)
+        source = rng.permutation(form.source.encode(" ".join(map(str, range(self.length)))))
+        batch = form.batch([(source.tolist(), source[:1].tolist())])
+        batch.labels[:, 1:] = IGNORE
+        loss_of(module, batch).backward()
+        rows = next(name for name, whose in module.token_rows.items() if whose == "source")
+        gradient = dict(module.named_parameters())[rows].grad
+        assert gradient is not None
+        norms: Array = np.linalg.norm(gradient[source], axis=-1)
+        return norms / norms.max()

@@ -1,0 +1,46 @@
+"""Reach: how far back the gradient of a first output goes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minitransformer.batch import IGNORE
+from minitransformer.recipe import Recipe
+from minitransformer.studies.reach import COMPARED, Reach
+from minitransformer.training import loss_of
+
+
+def test_a_recurrent_model_feels_little_of_what_is_far_and_attention_reaches_all() -> None:
+    found = Reach(length=40, seeds=2).find()
+    assert (found.arrays["rnn"][:, 0] < 1e-10).all()
+    assert (found.arrays["lstm"][:, 0] < 1e-6).all()
+    for name in ("lstm-attention", "transformer"):
+        assert (found.arrays[name] > 1e-3).all()
+    assert found.numbers["decades_between_rnn_and_transformer"] > 10
+
+
+@pytest.mark.parametrize("model", COMPARED)
+def test_the_gradient_is_that_of_the_vector_at_each_place(model: str) -> None:
+    study = Reach(length=5, seeds=1)
+    recipe = Recipe.read({"task": "copy", "model": model, "length": 5, "vocab": 5})
+    rng = np.random.default_rng(0)
+    form = recipe.task.load(0).form
+    module = recipe.model.build(form.shape, rng).astype(np.float64)
+    source = rng.permutation(form.source.encode("0 1 2 3 4"))
+    batch = form.batch([(source.tolist(), source[:1].tolist())])
+    batch.labels[:, 1:] = IGNORE
+    rows = module.source_embedding
+    table = (rows.tokens if hasattr(rows, "tokens") else rows).weight
+    norms = []
+    for number in source:
+        slopes = []
+        for column in range(table.shape[1]):
+            losses = []
+            for step in (1e-5, -1e-5):
+                table.data[number, column] += step
+                losses.append(loss_of(module, batch).item())
+                table.data[number, column] -= step
+            slopes.append((losses[0] - losses[1]) / 2e-5)
+        norms.append(np.linalg.norm(slopes))
+    np.testing.assert_allclose(study.gradient(model, 0), norms / np.max(norms), rtol=2e-3)

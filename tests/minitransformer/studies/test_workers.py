@@ -1,0 +1,45 @@
+"""Workers: items in their order, progress under their names, and errors that end them all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from minitransformer.progress import heard_by, tell
+from minitransformer.studies import workers
+from minitransformer.studies.workers import in_parallel
+
+
+def square(x: int) -> tuple[int, int]:
+    """What is measured, and where."""
+    tell("squaring", 1, 2)
+    if x < 0:
+        raise ValueError(f"{x} is below 0")
+    return x * x, os.getpid()
+
+
+@pytest.fixture(params=[1, 2])
+def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """One process, which is this one, or two others."""
+    monkeypatch.setattr(workers, "CORES", request.param)
+    yield request.param
+
+
+def test_results_come_in_the_order_of_the_items(cores: int) -> None:
+    found = in_parallel(square, [3, 1, 2], ["a", "b", "c"])
+    assert [x for x, _ in found] == [9, 1, 4]
+    assert (os.getpid() in {process for _, process in found}) == (cores == 1)
+
+
+def test_progress_is_told_under_the_name_of_its_item(cores: int) -> None:
+    heard = []
+    with heard_by(lambda *progress: heard.append(progress)):
+        in_parallel(square, [3, 1], ["a", "b"])
+    assert sorted(heard) == [("a: squaring", 1, 2), ("b: squaring", 1, 2)]
+
+
+def test_an_error_of_one_is_raised(cores: int) -> None:
+    with pytest.raises(ValueError, match="-1 is below 0"):
+        in_parallel(square, [3, -1, 2, 4], ["a", "b", "c", "d"])
