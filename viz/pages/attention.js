@@ -102,22 +102,6 @@ function firstCell(layer, head) {
   return [row, weights.indexOf(Math.max(...weights))];
 }
 
-/** The part of a layer's array that belongs to a head. */
-function ofHead(layer, name, head = state.head) {
-  const size = layer[name].length / layer.heads;
-  return layer[name].subarray(head * size, (head + 1) * size);
-}
-
-/** A row of a matrix of this width. */
-function rowOf(matrix, row, width) {
-  return matrix.subarray(row * width, (row + 1) * width);
-}
-
-/** A token as a reader is told of it: its place, counted from 1, and its text. */
-function spoken(tokens, place) {
-  return `${place + 1} “${readable(tokens[place])}”`;
-}
-
 // Thumbnails: one of them can be reached by the tab key, the others from there by arrows.
 
 /** Marks the chosen head and, while heads are off, those without which the answer is another. */
@@ -131,14 +115,6 @@ function showThumbnails() {
       button.ariaLabel = fullName(layer, head) + (changed ? "; without it the answer is another" : "");
       button.classList.toggle("changed", changed);
     }));
-}
-
-function stepThumbnails(key, layer, head) {
-  if (!(key in ARROWS)) return false;
-  const [down, right] = ARROWS[key];
-  choose({ layer: within(layer + down, layers.length), head: head + right });
-  layers[state.layer].thumbnails[state.head].focus();
-  return true;
 }
 
 // What the model answers, with all heads and without one.
@@ -176,11 +152,6 @@ function outcome(what, words, loss) {
 
 function sameTokens(some, others) {
   return some.length === others.length && some.every((token, place) => token === others[place]);
-}
-
-/** A number in four digits, which tells all of them where it is pointed at. */
-function number(x) {
-  return element("span", { class: "number", title: String(x) }, short(x));
 }
 
 // The chosen weight: its numbers in full, and the sums that it came from.

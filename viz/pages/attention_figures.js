@@ -36,7 +36,7 @@ function buildFigure(name, caption) {
 function showFigure({ name, queries, keys, writes, axes, canvas, marks, scale, cells, frame }) {
   const layer = layers[state.layer];
   const values = ofHead(layer, name);
-  const signed = name === "gradient";
+  const signed = name !== "weights";
   const most = signed ? largest(values) : 1;
   frame.classList.toggle("lines", state.lines);
   frame.style.setProperty("--longest", Math.max(...[...layer.queries, ...layer.written].map(widthOf)));
@@ -161,5 +161,35 @@ function stepCells({ key }) {
   if (key in ends) choose(ends[key]);
   else if (key in ARROWS) choose({ row: state.row + down, column: state.column + right });
   else return false;
+  return true;
+}
+
+/** The part of a layer's array that belongs to a head. */
+function ofHead(layer, name, head = state.head) {
+  const size = layer[name].length / layer.heads;
+  return layer[name].subarray(head * size, (head + 1) * size);
+}
+
+/** A row of a matrix of this width. */
+function rowOf(matrix, row, width) {
+  return matrix.subarray(row * width, (row + 1) * width);
+}
+
+/** A token as a reader is told of it: its place, counted from 1, and its text. */
+function spoken(tokens, place) {
+  return `${place + 1} “${readable(tokens[place])}”`;
+}
+
+/** A number in four digits, which tells all of them where it is pointed at. */
+function number(x) {
+  return element("span", { class: "number", title: String(x) }, short(x));
+}
+
+/** Goes to a neighbouring thumbnail by an arrow. */
+function stepThumbnails(key, layer, head) {
+  if (!(key in ARROWS)) return false;
+  const [down, right] = ARROWS[key];
+  choose({ layer: within(layer + down, layers.length), head: head + right });
+  layers[state.layer].thumbnails[state.head].focus();
   return true;
 }

@@ -59,16 +59,18 @@ def page(
     data: Any,
     height: int = 720,
     scripts: Sequence[str] | None = None,
+    styles: Sequence[str] | None = None,
 ) -> Page:
     """The page of a kind, such as "attention", whose scripts and style stand beside this file.
 
     title: plain text. body: HTML, every text from outside escaped. data: whatever JSON can say;
     the scripts read it as `DATA`. height: in pixels, of the frame in a notebook. scripts: files in
     the order in which they are read, by default KIND.js alone; one of them defines `start`, which
-    is called when all are there.
+    is called when all are there. styles: files, by default KIND.css alone.
     """
     title, body = whole(title), whole(body)
     script = "\n".join(source(name) for name in ["page.js", *(scripts or [f"{kind}.js"])])
+    style = "\n".join(source(name) for name in ["page.css", *(styles or [f"{kind}.css"])])
     return Page(
         f"""<!doctype html>
 <html lang="en">
@@ -79,8 +81,7 @@ def page(
 <title>{html.escape(title)}</title>
 <link rel="icon" href="data:,">
 <style>
-{source("page.css")}
-{source(f"{kind}.css")}
+{style}
 </style>
 </head>
 <body class="{kind}">
