@@ -910,12 +910,16 @@ def save(page: Page, out: Path) -> None:
 @click.option("-o", "--out", type=NamedPath(), required=True,
               help="page: .html; picture: .png, .svg or .pdf")  # fmt: skip
 @click.option("--target", help="what the loss asks for  [default: the model's own answer]")
-def attention(what: str, text: str, out: Path, target: str | None) -> None:
+@click.option("--live", is_flag=True, help="put the model into the page, which then answers anew")
+def attention(what: str, text: str, out: Path, target: str | None, live: bool) -> None:
     """Show what every head does with TEXT.
 
     Its weights, their gradients, and the answer without it.
 
     Of a model without a head that answers, weights alone.
+
+    With --live a page computes weights and answer anew when a token is changed, a head switched off
+    or a weight set by hand; it holds a model of attention with up to a million weights.
     """
     from minigrad.files import trying_to
     from minitransformer.answering import Predictor
@@ -928,10 +932,18 @@ def attention(what: str, text: str, out: Path, target: str | None) -> None:
     is_page = out.suffix.lower() in SUFFIXES
     if not is_page and out.suffix.lower() not in PICTURES:
         raise ValueError(f"{out}: write a page (.html) or a picture ({', '.join(PICTURES)})")
+    if live and (not is_page or target is not None):
+        raise ValueError("--live makes a page (.html) in which the model's own answer changes")
     predictor = Predictor(what)
     source = predictor.form.read(text)
     note_unknown(predictor, text)
     title = f"Attention: {text}"
+    if live:
+        from viz.pages.live import live as alive
+
+        predictor.require_head()
+        save(alive(predictor.model, predictor.form, source, f"Live: {text}"), out)
+        return
     if not predictor.answers and target is None:
         found = attention_maps(predictor.model, [source])
         maps = {path: x.weights[0] for path, x in found.items()}
