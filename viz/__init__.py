@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from viz.graphs.comparison import compare
     from viz.graphs.dot import graph
     from viz.graphs.render import RenderError, render
+    from viz.pages.attend import attend
     from viz.pages.attention import attention
     from viz.pages.explain import explain
     from viz.pages.film import film
 
 ON_DEMAND = {
     "RenderError": "graphs.render",
+    "attend": "pages.attend",
     "attention": "pages.attention",
     "compare": "graphs.comparison",
     "draw_attention": "figure.maps",
@@ -49,6 +51,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "RenderError",
+    "attend",
     "attention",
     "compare",
     "draw_attention",
