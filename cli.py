@@ -969,6 +969,45 @@ def attention(what: str, text: str, out: Path, target: str | None, live: bool) -
 
 
 @main.command()
+@click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
+@click.option("-o", "--out", type=NamedPath(), help="a page to step through: .html")
+@click.option("--qkv", "learned", is_flag=True, help="then with queries, keys and values")
+@click.option("--heads", type=click.IntRange(1), help="so many heads of them  [default: 1]")
+@click.option("--head", type=click.IntRange(1), multiple=True,
+              help="show this head; may be given again  [default: the first four]")  # fmt: skip
+@click.option("--causal", is_flag=True, help="let no word look at later ones")
+@click.option("--weights", multiple=True, metavar='"W W; W W"',
+              help="of each TEXT, a row for each word  [default: of dot products]")  # fmt: skip
+@click.option("--from", "origin", type=NamedPath(), metavar="RUN|MODEL",
+              help="show vectors and the first layer of a run or published model")  # fmt: skip
+@click.option("--width", type=click.IntRange(1, 1024), help="numbers of a vector  [default: 4]")
+@click.option("--seed", type=click.IntRange(0), help="of vectors and matrices  [default: 0]")
+def attend(texts: tuple[str, ...], out: Path | None, origin: Path | None, **options: Any) -> None:
+    """Show self-attention on sentences, every number on the way.
+
+    First without parameters, as dot products of the words' vectors; with --qkv, --heads or --from
+    then with queries, keys and values. Of a word that several TEXTs share one sees how its vectors
+    differ afterwards.
+    """
+    from minitransformer.answering import Predictor
+    from viz.subject.sentences import steps_of
+    from viz.walkthrough import print_steps
+
+    texts = tuple(map(decode_argument, texts))
+    predictor = None if origin is None else Predictor(origin)
+    steps = steps_of(texts, predictor, **options)
+    if predictor is not None:
+        note_unfinished(predictor.path)
+        note_unknown(predictor, " ".join(texts))
+    if out is None:
+        print_steps(steps)
+        return
+    from viz.pages.attend import attend as stepped
+
+    save(stepped(steps, title=f"Self-attention: {' / '.join(texts)}"), out)
+
+
+@main.command()
 @click.argument("run", type=NamedPath())
 @click.option("-o", "--out", type=NamedPath(), required=True, help="page: .html")
 def film(run: Path, out: Path) -> None:

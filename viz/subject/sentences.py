@@ -1,0 +1,71 @@
+"""Sentences as something to be looked at: the steps of self-attention on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from minitransformer.answering import Predictor
+from minitransformer.inside.by_hand import Step, without_parameters
+from minitransformer.inside.heads_by_hand import with_parameters
+from minitransformer.inside.sentences import drawn_reading, from_model, from_seed, read_weights
+from minitransformer.parts.attention import causal_mask
+from minitransformer.settings import SettingError
+
+MOST_HEADS = 4
+"""Heads that are shown of a layer that has more, where nobody says which."""
+
+
+def steps_of(
+    texts: Sequence[str],
+    predictor: Predictor | None = None,
+    *,
+    learned: bool = False,
+    heads: int | None = None,
+    head: Sequence[int] = (),
+    causal: bool = False,
+    weights: Sequence[str] = (),
+    width: int | None = None,
+    seed: int | None = None,
+) -> list[Step]:
+    """The steps of self-attention on texts: without parameters, and if asked for with them.
+
+    predictor: of a run or a published model, whose own vectors and layer are then shown. head:
+    which are shown, from 1 on. weights: for each text, as `read_weights` takes them. ValueError
+    for what does not fit.
+    """
+    learned = learned or heads is not None or bool(head)
+    if predictor is None:
+        sentences = from_seed(texts, width or 4, seed or 0)
+        reading = drawn_reading(sentences, heads or 1, seed or 0, causal) if learned else None
+    else:
+        chosen = {"heads": heads, "causal": causal or None, "width": width, "seed": seed}
+        for name, value in chosen.items():
+            if value is not None:
+                raise SettingError(f"a model has its own: leave out <{name}> beside <from_run>")
+        sentences, reading = from_model(predictor.model, predictor.form, texts)
+        if reading is None and head:
+            raise SettingError(
+                f"{predictor.path} has no heads of queries, keys and values; leave out <head>"
+            )
+    given = None
+    if weights:
+        if len(weights) != len(texts):
+            raise SettingError(
+                f"<weights> is given once for each text, {len(texts)} times, not {len(weights)}"
+            )
+        if causal and not learned:
+            raise SettingError(
+                "<weights> are given, so there is nothing to hide; leave out <causal>"
+            )
+        pairs = zip(weights, sentences, strict=True)
+        given = [read_weights(text, sentence.words) for text, sentence in pairs]
+    masks = [causal_mask(len(x.words)) for x in sentences] if causal else None
+    steps = without_parameters(sentences, given, masks)
+    if reading is not None:
+        count = reading.attention.num_heads
+        shown = [number - 1 for number in head] or [*range(min(count, MOST_HEADS))]
+        steps += with_parameters(sentences, reading, shown)
+    elif predictor is None:
+        steps[-1] = replace(steps[-1], notes=["see what they do: --qkv"])
+    return steps
