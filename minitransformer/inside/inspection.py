@@ -20,6 +20,7 @@ from minigrad.tensor import Array, Tensor
 from minitransformer.batch import IGNORE
 from minitransformer.decoding import evaluating
 from minitransformer.forms import Form
+from minitransformer.inside.lenses import Lens, read_lens, states_of
 from minitransformer.inside.maps import (
     attention_steps,
     by_heads,
@@ -32,6 +33,9 @@ from minitransformer.parts.attention import AdditiveAttention
 
 MOST_WORK = 5e10
 """Products of a number and a weight, at most, for all passes with a head off: some seconds."""
+
+MOST_READ = 2e10
+"""Products of a number and a weight, at most, for reading all layers out once: some seconds."""
 
 MOST_PARTS = 600_000
 """Numbers, about, in all parts of queries and keys, at most: a page of a few megabytes."""
@@ -93,6 +97,8 @@ class Inspection:
     the numbers of what the loss asks for, tokens or the label. places: where it asks for each,
     among the tokens that are read; none of a label. probabilities: of all the vocabulary at each
     of these places, (T, V). normal: the answer and the loss of the whole model.
+    lens: what each layer of those that end in the vocabulary would say, if they do, and if it would
+    not take long; its places are those of what a decoder reads, or else of the source.
     """
 
     form: str
@@ -104,6 +110,7 @@ class Inspection:
     probabilities: Array
     normal: Outcome
     layers: list[Layer]
+    lens: Lens | None = None
 
     @property
     def target(self) -> list[str]:
@@ -146,11 +153,17 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
         raise ValueError(
             "this model has no attention to show; `minigrad explain` shows each of its steps"
         )
-    gradients = gradients_of(root, [step for steps in found.values() for step in steps])
+    states = states_of(root, model)
+    gradients = gradients_of(root, [x for steps in (*found.values(), states) for x in steps])
     modules = dict(model.named_modules())
     heads = sum(modules[path].num_heads for path in found)
     is_small = heads * count_parameters(model) * len(source) <= MOST_WORK
     parts = sums_of_parts(found, modules, model)
+    asked = labels[places].tolist()
+    lens = None
+    if states and len(states) * states[0].size * logits.shape[-1] <= MOST_READ:
+        arrays = [x.data for x in states], [gradients[x.order] for x in states]
+        lens = read_lens(model, *arrays, places.tolist(), asked)
 
     def layer(path: str) -> Layer:
         queries, keys = model.sides(path)
@@ -169,11 +182,12 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
         source=next(iter(sides.values())),
         read=sides.get("target", []),
         vocabulary=form.choices,
-        asked=labels[places].tolist(),
+        asked=asked,
         places=places.tolist() if batch.labels.ndim > 1 else [],
         probabilities=softmax(logits.data.reshape(len(labels), -1)[places]),
         normal=outcome(),
         layers=[layer(path) for path in found],
+        lens=lens,
     )
 
 

@@ -99,8 +99,21 @@ class Bert(nn.Module):
 
     def forward(self, source: Any, segments: Any | None = None) -> Tensor:
         """(B, S) token numbers → (B, S, V) logits."""
-        x = self.head_norm(gelu(self.head(self.reader(source, segments))))
+        return self.project(self.reader(source, segments))
+
+    def project(self, x: Any) -> Tensor:
+        """(B, S, D), as the reader gives it → (B, S, V) logits."""
+        x = self.head_norm(gelu(self.head(x)))
         return linear(x, self.reader.embedding.tokens.weight, self.bias)
+
+    @property
+    def last_stack(self) -> Encoder:
+        """The layers that end in the vocabulary."""
+        return self.reader.encoder
+
+    def read_out(self, x: Any) -> Tensor:
+        """(B, S, D), as any layer of the last stack leaves it → (B, S, V) logits."""
+        return self.project(self.reader.encoder.finish(x))
 
     sides = staticmethod(BertReader.sides)
 

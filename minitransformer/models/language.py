@@ -104,6 +104,15 @@ class LanguageModel(nn.Module):
             return linear(x, self.embedding.tokens.weight, None)
         return self.projection(x)
 
+    @property
+    def last_stack(self) -> Encoder:
+        """The layers that end in the vocabulary."""
+        return self.decoder
+
+    def read_out(self, x: Any) -> Tensor:
+        """(B, T, D), as any layer of the last stack leaves it → (B, T, V) logits."""
+        return self.project(self.decoder.finish(x))
+
     def begin(self, source: Array) -> LanguageWriting:
         """The writing of what comes after each source, (B, S): see `decoding`."""
         return LanguageWriting(self, source)

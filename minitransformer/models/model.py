@@ -17,11 +17,12 @@ class Model(Protocol):
     The module takes the arrays of a batch to logits. One that answers pairs can `begin` to write,
     see `decoding`, and says its `max_length`, or None where it knows no limit; where what it writes
     comes after its source, as in a language model, it `goes_on`. One with attention says in
-    `sides(path)` whose tokens look at whose in the attention at a path. `token_rows` names the
-    weights that have a row for each token, and whose tokens: the "source"'s, or the "target"'s,
-    which may be labels; without it a run can begin with another's weights only where both know the
-    same tokens. `rates(decay)` gives a learning rate for each parameter, against that of the head;
-    without it all have the same.
+    `sides(path)` whose tokens look at whose in the attention at a path; where its layers end in a
+    vocabulary, `last_stack` is what they are, and `read_out(x)` makes logits of what any of them
+    leaves. `token_rows` names the weights that have a row for each token, and whose tokens: the
+    "source"'s, or the "target"'s, which may be labels; without it a run can begin with another's
+    weights only where both know the same tokens. `rates(decay)` gives a learning rate for each
+    parameter, against that of the head; without it all have the same.
     """
 
     name: ClassVar[str]

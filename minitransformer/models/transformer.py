@@ -105,6 +105,15 @@ class Transformer(nn.Module):
         x = self.decoder(self.target_embedding(target), memory, mask, memory_mask)
         return self.projection(x)
 
+    @property
+    def last_stack(self) -> Decoder:
+        """The layers that end in the vocabulary."""
+        return self.decoder
+
+    def read_out(self, x: Any) -> Tensor:
+        """(B, T, D), as any layer of the last stack leaves it → (B, T, V) logits."""
+        return self.projection(self.decoder.finish(x))
+
     def mask(self, tokens: Array) -> Array:
         """(B, 1, 1, S): which of these tokens are no padding."""
         return padding_mask(tokens, self.config.pad)
