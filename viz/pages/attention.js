@@ -1,17 +1,19 @@
 // The page of attention: `state` says what the reader looks at, and `show` makes the page say so.
 // attention_figures.js draws the chosen head, attention_sums.js shows how one weight came about, and
-// attention_parts.js which parts of query and key its score is made of.
+// attention_parts.js which parts of query and key its score is made of;
+// attention_lens.js shows what each layer would say.
 
-const { layers, normal, source, target, words, opens } = DATA;
+const { layers, normal, source, target, words, opens, lens } = DATA;
 const ARRAYS = ["weights", "scores", "mask", "gradient", "query", "key", "v", "value", "part", "lengths", "queryParts", "keyParts"];
 const canBeOff = Boolean(layers[0].without?.length); // of a large model nobody has tried
-const state = { layer: 0, head: 0, row: 0, column: 0, lines: false, off: false, against: false };
+const state = { layer: 0, head: 0, row: 0, column: 0, lines: false, off: false, against: false, backward: false };
 const figures = [];
 let pointed = null; // the cell under the pointer
 
 /** Unpacks the arrays, builds what never changes, and shows what the address asks for. */
 async function start() {
   await unpackLayers(layers, ARRAYS);
+  if (lens) await unpackLens();
   addTheme();
   buildThumbnails(byId("heads"), layers, (layer, head) => choose({ layer: layers.indexOf(layer), head }));
   layers.forEach((layer, number) => layer.thumbnails.forEach((button, head) =>
@@ -24,6 +26,8 @@ async function start() {
   byId("lines").onclick = () => choose({ lines: true });
   byId("off").onclick = () => choose({ off: !state.off });
   byId("against").onclick = () => choose({ against: !state.against });
+  byId("forward").onclick = () => choose({ backward: false });
+  byId("backward").onclick = () => choose({ backward: true });
   byId("off").hidden = byId("changes").hidden = !canBeOff;
   addEventListener("hashchange", () => choose(asked()));
   addEventListener("resize", show);
@@ -48,6 +52,7 @@ function asked() {
     lines: fragment.has("lines"),
     off: fragment.has("off") && canBeOff,
     against: fragment.has("against"),
+    backward: fragment.has("backward"),
   };
 }
 
@@ -75,9 +80,10 @@ function show() {
   showFacts();
   showParts();
   showSteps();
+  showLens();
   const cell = `${state.row + 1},${state.column + 1}`;
   const fragment = new URLSearchParams({ layer: layer.path, head: state.head + 1, cell });
-  for (const flag of ["lines", "off", "against"]) if (state[flag]) fragment.set(flag, "");
+  for (const flag of ["lines", "off", "against", "backward"]) if (state[flag]) fragment.set(flag, "");
   remember(fragment);
 }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from minigrad.tensor import unwrap
 from minitransformer.inside.inspection import Inspection, Layer, Outcome
+from minitransformer.inside.lenses import Lens
 from minitransformer.inside.parts import BIASES, Part, Parts
 from viz.figure.maps import WEIGHT_COLOURS, Sides, check_weights, kind_of
 from viz.pages.page import Page, packed, page, plain
@@ -28,8 +29,8 @@ def attention(
 
     weights: what `Predictor.inspect` found out about a model, which the page then shows all of
     (queries, keys, values, masks, gradients, what each part of a layer's input does to a score,
-    each head's part of the output, the probabilities of what is written, and what becomes of the
-    answer without each head); or weights alone, of shape
+    each head's part of the output, the probabilities of what is written, what each layer would say,
+    and what becomes of the answer without each head); or weights alone, of shape
     (T, S), (H, T, S) or (L, H, T, S), or a mapping from each layer's name to its (H, T, S). Names
     such as "encoder.layers.0.self_attention" are put in groups.
     queries, keys: the T and the S tokens; numbers from 1 by default. title: plain text.
@@ -60,6 +61,8 @@ def attention(
         if sum(layer.part.size for layer in weights.layers) > MOST_NUMBERS:
             for layer in data["layers"]:
                 del layer["part"]
+        if weights.lens is not None:
+            data["lens"] = through(weights.lens, weights)
         if weights.form == "text":
             note = OF_TEXT.format(end=OWN_END if len(weights.asked) > 1 else "")
     else:
@@ -79,7 +82,7 @@ def attention(
 
 
 SCRIPTS = ("attention.js", "attention_figures.js", "attention_sums.js", "attention_parts.js",
-           "heads.js")  # fmt: skip
+           "attention_lens.js", "heads.js")  # fmt: skip
 
 
 WORDS = {
@@ -116,7 +119,7 @@ BODY = """
       </div>
       <p id="origin" class="grey"></p>
       {note}
-      <dl id="facts" aria-live="polite"></dl>
+      <dl id="facts" class="facts" aria-live="polite"></dl>
       <div id="figures"></div>
       <p id="legend" class="grey" hidden>∂loss/∂weight tells how the loss would change with a
         weight: above 0 (blue), a little more weight here would raise it; below 0 (vermilion), it
@@ -132,6 +135,16 @@ BODY = """
       <div id="why-sums"></div>
     </section>
     <section id="steps" aria-label="how this weight came about, and what came of it"></section>
+    <section id="lens" aria-labelledby="lens-title" hidden>
+      <div class="bar">
+        <h2 id="lens-title"></h2>
+        <button type="button" id="forward">forward</button>
+        <button type="button" id="backward">backward</button>
+      </div>
+      <p id="lens-words" class="grey"></p>
+      <div id="lens-cells" class="scroll"></div>
+      <dl id="lens-told" class="facts" aria-live="polite"></dl>
+    </section>
   </div>
 </main>
 <p class="keys grey">Tab: to the heads and figures · arrows: another head or cell there ·
@@ -260,6 +273,28 @@ def likeliest(inspection: Inspection, count: int = 5) -> list[dict[str, Any]]:
     for step, place in zip(steps, inspection.places, strict=False):
         step |= {"place": place, "read": read[place]}
     return steps
+
+
+def through(lens: Lens, of: Inspection) -> dict[str, Any]:
+    """What a lens shows: after each layer and at each place tokens, as numbers in a list of its
+    own, and how likely each is, or how far it moves."""
+    numbered = {"guesses": lens.guesses, "raised": lens.raised, "lowered": lens.lowered}
+    own = np.unique(np.concatenate([x.ravel() for x in numbered.values()]))
+    sizes = {
+        "probabilities": lens.probabilities,
+        "right": lens.right,
+        "rises": lens.rises,
+        "falls": lens.falls,
+    }
+    count = len(lens.guesses)
+    return {
+        "names": ["embedding", *(f"layer {number}" for number in range(1, count))],
+        "reads": of.read or of.source,
+        "places": of.places,
+        "tokens": [of.vocabulary[number] for number in own],
+        **{name: packed(np.searchsorted(own, x)) for name, x in numbered.items()},
+        **{name: packed(x) for name, x in sizes.items()},
+    }
 
 
 def where_to_open(layers: Sequence[Layer]) -> tuple[int, int]:

@@ -345,7 +345,7 @@ def test_a_classifier_is_asked_for_a_label_and_reads_nothing(
     one = replace(
         inspection, form="labels", read=[], asked=[1], places=[], vocabulary=labels,
         probabilities=probabilities, layers=[layer_of(inspection, ENCODER)],
-        normal=Outcome(["bad"], 0.3),
+        normal=Outcome(["bad"], 0.3), lens=None,
     )  # fmt: skip
     attention(one).save(tmp_path / "page.html")
     ready(browser, tmp_path / "page.html", "cell=2,1")
