@@ -17,3 +17,4 @@ from minigrad.check.diagnosis import gradcheck as gradcheck
 from minigrad.check.report import GradientError as GradientError
 from minigrad.check.report import Report as Report
 from minigrad.check.rows import check_table as check_table
+from minigrad.check.scalars import check_values as check_values

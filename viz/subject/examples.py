@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad import Tensor
+from minigrad import Tensor, Value
 from minigrad.tensor import Array
 from minitransformer import (
     DecoderLayer,
@@ -42,6 +42,12 @@ def expression() -> Tensor:
     w = Tensor(numbers(rng, 3, 2), requires_grad=True, name="w")
     b = Tensor(numbers(rng, 2), requires_grad=True, name="b")
     return (((x @ w + b).tanh() - y) ** 2).mean()
+
+
+def neuron() -> Value:
+    """A neuron of single numbers: tanh(w₁x₁ + w₂x₂ + b)."""
+    w1, x1, w2, x2, b = map(Value, (0.5, 2.0, 1.5, -1.0, 0.8))
+    return (w1 * x1 + w2 * x2 + b).tanh()
 
 
 def softmax() -> Tensor:
@@ -94,7 +100,8 @@ def transformer() -> Tensor:
     return loss_of(Transformer(CONFIG, rng=0), batch)
 
 
-EXAMPLES: dict[str, tuple[Callable[[], Tensor], dict[str, Any]]] = {
+EXAMPLES: dict[str, tuple[Callable[[], Tensor | Value], dict[str, Any]]] = {
+    "neuron": (neuron, {}),
     "expression": (expression, {}),
     "softmax": (softmax, {"zoom": "definition"}),
     "layernorm": (layernorm, {"zoom": "definition"}),
