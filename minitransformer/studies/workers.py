@@ -37,8 +37,8 @@ def in_parallel(
             return [run(function, item, name) for item, name in named]
     context = get_context("spawn")  # a fork would copy the threads' locks, but not the threads
     told = context.Queue()
-    try:
-        with ProcessPoolExecutor(count, context, prepare, (told,)) as pool:
+    with ProcessPoolExecutor(count, context, prepare, (told,)) as pool:
+        try:
             waiting: list[Future[Result]] = [
                 pool.submit(run, function, item, name) for item, name in named
             ]
@@ -50,10 +50,10 @@ def in_parallel(
             while pass_on(told):
                 pass
             return [x.result() for x in waiting]
-    except BaseException:
-        for child in active_children():
-            child.terminate()
-        raise
+        except BaseException:
+            for child in active_children():
+                child.terminate()  # or the pool would wait for them
+            raise
 
 
 def pass_on(told: Any) -> bool:

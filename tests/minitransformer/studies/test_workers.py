@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -43,3 +44,18 @@ def test_progress_is_told_under_the_name_of_its_item(cores: int) -> None:
 def test_an_error_of_one_is_raised(cores: int) -> None:
     with pytest.raises(ValueError, match="-1 is below 0"):
         in_parallel(square, [3, -1, 2, 4], ["a", "b", "c", "d"])
+
+
+def wait(x: int) -> None:
+    """It takes a minute, but for the first, which is wrong."""
+    if not x:
+        raise ValueError("wrong")
+    time.sleep(60)
+
+
+def test_after_an_error_nobody_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "CORES", 2)
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match="wrong"):
+        in_parallel(wait, [1, 0], ["a", "b"])
+    assert time.perf_counter() - started < 30
