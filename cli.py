@@ -1017,6 +1017,26 @@ def film(run: Path, out: Path) -> None:
     save(filmed(run), out)
 
 
+@main.command()
+@click.option("-o", "--out", type=NamedPath(), required=True, help="folder, new or empty")
+@click.option("--quick", is_flag=True, help="in less time: shorter trainings, fewer seeds")
+def gallery(out: Path, quick: bool) -> None:
+    """Make a page of all there is to see, with a picture and a number each.
+
+    Its commands run in the folder, and leave there what they make; index.html shows it in order.
+    """
+    from viz.console import preparation
+    from viz.gallery.make import make_gallery
+
+    with preparation():
+        failed = make_gallery(out, quick)
+    click.echo(out / "index.html")
+    for ran in failed:
+        last = ran.output.strip().rpartition("\n")[2]
+        click.echo(f"failed: {ran.command}: {shorten(last, 240)}", err=True)
+    sys.exit(1 if failed else 0)
+
+
 @main.command(cls=OfComputation)
 @of_computation("[NAME=SHAPE]... [TENSOR]...")
 @click.option("--all", "everything", is_flag=True, help="a line also for what is fine")
@@ -1075,8 +1095,9 @@ def check(what: tuple[str, ...], seed: int | None, diagnose: bool, random: int |
     """Compare derivative rules with finite differences.
 
     First and second order: of all ops, of those named, or of your own function: minigrad check
-    mine.py:f x=4x3. With --random, of programs of 5 to 40 ops, drawn from all or from those named;
-    the first that is wrong is made small and printed as Python.
+    mine.py:f x=4x3. Value names the operations on single numbers. With --random, of programs of
+    5 to 40 ops, drawn from all or from those named; the first that is wrong is made small and
+    printed as Python.
 
     Ends with exit code 1 when something is wrong, and with 3 when it cannot be told: where the
     function has a kink or a pole, or is too rough for the differences.
@@ -1152,11 +1173,14 @@ def of_ops(names: Sequence[str], seed: int) -> Iterator[Report]:
 
 def show_checks(names: Sequence[str], seed: int) -> None:
     """Print the table of checks, and what failed; exit code 1 if something did."""
-    from minigrad.check import check_table
+    from minigrad.check import check_table, check_values
     from viz.console import print_table
 
     started = time.perf_counter()
-    rows = check_table(names or None, seed=seed)
+    ops = [name for name in names if name != "Value"]
+    rows = check_values() if "Value" in names else []
+    if ops or not names:
+        rows += check_table(ops or None, seed=seed)
     told = [
         (f"{row.op} {row.shapes}", f"{row.order}", f"{row.error:.1e}", "pass" if row.ok else "FAIL")
         for row in rows

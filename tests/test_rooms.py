@@ -38,7 +38,13 @@ FLOORS = {
         "workflow | answering | finetuning",
         "studies",
     ],
-    "viz": ["figure", "graphs | console | walkthrough", "formula | subject", "pages"],
+    "viz": [
+        "figure",
+        "graphs | console | walkthrough",
+        "formula | subject",
+        "pages",
+        "gallery",
+    ],
 }
 """The modules and folders of each package, from the ground up. A floor sees those below it; rooms
 on one floor, which a bar divides, see nothing of each other."""

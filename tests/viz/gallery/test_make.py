@@ -1,0 +1,83 @@
+"""The gallery is made by its rows' commands: each after those that it needs, and none in vain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from minigrad.files import FileError
+from viz.gallery.make import make_gallery, uses
+from viz.gallery.rows import ROWS, Row
+
+TRAIN = "minigrad train reverse --length 3 --steps 4 --d-model 8 --d-ff 8 --layers 1 --out reverse"
+ASK = "minigrad attention reverse '1 2' -o heads.png"
+TRAINED = Row(
+    "Reversing", "It *reverses*, by `attention`.", (TRAIN, ASK), ("heads.png",),
+    r"^exact match .*", "tests/viz/gallery/test_make.py", quick="--steps 2",
+)  # fmt: skip
+DEMANDING = replace(
+    TRAINED, title="Elsewhere", commands=("minigrad ops nothing",), needs="no_such_package",
+    install="`pip install no-such-package`",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("gallery")
+    assert make_gallery(folder, rows=[TRAINED, DEMANDING]) == []
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_row_has_its_text_its_commands_what_they_drew_and_its_number(made: str) -> None:
+    assert "It <em>reverses</em>, by <code>attention</code>." in made
+    assert f"<code>{TRAIN}</code>" in made
+    assert 'src="data:image/png;base64,iVBOR' in made
+    assert "<p class='found'>exact match 0.0 % on" in made
+    assert "after 4 steps" in made
+
+
+def test_a_row_that_lacks_a_package_says_how_to_come_by_it_and_is_not_run(made: str) -> None:
+    assert "Not run here: <code>pip install no-such-package</code>" in made
+    assert "ops nothing" not in made
+
+
+def test_the_page_needs_nothing_but_itself_and_fits_a_phone(
+    made: str, tmp_path: Path, browser
+) -> None:
+    page = tmp_path / "index.html"
+    page.write_text(made, encoding="utf-8")
+    for dark in (False, True):
+        browser.open(page, dark=dark, size=(390, 800))
+        assert browser.overflow() == 0
+        filtered = "getComputedStyle(document.querySelector('.pictures img')).filter"
+        assert (browser.run(f"return {filtered}") != "none") == dark
+
+
+def test_in_a_hurry_the_first_command_of_a_row_is_cut_short(tmp_path: Path) -> None:
+    assert make_gallery(tmp_path, quick=True, rows=[TRAINED]) == []
+    assert "after 2 steps" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_what_fails_is_told_and_what_needs_it_is_not_run(tmp_path: Path) -> None:
+    wrong = replace(TRAINED, commands=(f"{TRAIN} --heads 3", ASK))
+    failed = make_gallery(tmp_path, rows=[wrong])
+    assert [x.command for x in failed] == [*wrong.commands]
+    assert "--heads must divide" in failed[0].output
+    assert failed[1].output.startswith("not run, for want of: minigrad train reverse")
+    assert "--heads must divide" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(FileError, match="is not empty"):
+        make_gallery(tmp_path, rows=[])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.title)
+def test_each_row_shows_what_its_commands_write_and_names_its_test(row: Row) -> None:
+    for name in row.shows:
+        folder = name.partition("/")[0]
+        assert any(uses(f"x {folder}", command) for command in row.commands), name
+    assert (Path(__file__).parents[3] / row.test).exists(), row.test

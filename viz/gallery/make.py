@@ -1,0 +1,111 @@
+"""Make the gallery: run the commands of its rows in a folder, two at a time, and write the page."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from minigrad.files import FileError, trying_to
+from minitransformer.progress import tell
+from viz.gallery.rows import ROWS, Row
+from viz.pages.gallery import Exhibit, Ran, gallery
+
+AT_ONCE = 2
+"""Commands that run at the same time."""
+
+ROOT = Path(__file__).parents[2]
+"""Where Python finds the command."""
+
+
+def make_gallery(folder: Path, quick: bool = False, rows: Sequence[Row] = ROWS) -> list[Ran]:
+    """Run the commands of all rows in a folder, and write its index.html; those that failed.
+
+    quick: each as its row says where time is short. A command waits for those before it whose
+    results it names; it is not run where one of these failed. A row that lacks a package is shown
+    with what it needs. FileError for a folder that is not empty.
+    """
+    with trying_to("make the gallery in", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise FileError(f"{folder} is not empty; choose another folder")
+    started = time.perf_counter()
+    workshop = Workshop(folder)
+    try:
+        ran = workshop.run_all([row for row in rows if not row.lacks], quick)
+    except BaseException:
+        workshop.close()
+        raise
+    exhibits = [Exhibit(row, [ran[x] for x in row.commands if x in ran]) for row in rows]
+    page = gallery(exhibits, folder, time.perf_counter() - started)
+    page.save(folder / "index.html")
+    return [x for x in ran.values() if x.code]
+
+
+@dataclass
+class Workshop:
+    """A folder in which commands run, until it is closed."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.is_open = True
+        self.running: set[subprocess.Popen[str]] = set()
+
+    def run_all(self, rows: Sequence[Row], quick: bool) -> dict[str, Ran]:
+        """What each command of some rows printed, by the command as its row has it."""
+        waiting: dict[str, Future[Ran]] = {}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for row in rows:
+                for place, command in enumerate(row.commands):
+                    before = [x for other, x in waiting.items() if uses(command, other)]
+                    text = f"{command} {row.quick}" if quick and not place else command
+                    waiting[command] = pool.submit(self.run, text, before)
+            for count, done in enumerate(as_completed(waiting.values()), 1):
+                tell(f"gallery: {done.result().name}", count, len(waiting))
+        return {command: x.result() for command, x in waiting.items()}
+
+    def run(self, command: str, before: Sequence[Future[Ran]]) -> Ran:
+        """Run a command once those before it are done, if they all ended well."""
+        failed = next((x.result() for x in before if x.result().code), None)
+        if failed or not self.is_open:
+            return Ran(command, f"not run, for want of: {failed.command}" if failed else "", -1, 0)
+        started = time.perf_counter()
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        with subprocess.Popen(
+            [sys.executable, "-m", "cli", *shlex.split(command)[1:]],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "118", "PYTHONIOENCODING": "utf-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        ) as process:
+            self.running.add(process)
+            output, _ = process.communicate()
+            self.running.discard(process)
+        return Ran(command, output, process.returncode, time.perf_counter() - started)
+
+    def close(self) -> None:
+        """End what runs, and begin nothing more."""
+        self.is_open = False
+        for process in [*self.running]:
+            process.terminate()
+
+
+def uses(command: str, other: str) -> bool:
+    """Whether a command names what another one writes.
+
+    >>> uses("minigrad predict reverse '1 2'", "minigrad train reverse --out reverse")
+    True
+    """
+    words = shlex.split(other)
+    results = {words[i + 1] for i, word in enumerate(words) if word in ("-o", "--out")}
+    return not results.isdisjoint(shlex.split(command)) and command != other
