@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import main
-from minigrad import TABLE
+from minigrad import TABLE, Tensor
 from minigrad.nn import count_parameters
 from minigrad.ops.neural import cross_entropy
 from minigrad.why import CAUSES
@@ -190,7 +190,7 @@ def test_the_model_of_a_run_is_drawn_and_folded(filmed: Path) -> None:
 
 
 def test_what_cannot_be_drawn_is_one_line() -> None:
-    assert "neither one of expression" in fails("graph", "nonsense", "-o", "x.svg")
+    assert "neither one of neuron, expression" in fails("graph", "nonsense", "-o", "x.svg")
     assert "cannot draw .gif" in fails("graph", "softmax", "-o", "x.gif")
     assert "cannot write no/x.svg" in fails("graph", "softmax", "-o", "no/x.svg")
     assert "not allowed in an expression" in fails("graph", "x.data", "x=2", "-o", "x.svg")
