@@ -1,6 +1,7 @@
 """Studies: questions about models, each asked with its control, and answered by numbers."""
 
+from minitransformer.studies.context import Context
 from minitransformer.studies.reach import Reach
 from minitransformer.studies.study import STUDIES, Finding, Table
 
-__all__ = ["STUDIES", "Finding", "Reach", "Table"]
+__all__ = ["STUDIES", "Context", "Finding", "Reach", "Table"]
