@@ -24,6 +24,7 @@ from minitransformer.inside.lenses import Lens, read_lens, states_of
 from minitransformer.inside.maps import (
     attention_steps,
     by_heads,
+    information,
     mask_of,
     recorded,
     weights_of,
@@ -37,8 +38,8 @@ MOST_WORK = 5e10
 MOST_READ = 2e10
 """Products of a number and a weight, at most, for reading all layers out once: some seconds."""
 
-MOST_PARTS = 600_000
-"""Numbers, about, in all parts of queries and keys, at most: a page of a few megabytes."""
+MOST_PARTS = 300_000
+"""Numbers, about, in all parts of queries and keys, at most: a megabyte and a half of a page."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Layer:
     result: Array
     part: Array
     without: list[Outcome]
+    split: list[int] = field(default_factory=list)
     query_parts: Parts = field(default_factory=dict)
     key_parts: Parts = field(default_factory=dict)
     v: Array | None = None
@@ -224,27 +226,48 @@ def for_each_head(x: Array, attention: Any) -> Array:
 def sums_of_parts(
     found: dict[str, list[Tensor]], modules: dict[str, Any], model: Any
 ) -> dict[str, dict[str, Any]]:
-    """Queries and keys as sums of parts, by the layer's path, if there is room for them.
+    """Queries and keys as sums of parts, by the layer's path, of the heads for which there is room.
 
-    A layer has a part for each head, and each feed-forward, before it: half of all, about.
+    First come those whose keys depend most on the query.
     """
-    found = {
-        path: x for path, x in found.items() if not isinstance(modules[path], AdditiveAttention)
-    }
-    tensors = [x for steps in found.values() for x in steps[0].inputs[:2]]
-    numbers = sum(x.size for x in tensors)
-    by_head = sum(modules[path].num_heads for path in found) * numbers / 2 <= MOST_PARTS
-    if not by_head and len(found) * numbers > MOST_PARTS:
-        return {}
-    sums = parts_of(tensors, model, by_head)
+    chosen = heads_to_split({path: x[0] for path, x in found.items()}, modules)
+    sums = parts_of([x for path in chosen for x in found[path][0].inputs[:2]], model)
 
     def of_heads(parts: Parts, path: str) -> Parts:
-        return {part: for_each_head(x, modules[path]) for part, x in parts.items()}
+        return {part: for_each_head(x, modules[path])[chosen[path]] for part, x in parts.items()}
 
     return {
-        path: {"query_parts": of_heads(query, path), "key_parts": of_heads(key, path)}
-        for path, query, key in zip(found, sums[::2], sums[1::2], strict=True)
+        path: {
+            "split": chosen[path],
+            "query_parts": of_heads(query, path),
+            "key_parts": of_heads(key, path),
+        }
+        for path, query, key in zip(chosen, sums[::2], sums[1::2], strict=True)
     }
+
+
+def heads_to_split(steps: dict[str, Tensor], modules: dict[str, Any]) -> dict[str, list[int]]:
+    """The heads, from 0, of each layer whose scores are products, as many as there is room for.
+
+    The parts of a head's queries and keys are its layer's: one for each head before, and some more.
+    """
+    merits: list[tuple[float, str, int, int]] = []
+    before = 0
+    for path, step in steps.items():
+        if isinstance(modules[path], AdditiveAttention):
+            continue
+        query, key = (by_heads(x.data)[0, 0] for x in step.inputs[:2])
+        numbers = (before + 4) * (query.size + key.size)
+        values = information(weights_of([step])[0])
+        merits += [(float(value), path, head, numbers) for head, value in enumerate(values)]
+        before += modules[path].num_heads
+    chosen: dict[str, list[int]] = {}
+    room = MOST_PARTS
+    for _, path, head, numbers in sorted(merits, key=lambda merit: -merit[0]):
+        if numbers <= room:
+            chosen.setdefault(path, []).append(head)
+            room -= numbers
+    return {path: sorted(chosen[path]) for path in steps if path in chosen}
 
 
 def gradients_of(root: Tensor, steps: list[Tensor]) -> dict[int, Array]:

@@ -82,3 +82,21 @@ def mask_of(steps: list[Tensor]) -> Array:
     """(T, S): where the first example may attend, which is the same for each head."""
     masks = [np.broadcast_to(step.params["mask"], step.saved[0].shape) for step in steps]
     return np.concatenate([by_heads(mask)[0, 0] for mask in masks])
+
+
+def information(weights: Array) -> Array:
+    """How much each head's keys depend on the query: (H, T, S) → (H,).
+
+    That is the mutual information of query and key, all queries being as likely: the entropy of
+    the mean row less the mean entropy of a row. It is 0 where every query attends alike: to all
+    keys, or always to the first.
+    """
+    found: Array = entropy(weights.mean(-2)) - entropy(weights).mean(-1)
+    return found
+
+
+def entropy(rows: Array) -> Array:
+    """−Σ p log p along the last axis."""
+    p = np.clip(rows, 0, 1)
+    found: Array = -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
+    return found

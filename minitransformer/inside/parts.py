@@ -38,17 +38,17 @@ BIASES = Part("biases")
 """What is added whatever the tokens are: the biases of linear maps, and the shifts of norms."""
 
 
-def parts_of(tensors: Sequence[Tensor], model: nn.Module, by_head: bool = True) -> list[Parts]:
+def parts_of(tensors: Sequence[Tensor], model: nn.Module) -> list[Parts]:
     """Each recorded tensor as the sum of its parts, whose shapes are its own, oldest part first.
 
     What is computed in another way than above, such as an activation or attention itself, is where
-    parts begin; attention's result is a part for each head, or one for all.
+    parts begin; attention's result is a part for each head.
     """
     paths = {id(module): path for path, module in model.named_modules()}
     found: dict[int, Parts] = {}
     for node in with_summands(tensors):
         inputs = [found[x.order] for x in summands(node)]
-        found[node.order] = split(node, inputs, paths) if inputs else begin(node, paths, by_head)
+        found[node.order] = split(node, inputs, paths) if inputs else begin(node, paths)
     return [
         dict(sorted(found[x.order].items(), key=lambda item: item[0] == BIASES)) for x in tensors
     ]
@@ -102,12 +102,12 @@ def split(node: Tensor, inputs: list[Parts], paths: dict[int, str]) -> Parts:
     return parts
 
 
-def begin(node: Tensor, paths: dict[int, str], by_head: bool) -> Parts:
+def begin(node: Tensor, paths: dict[int, str]) -> Parts:
     """A tensor as a part of its own; attention's result, (B, H, T, K), as one for each head."""
     if node.op is None or node.scope is None:
         return {BIASES: node.data}
     path = paths[id(node.scope.module)]
-    if not by_head or node.op.name not in ATTENTION or node.ndim < 4:
+    if node.op.name not in ATTENTION or node.ndim < 4:
         return {Part(path): node.data}
     parts = {}
     for head in range(node.shape[1]):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from minigrad.tensor import unwrap
 from minitransformer.inside.inspection import Inspection, Layer, Outcome
 from minitransformer.inside.lenses import Lens
+from minitransformer.inside.maps import information
 from minitransformer.inside.parts import BIASES, Part, Parts
 from viz.figure.maps import WEIGHT_COLOURS, Sides, check_weights, kind_of
 from viz.pages.page import Page, packed, page, plain
@@ -216,11 +217,12 @@ def of_model(layer: Layer, of: Inspection) -> dict[str, Any]:
         **({} if layer.v is None else {"v": layer.v}),
         **in_parts("query", layer.query_parts),
         **in_parts("key", layer.key_parts),
+        "split": layer.split,
     }
 
 
 def in_parts(what: str, parts: Parts) -> dict[str, Any]:
-    """The parts of queries or keys, (P, H, T, K), and what each is called."""
+    """The parts of queries or keys, (P, H, T, K) of the heads that are split, and their names."""
     if not parts:
         return {}
     return {f"{what}Parts": np.stack([*parts.values()]), f"{what}PartNames": [*map(called, parts)]}
@@ -316,24 +318,10 @@ def most_needed(layers: Sequence[Layer]) -> tuple[int, int]:
 
 
 def most_choosing(layers: Sequence[NDArray[Any]]) -> tuple[int, int]:
-    """The layer's and the head's number, from 0, of that whose keys depend most on the query.
-
-    That is the mutual information of query and key, all queries being as likely: the entropy of
-    the mean row less the mean entropy of a row. It is 0 where every query attends alike: to all
-    keys, or always to the first.
-    """
-    information = {
-        (number, head): entropy(weights.mean(0)) - entropy(weights).mean()
-        for number, layer in enumerate(layers)
-        for head, weights in enumerate(layer)
-    }
-    return max(information, key=lambda at: float(information[at]))
-
-
-def entropy(rows: NDArray[Any]) -> Any:
-    """−Σ p log p along the last axis."""
-    p = np.clip(rows, 0, 1)
-    return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
+    """The layer's and the head's number, from 0, of that whose keys depend most on the query."""
+    values = [information(weights) for weights in layers]
+    number = max(range(len(values)), key=lambda number: float(values[number].max()))
+    return number, int(values[number].argmax())
 
 
 def told(outcome: Outcome) -> dict[str, Any]:

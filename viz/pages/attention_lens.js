@@ -43,7 +43,7 @@ function showLens() {
     element("tbody", {}, ...lens.names.map((name, layer) =>
       element("tr", {}, element("th", { scope: "row" }, name), ...lens.reads.map((_, place) => lensCell(layer, place))))),
   ));
-  Object.assign(region, isFirst ? { scrollTop: region.scrollHeight } : { scrollLeft, scrollTop });
+  Object.assign(region, isFirst ? { scrollTop: region.scrollHeight, scrollLeft: lensAt.place ? region.scrollWidth : 0 } : { scrollLeft, scrollTop });
   tellLens(lensAt);
 }
 
@@ -107,8 +107,8 @@ function chooseLens(at) {
 
 /** All tokens of a cell, with their numbers. */
 function tellLens(at) {
-  const told = (names, sizes, most) => tokensAt(names, sizes, at).flatMap(([token, size], i) =>
-    [i ? " · " : "", element("span", {}, readable(token), " ", tinted(size, most))]);
+  const told = (names, sizes, most) => tokensAt(names, sizes, at).flatMap(([token, size], i, all) =>
+    [element("span", {}, readable(token), " ", tinted(size, most), i + 1 < all.length ? " ·" : ""), " "]);
   const place = lens.places.indexOf(at.place);
   const facts = { where: [`after ${lens.names[at.layer]}, at ${spoken(lens.reads, at.place)}`] };
   if (state.backward) {

@@ -6,9 +6,12 @@ const MOST_PARTS = 10; // rows or columns of the table: of more parts, the stron
 /** The table of all pairs of parts of the chosen score, or of what it is above the mean score. */
 function showParts() {
   const layer = layers[state.layer];
-  byId("why").hidden = !layer.queryParts;
-  if (!layer.queryParts) return;
+  const told = layers.filter(({ split }) => split?.length);
+  const isTold = layer.split?.includes(state.head) ?? false;
+  byId("why").hidden = !told.length || layer.v;
+  byId("against").hidden = !isTold;
   byId("against").ariaPressed = state.against;
+  if (!isTold) return tellWhereParts(told);
   byId("why-words").textContent = wordsOfParts(layer);
   const { queries, keys, pairs } = strongest(pairsOfParts(layer));
   const most = largest(pairs.flat());
@@ -27,6 +30,14 @@ function showParts() {
     ["sum", tinted(sum, most), ...sums.map((x) => tinted(x, most))],
     conclusion,
   ).childNodes);
+}
+
+/** Of a large model only some heads have a table: the way to them. */
+function tellWhereParts(told) {
+  const links = told.flatMap((layer) => layer.split.map((head) =>
+    element("a", { href: `#${new URLSearchParams({ layer: layer.path, head: head + 1 })}` }, fullName(layer, head))));
+  byId("why-words").textContent = "Of this large model that takes much room, and is there for a few heads alone, those whose keys depend most on the query:";
+  byId("why-sums").replaceChildren(element("ul", {}, ...links.map((link) => element("li", {}, link))));
 }
 
 function wordsOfParts(layer) {
@@ -51,7 +62,8 @@ function pairsOfParts(layer) {
   const seen = seenBy(layer);
   const part = (name, count, at) => {
     const size = layer[name].length / count;
-    return rowOf(rowOf(layer[name], at, size), state.head, size / layer.heads);
+    const heads = layer.split.length;
+    return rowOf(rowOf(layer[name], at, size), layer.split.indexOf(state.head), size / heads);
   };
   const queries = layer.queryPartNames.map((_, at) =>
     rowOf(part("queryParts", layer.queryPartNames.length, at), state.row, width));

@@ -20,7 +20,7 @@ from minitransformer.answering import Predictor
 from minitransformer.decoding import SPECIAL, evaluating, greedy
 from minitransformer.forms import Labels, Masked, Pairs, Text
 from minitransformer.inside.inspection import Inspection, Layer, inspect
-from minitransformer.inside.maps import attention_maps
+from minitransformer.inside.maps import attention_maps, information
 from minitransformer.models.bert import Bert, BertConfig
 from minitransformer.models.language import LanguageConfig, LanguageModel
 from minitransformer.models.recurrent import LSTMAttentionSettings
@@ -427,19 +427,28 @@ def test_query_and_key_come_as_sums_of_parts_of_every_head(inspection: Inspectio
         np.testing.assert_allclose(key, layer.key, atol=1e-5)
 
 
-def test_of_larger_models_the_heads_of_a_layer_are_one_part_and_then_there_are_none(
+def test_of_larger_models_only_heads_whose_keys_depend_most_on_the_query_come_as_sums(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizes = {"d_model": 12, "num_heads": 3, "num_kv_heads": 1, "d_ff": 16, "max_length": 8}
     model = LanguageModel(LanguageConfig.llama(vocab=8, num_layers=2, **sizes), rng=0)
-    numbers = 2 * 5 * (12 + 4)  # in queries and keys of 5 tokens
+    form = Text(SOURCE_WORDS, 8)
 
-    def parts_with(most: float) -> list[int]:
+    def split_with(most: int) -> list[Layer]:
         monkeypatch.setattr("minitransformer.inside.inspection.MOST_PARTS", most)
-        layer = inspect(model, Text(SOURCE_WORDS, 8), SOURCE).layers[1]
-        assert all(x.shape == (3, 5, 4) for x in layer.key_parts.values())
-        return [len(layer.query_parts), len(layer.key_parts)]
+        return inspect(model, form, SOURCE).layers
 
-    assert parts_with(6 * numbers / 2) == [5, 5]
-    assert parts_with(6 * numbers / 2 - 1) == parts_with(2 * numbers) == [3, 3]
-    assert parts_with(2 * numbers - 1) == [0, 0]
+    first, second = split_with(1_320)
+    assert first.split == second.split == [0, 1, 2]
+    assert len(second.query_parts) == 1 + 3 + 1  # the token, three heads, a feed-forward
+    merits = np.array([information(layer.weights) for layer in (first, second)])
+    best = {(int(at) // 3, int(at) % 3) for at in np.argsort(-merits.ravel())[:2]}
+    of_few = split_with(2 * 7 * 40)  # numbers in a query and a key, in up to seven parts
+    chosen = {(number, head) for number, layer in enumerate(of_few) for head in layer.split}
+    assert best <= chosen < {(number, head) for number in (0, 1) for head in range(3)}
+    for few, whole in zip(of_few, (first, second), strict=True):
+        for part, x in few.query_parts.items():
+            np.testing.assert_array_equal(x, whole.query_parts[part][few.split])
+        for part, x in few.key_parts.items():
+            np.testing.assert_array_equal(x, whole.key_parts[part][few.split])
+    assert [layer.query_parts for layer in split_with(0)] == [{}, {}]

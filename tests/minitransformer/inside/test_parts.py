@@ -55,9 +55,9 @@ def steps_of(model: Any, inputs: Any) -> dict[str, Tensor]:
     return {path: step for path, (step,) in found.items()}
 
 
-def parts_by_path(model: Any, inputs: Any, by_head: bool = True) -> dict[str, tuple[Parts, Parts]]:
+def parts_by_path(model: Any, inputs: Any) -> dict[str, tuple[Parts, Parts]]:
     steps = steps_of(model, inputs)
-    sums = parts_of([x for step in steps.values() for x in step.inputs[:2]], model, by_head)
+    sums = parts_of([x for step in steps.values() for x in step.inputs[:2]], model)
     return dict(zip(steps, zip(sums[::2], sums[1::2], strict=True), strict=True))
 
 
@@ -136,19 +136,3 @@ def test_each_part_is_what_the_layer_makes_of_what_it_is_called(norm: Any) -> No
     shift = centred_and_scaled(np.broadcast_to(bias, (3, 12)), stream, normed) + normed.bias.data
     expected = turned_into_query(shift) + layer.cross_attention.query.bias.data.reshape(2, 1, 6)
     np.testing.assert_allclose(query[BIASES][0], expected, atol=1e-12)
-
-
-def test_the_heads_of_a_layer_can_be_one_part() -> None:
-    build, inputs = MODELS["gpt"]
-    model = build()
-    whole, split = (parts_by_path(model, inputs, by_head) for by_head in (False, True))
-    path = "decoder.layers.0.self_attention"
-    for one, many in zip(
-        whole["decoder.layers.2.self_attention"],
-        split["decoder.layers.2.self_attention"],
-        strict=True,
-    ):
-        assert [x.head for x in one] == [None] * len(one)
-        assert len(many) == len(one) + 2
-        both = many[Part(path, 0)] + many[Part(path, 1)]
-        np.testing.assert_allclose(one[Part(path)], both, atol=1e-12)

@@ -40,12 +40,15 @@ def path(inspection: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def opened(browser: Any, path: Path, fragment: str) -> Any:
+    browser.open(path, fragment=fragment)
+    wait_until(browser, "return byId('facts').children.length > 0")
+    return browser
+
+
+def wait_until(browser: Any, script: str) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
 
-    browser.open(path, fragment=fragment)
-    there = "return byId('facts').children.length > 0"
-    WebDriverWait(browser.driver, 10, 0.02).until(lambda _: browser.run(there))
-    return browser
+    WebDriverWait(browser.driver, 10, 0.02).until(lambda _: browser.run(script))
 
 
 def table(page: Any) -> tuple[list[str], list[str], Array]:
@@ -133,3 +136,33 @@ def test_where_scores_are_no_products_there_is_no_table_of_parts(
     attention(inspect(model, FORM, [4, 6, 5], [5, 4])).save(tmp_path / "page.html")
     page = opened(browser, tmp_path / "page.html", "")
     assert page.run("return byId('why').hidden")
+
+
+def test_of_a_large_model_the_page_leads_to_the_heads_that_have_a_table(
+    tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minitransformer.inside.inspection.MOST_PARTS", 300)
+    monkeypatch.setattr("minitransformer.inside.inspection.MOST_WORK", 0)
+    config = LanguageConfig.gpt2(vocab=8, num_layers=2, **SIZES)
+    found = inspect(LanguageModel(config, 0), Text(WORDS, 7), [4, 6, 5])
+    attention(found).save(tmp_path / "page.html")
+    page = opened(browser, tmp_path / "page.html", "")
+    (number, head), *_ = told = [
+        (number, head) for number, layer in enumerate(found.layers) for head in layer.split
+    ]
+    assert 1 <= len(told) < 4
+    assert (page.run("return [state.layer, state.head]")) in [[*at] for at in told]
+    *_, numbers = table(page)
+    layer, at = found.layers[page.run("return state.layer")], page.run("return state")
+    score = layer.scores[at["head"], at["row"], at["column"]]
+    assert numbers[-1, 0] == pytest.approx(float(score), abs=1e-6)
+
+    other = next(x for x in [(0, 0), (0, 1), (1, 0), (1, 1)] if x not in told)
+    page.run("choose({ layer: arguments[0], head: arguments[1] })", *other)
+    links = "return [...document.querySelectorAll('#why a')]"
+    names = [f"Causal self-attention, layer {n + 1}, head {h + 1}" for n, h in told]
+    assert page.run(f"{links}.map(link => link.textContent)") == names
+    assert page.run("return byId('against').hidden")
+    page.run("document.querySelector('#why a').click()")
+    wait_until(browser, "return document.querySelector('#why table') !== null")
+    assert page.run("return [state.layer, state.head]") == [number, head]
