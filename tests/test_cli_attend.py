@@ -35,7 +35,7 @@ def test_weights_that_are_given_are_reproduced() -> None:
 def test_heads_follow_with_queries_keys_and_values() -> None:
     result = run("money bank grows", "--heads", 2, "--causal")
     assert result.exit_code == 0
-    for title in ("Queries", "Divided by √2", "Mask", "Heads side by side", "Output"):
+    for title in ("Queries", "Divided by √2 = 1.414", "Mask", "Heads side by side", "Output"):
         assert title in result.stdout
 
 

@@ -22,6 +22,10 @@ from minitransformer.inside.sentences import Sentence
 LARGE = 60.0
 """Scores beyond which exp is taken of what is left when a row's largest is taken away."""
 
+ORDER = (
+    "The order of the words plays no part: however one shuffles them, each gets the same new "
+    "vector."
+)
 LIMIT = (
     "Nothing here has been learned for a task: whatever one wants to know of a sentence, the "
     "weights are the same, and of an idiom such as “piece of cake” or “break a leg” all that comes "
@@ -108,11 +112,12 @@ def without_parameters(
     sentences: Sequence[Sentence],
     weights: Sequence[Array] | None = None,
     masks: Sequence[Array | None] | None = None,
+    about: str = "",
 ) -> list[Step]:
     """Attention by dot products of the words' own vectors: yₙ = Σₘ wₙₘ vₘ.
 
     weights: given for each sentence, (N, N), in the place of those from dot products. masks:
-    boolean, (N, N), True = may look.
+    boolean, (N, N), True = may look. about: where the vectors come from, in a sentence.
 
     >>> from minitransformer.inside.sentences import from_seed
     >>> steps = without_parameters(from_seed(["money bank grows"]))
@@ -125,7 +130,7 @@ def without_parameters(
             PLAIN,
             "A vector for each word",
             "Each word becomes a row of numbers, its vector: the same word has the same row, "
-            "whatever stands around it.",
+            f"whatever stands around it. {about}".strip(),
             "vₙ",
             [
                 Matrix(f"V{i}", "V", vectors, words, None, sentence=i)
@@ -183,10 +188,11 @@ def without_parameters(
             [mixture(w, row) for w in found for row in range(len(w.values))],
         )
     )
-    if weights is None:
-        steps.append(all_at_once(sentences, masks, new))
+    steps.append(all_at_once(sentences, weights, masks, new))
     steps += comparison(PLAIN, sentences, new)
-    steps.append(Step(PLAIN, "What it cannot know", LIMIT, ""))
+    unordered = all(mask is None for mask in masks) and weights is None
+    limit = f"{ORDER} {LIMIT}" if unordered else LIMIT
+    steps.append(Step(PLAIN, "What it cannot know", limit, ""))
     return steps
 
 
@@ -201,27 +207,29 @@ def mixture(weights: Matrix, row: int) -> str:
 
 
 def all_at_once(
-    sentences: Sequence[Sentence], masks: Sequence[Array | None], new: Sequence[Matrix]
+    sentences: Sequence[Sentence],
+    weights: Sequence[Array] | None,
+    masks: Sequence[Array | None],
+    new: Sequence[Matrix],
 ) -> Step:
     """The step that reckons all words by one matrix equation, and each of them word by word."""
-    heads = [Head(x, x, x, mask) for (_, x), mask in zip(sentences, masks, strict=True)]
+    vectors = [x for _, x in sentences]
+    if weights is not None:
+        single = [mixed(w.tolist(), x.tolist()) for w, x in zip(weights, vectors, strict=True)]
+        return equal(PLAIN, "Y = W V", single, [x.values for x in new], new)
+    heads = [Head(x, x, x, mask) for x, mask in zip(vectors, masks, strict=True)]
     whole = [
         as_array(scaled_dot_product_attention(Tensor(x * sqrt(x.shape[1])), x, x, mask=mask))
         for x, _, _, mask in heads
     ]
-    return equal(PLAIN, "Y = softmax(V Vᵀ) V", heads, whole, new, 1.0)
+    single = [word_by_word(head, 1.0) for head in heads]
+    return equal(PLAIN, "Y = softmax(V Vᵀ) V", single, whole, new)
 
 
 def equal(
-    part: str,
-    formula: str,
-    heads: Sequence[Head],
-    whole: Sequence[Array],
-    new: Sequence[Matrix],
-    scale: float,
+    part: str, formula: str, single: Sequence[Array], whole: Sequence[Array], new: Sequence[Matrix]
 ) -> Step:
     """The step that compares one matrix equation with what is reckoned word by word."""
-    single = [word_by_word(head, scale) for head in heads]
     error = max(float(np.abs(a - b).max()) for a, b in zip(whole, single, strict=True))
     told = f"equal to {error:.0e}" if error else "equal to the last bit"
     return Step(
@@ -244,16 +252,22 @@ def equal(
 def word_by_word(head: Head, scale: float) -> Array:
     """Attention as one would reckon it by hand: one word, one score, one number at a time."""
     query, key, value = (x.astype(float).tolist() for x in head[:3])
-    found = []
+    weights = []
     for n, asking in enumerate(query):
-        seen = [m for m in range(len(key)) if head.mask is None or head.mask[n, m]]
-        scores = [sum(q * k for q, k in zip(asking, key[m], strict=True)) / scale for m in seen]
-        top = max(scores)
-        powers = [exp(score - top) for score in scores]
-        weights = [power / sum(powers) for power in powers]
+        seen = [head.mask is None or bool(head.mask[n, m]) for m in range(len(key))]
+        scores = [sum(q * k for q, k in zip(asking, asked, strict=True)) / scale for asked in key]
+        top = max(score for score, may in zip(scores, seen, strict=True) if may)
+        powers = [exp(s - top) if may else 0.0 for s, may in zip(scores, seen, strict=True)]
+        weights.append([power / sum(powers) for power in powers])
+    return mixed(weights, value)
+
+
+def mixed(weights: list[list[float]], value: list[list[float]]) -> Array:
+    """Of each row of weights the sum of all values, each as often as its weight says."""
+    found = []
+    for row in weights:
         columns = range(len(value[0]))
-        mixed = [sum(w * value[m][j] for w, m in zip(weights, seen, strict=True)) for j in columns]
-        found.append(mixed)
+        found.append([sum(w * x[j] for w, x in zip(row, value, strict=True)) for j in columns])
     return np.array(found)
 
 

@@ -25,6 +25,7 @@ from minitransformer.inside.by_hand import (
     derived,
     equal,
     weighing,
+    word_by_word,
 )
 from minitransformer.inside.maps import attention_steps, recorded
 from minitransformer.inside.sentences import Reading, Sentence
@@ -149,6 +150,8 @@ def projections(
                 for head in shown
             ]  # fmt: skip
         title, sentence = ASKED[letter]
+        if letter != "Q" and (shared := attention.num_heads // attention.num_kv_heads) > 1:
+            sentence += f" Here {shared} heads each share one."
         small = letter.lower()
         bias = f" + b_{letter}" if module.bias is not None else ""
         formula = f"{small}ₙ = xₙ W_{letter}{bias}"
@@ -227,7 +230,7 @@ def looking(
         ),
         Step(
             LEARNED,
-            f"Divided by √{width}",
+            f"Divided by √{width} = {sqrt(width):.4g}",
             f"The more numbers a query has ({width} here), the larger such sums become. Divided by "
             "the root of how many, they stay of a size at which softmax leaves something to all.",
             f"sₙₘ = pₙₘ / √{width}",
@@ -262,7 +265,8 @@ def looking(
     ]
     whole = [works[i].result[head] for i, head in pairs]
     formula = f"Z = softmax(Q Kᵀ / √{width}) V"
-    return [*steps, equal(LEARNED, formula, heads, whole, results, sqrt(width))]
+    single = [word_by_word(head, sqrt(width)) for head in heads]
+    return [*steps, equal(LEARNED, formula, single, whole, results)]
 
 
 def leaving(

@@ -26,13 +26,17 @@ LENGTH = 2.0
 """The square of the length of a drawn vector, in the mean: its dot product with itself."""
 
 OF_WORDS = (
-    "The words' vectors again, called x from here on. Three drawn matrices stand for those that "
-    "training would find: it begins with such ones."
+    "The words' vectors again, called x from here on. The matrices that now come are drawn at "
+    "random, as training begins with them; what it makes of them depends on the task."
 )
 OF_MODEL = (
-    "The first layer of self-attention reads no longer a word's vector alone: before it, a model "
-    "may add a vector for the word's place, and bring all of them to one size."
+    "The model's first layer of self-attention, {path}, reads no longer a word's vector alone: "
+    "before it, a model may add a vector for the word's place, and bring all of them to one size."
 )
+DRAWN = (
+    "These are drawn at random and mean nothing yet: watch how each number comes of those before."
+)
+LEARNED = "These are the ones that {name} has learned."
 
 
 class Sentence(NamedTuple):
@@ -129,30 +133,29 @@ def from_model(
     for source, text in zip(sources, texts, strict=True):
         words = require_few(form.tokenisers["source"].show(source), text)
         sentences.append(Sentence(words, table.weight.data[source].astype(np.float64)))
-    found = [first_attention(model, source) for source in sources]
-    if None in found:
+    modules = dict(model.named_modules())
+    if not any(isinstance(x, MultiHeadAttention) for x in modules.values()):
         return sentences, None
-    readings = [x for x in found if x is not None]
+    found = [first_attention(model, source) for source in sources]
+    path = found[0][0]
     reading = Reading(
-        readings[0][0], [x for _, x, _ in readings], [mask for *_, mask in readings], OF_MODEL
+        modules[path],
+        [inputs for _, inputs, _ in found],
+        [mask for *_, mask in found],
+        OF_MODEL.format(path=path),
     )
     return sentences, reading
 
 
-def first_attention(
-    model: Any, source: list[int]
-) -> tuple[MultiHeadAttention, Array, Array | None] | None:
-    """The first layer of self-attention, what it reads of the tokens, (N, D), and its mask."""
-    modules = dict(model.named_modules())
-    if not any(isinstance(x, MultiHeadAttention) for x in modules.values()):
-        return None
+def first_attention(model: Any, source: list[int]) -> tuple[str, Array, Array | None]:
+    """Where the first layer of self-attention stands, what it reads, (N, D), and its mask."""
     read = getattr(model, "encode", model)  # an encoder-decoder need not write
     with recorded(model):
         path, (step,) = next(iter(attention_steps(read(np.array([source])), model).items()))
     mask = step.params["mask"]
     if mask is not None:
         mask = np.broadcast_to(mask, step.saved[0].shape)[0, 0]
-    return modules[path], before_projection(step.inputs[0])[0], mask
+    return path, before_projection(step.inputs[0])[0], mask
 
 
 def before_projection(query: Tensor) -> Array:

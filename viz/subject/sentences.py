@@ -8,7 +8,14 @@ from dataclasses import replace
 from minitransformer.answering import Predictor
 from minitransformer.inside.by_hand import Step, without_parameters
 from minitransformer.inside.heads_by_hand import with_parameters
-from minitransformer.inside.sentences import drawn_reading, from_model, from_seed, read_weights
+from minitransformer.inside.sentences import (
+    DRAWN,
+    LEARNED,
+    drawn_reading,
+    from_model,
+    from_seed,
+    read_weights,
+)
 from minitransformer.parts.attention import causal_mask
 from minitransformer.settings import SettingError
 
@@ -36,6 +43,7 @@ def steps_of(
     """
     learned = learned or heads is not None or bool(head)
     if predictor is None:
+        about = DRAWN
         sentences = from_seed(texts, width or 4, seed or 0)
         reading = drawn_reading(sentences, heads or 1, seed or 0, causal) if learned else None
     else:
@@ -43,6 +51,7 @@ def steps_of(
         for name, value in chosen.items():
             if value is not None:
                 raise SettingError(f"a model has its own: leave out <{name}> beside <from_run>")
+        about = LEARNED.format(name=predictor.path)
         sentences, reading = from_model(predictor.model, predictor.form, texts)
         if reading is None and head:
             raise SettingError(
@@ -61,7 +70,7 @@ def steps_of(
         pairs = zip(weights, sentences, strict=True)
         given = [read_weights(text, sentence.words) for text, sentence in pairs]
     masks = [causal_mask(len(x.words)) for x in sentences] if causal else None
-    steps = without_parameters(sentences, given, masks)
+    steps = without_parameters(sentences, given, masks, about)
     if reading is not None:
         count = reading.attention.num_heads
         shown = [number - 1 for number in head] or [*range(min(count, MOST_HEADS))]

@@ -125,6 +125,27 @@ def test_every_matrix_says_how_it_comes_about_from_earlier_ones() -> None:
         known |= {x.key for x in step.matrices}
 
 
+def test_given_weights_are_reckoned_word_by_word_too() -> None:
+    (sentence,) = from_seed(["a b"])
+    steps = without_parameters([sentence], [np.array([[0.25, 0.75], [1, 0]])])
+    (step,) = (step for step in steps if step.title == "All words at once")
+    assert step.formula == "Y = W V"
+    (matrix,) = step.matrices
+    np.testing.assert_allclose(matrix.by, matrix.values, rtol=1e-12)
+
+
+def test_the_order_of_the_words_plays_no_part_unless_some_are_hidden() -> None:
+    straight, turned = from_seed(["money bank grows", "grows bank money"])
+    steps = without_parameters([straight, turned])
+    new = [matrix_of(steps, f"Y{i}").values for i in range(2)]
+    np.testing.assert_allclose(new[0], new[1][::-1], rtol=1e-12)
+    assert "however one shuffles them" in steps[-1].sentence
+    hidden = without_parameters([straight, turned], masks=[causal_mask(3)] * 2)
+    new = [matrix_of(hidden, f"Y{i}").values for i in range(2)]
+    assert not np.allclose(new[0], new[1][::-1])
+    assert "shuffles" not in hidden[-1].sentence
+
+
 def test_the_limits_lead_on() -> None:
     last = without_parameters(from_seed(TEXTS))[-1]
     assert "piece of cake" in last.sentence

