@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 import viz
+from minitransformer.inside.by_hand import without_parameters
 from minitransformer.inside.film import Film, Frame
+from minitransformer.inside.heads_by_hand import with_parameters
 from minitransformer.inside.inspection import Inspection, Layer, Outcome
+from minitransformer.inside.sentences import Sentence, drawn_reading
 from minitransformer.models.transformer import Transformer
+from viz.pages.attend import attend as stepped
 from viz.pages.page import Page
 
 WINDOWS = [(390, 844), (768, 1024), (1280, 800), (1920, 1080)]
@@ -92,6 +96,15 @@ def film(monkeypatch: Any, layers: int, heads: int, count: int, length: int) -> 
     return viz.film("run")
 
 
+def attend(monkeypatch: Any, layers: int, heads: int, count: int, length: int) -> Page:
+    """The steps of attention on two sentences, with as many heads."""
+    rng = np.random.default_rng(0)
+    sentences = [Sentence(tokens(count, length, x), rng.normal(size=(count, 24))) for x in (0, 1)]
+    reading = drawn_reading(sentences, min(heads, 4))
+    steps = [*without_parameters(sentences), *with_parameters(sentences, reading)]
+    return stepped(steps, title="Self-attention: " + " ".join(sentences[0].words))
+
+
 FAULTS = """
 const [withTruncation, least] = arguments;
 const faults = [];
@@ -155,7 +168,7 @@ return [...new Set(faults)];
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", [attention, film])
+@pytest.mark.parametrize("kind", [attend, attention, film])
 def test_a_page_fits_every_window(
     kind: Any, shape: str, tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

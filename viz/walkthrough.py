@@ -147,7 +147,9 @@ def blocks_of(matrix: Matrix, title: str, room: int) -> Iterator[list[Text]]:
     values, rows, columns, rest = shown(matrix)
     places = decimals(values)
     texts = [[written(float(x), places) for x in row] for row in values]
-    most = float(np.abs(values[np.isfinite(values)]).max(initial=0))
+    tinted = len(columns) - (matrix.how == "powers")  # the sums at the end have no tint
+    sizes = np.abs(values[:, :tinted])
+    most = float(sizes[np.isfinite(sizes)].max(initial=0))
     names, sides = [cut(name) for name in columns], [cut(name) for name in rows]
     side = max(map(cell_len, sides))
     widths = [max(map(cell_len, column)) for column in zip(names, *texts, strict=True)]
@@ -162,7 +164,8 @@ def blocks_of(matrix: Matrix, title: str, room: int) -> Iterator[list[Text]]:
         head = [padded(names[j], widths[j], "dim") for j in here]
         lines.append(Text.assemble(" " * side, *head))
         for name, numbers, row in zip(sides, texts, values, strict=True):
-            cells = [padded(numbers[j], widths[j], tint(float(row[j]), most)) for j in here]
+            tints = [tint(float(row[j]), most) if j < tinted else "" for j in here]
+            cells = [padded(numbers[j], widths[j], tints[j - first]) for j in here]
             lines.append(Text.assemble(name + " " * (side - cell_len(name)), *cells))
         yield [*lines, *(Text(line, "dim") for line in wrap(rest, room))]
 

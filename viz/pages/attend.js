@@ -93,38 +93,44 @@ function showStep() {
     element("p", { class: "part grey" }, `Self-attention ${step.part}`),
     element("h2", {}, step.title),
     element("p", { class: "sentence" }, step.sentence),
-    element("p", { class: "formula" }, step.formula),
+    element("p", { class: "formula" }, ...indexed(step.formula)),
     element("div", { class: "groups" }, ...groups(step.matrices)),
     ...step.notes.map((note) => element("p", { class: "note number" }, note)),
   );
 }
 
-/** Matrices sentence by sentence, the heads of each side by side. */
+/** Matrices sentence by sentence, the heads of each side by side; below them, what serves all. */
 function groups(found) {
-  const numbers = [...new Set(found.map(({ sentence }) => sentence))];
+  const numbers = [...new Set(found.map(({ sentence }) => sentence))].sort((a, b) => (a ?? Infinity) - (b ?? Infinity));
   return numbers.map((number) => element(
     "section", {},
-    number !== null && sentences.length ? element("h3", {}, `“${sentences[number]}”`) : null,
+    heading(number, numbers.length),
     element("div", { class: "side" }, ...found.filter(({ sentence }) => sentence === number).map(figureOf)),
   ));
 }
 
+function heading(number, groups) {
+  if (number === null) return groups > 1 ? element("h3", {}, "the same for every word:") : null;
+  return sentences.length ? element("h3", {}, `“${sentences[number]}”`) : null;
+}
+
 /** A matrix as a table, with what stands at its sides. */
 function figureOf(matrix) {
-  const { key, title, rows, columns, values, rest } = matrix;
-  const most = largest(values.flat());
+  const { key, title, rows, columns, values, rest, how, places } = matrix;
+  const sums = how === "powers" ? columns.length - 1 : columns.length; // from where on none has a tint
+  const most = largest(values.flatMap((row) => row.slice(0, sums)));
   const head = columns.map((name, column) => element("th", { scope: "col", "data-column": column }, name));
   const lines = rows.map((name, row) => element(
     "tr", {},
     element("th", { scope: "row", "data-row": row }, name),
     ...values[row].map((value, column) => element("td", {
       title: String(value),
-      style: Number.isFinite(value) ? `background: ${tint(value, most)}` : null,
+      style: Number.isFinite(value) && column < sums ? `background: ${tint(value, most)}` : null,
       "data-row": row,
       "data-column": column,
       onclick: () => choose(key, row, column),
       onpointerenter: () => showCell(matrix, row, column),
-    }, short(value)))));
+    }, fixed(value, places)))));
   const table = element(
     "table", { class: "heat number", tabindex: 0, "data-key": key, "aria-label": title, onfocus: () => focused(key) },
     element("thead", {}, element("tr", {}, element("td"), ...head)),
@@ -132,7 +138,7 @@ function figureOf(matrix) {
   onKey(table, ({ key: pressed }) => walk(pressed, key, table));
   return element(
     "figure", {},
-    element("figcaption", {}, title),
+    element("figcaption", {}, ...indexed(title)),
     element("div", { class: "scroll" }, table),
     rest ? element("p", { class: "grey" }, rest) : null,
   );
@@ -142,11 +148,24 @@ function focused(key) {
   if (state.key !== key) choose(key, state.row, state.column);
 }
 
+/** A number with so many decimals, as the others of its matrix. */
+function fixed(value, places) {
+  if (!Number.isFinite(value) || Math.abs(value) >= 1e6) return short(value);
+  const text = value.toFixed(places);
+  return Number(text) ? text.replace("-", "−") : text.replace("-", "");
+}
+
+/** A text with an index, as in W_Q, written as one. */
+function indexed(text) {
+  return text.split(/(_[A-Z])/).map((part) => (/^_[A-Z]$/.test(part) ? element("sub", {}, part[1]) : part));
+}
+
 /** In a table arrows go from number to number, and Escape back to the steps. */
 function walk(pressed, key, table) {
   if (pressed === "Escape") table.blur();
   if (!(pressed in DIRECTIONS)) return pressed === "Escape";
   const [down, right] = DIRECTIONS[pressed];
   choose(key, state.row + down, state.column + right);
+  table.querySelector("td.chosen").scrollIntoView({ block: "nearest", inline: "nearest" });
   return true;
 }

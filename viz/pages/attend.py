@@ -10,7 +10,7 @@ import numpy as np
 
 from minitransformer.inside.by_hand import Matrix, Step
 from viz.pages.page import Page, page, plain
-from viz.walkthrough import counts, shown, title_of
+from viz.walkthrough import counts, decimals, shown, title_of
 
 SCRIPTS = ("attend.js", "attend_cell.js")
 
@@ -26,7 +26,7 @@ BODY = """
 <main>
   <nav id="steps" aria-label="steps"></nav>
   <article id="step" aria-live="polite"></article>
-  <aside id="cell" aria-live="polite" aria-label="how this number came about"></aside>
+  <aside id="cell" class="scroll" aria-live="polite" aria-label="how it came about"></aside>
 </main>
 <p class="keys grey">← →: steps · space: play · click a number, or Tab to a table: then arrows go
   from number to number · Escape: back to the steps · d: light or dark</p>
@@ -57,8 +57,8 @@ def attend(steps: Sequence[Step], title: str = "Self-attention, step by step") -
         }
         for step in steps
     ]
-    words = {x.sentence: x.rows for x in steps[0].matrices} if sentences > 1 else {}
-    data = {"steps": told, "sentences": [" ".join(words[i] or []) for i in sorted(words, key=str)]}
+    words = [" ".join(shown(x).rows) for x in steps[0].matrices]
+    data = {"steps": told, "sentences": words if sentences > 1 else []}
     return page("attend", title, BODY.format(title=html.escape(title)), data, scripts=SCRIPTS)
 
 
@@ -74,6 +74,7 @@ def as_data(matrix: Matrix, title: str) -> dict[str, Any]:
         "name": matrix.name,
         "title": title,
         "values": plain(part.values),
+        "places": decimals(part.values),
         "rows": part.rows,
         "columns": part.columns,
         "numbered": [matrix.rows is None, matrix.columns is None],

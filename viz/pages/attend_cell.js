@@ -8,7 +8,7 @@ function showCell(matrix, row, column) {
   }
   const value = matrix.values[row][column];
   byId("cell").replaceChildren(
-    element("h2", {}, nameOf(matrix, row, column)),
+    element("h2", {}, ...indexed(nameOf(matrix, row, column))),
     element("p", { class: "value number", title: String(value) }, String(value).replaceAll("-", "−").replace("Infinity", "∞")),
     ...WAYS[matrix.how](matrix, row, column, value),
   );
@@ -25,7 +25,7 @@ const rowOf = (matrix, row) => matrix.values[row];
 const columnOf = (matrix, column) => matrix.values.map((row) => row[column]);
 
 const WAYS = {
-  given: (matrix) => [tell(matrix.name.startsWith("W_") ? "One of the numbers that training finds." : "It is given: what follows is made of it.")],
+  given: (matrix) => [tell(matrix.name.startsWith("W_") ? "One of the numbers that training changes." : "It is given: what follows is made of it.")],
   dots(matrix, row, column, value) {
     const [a, b] = matrix.of.map((key) => matrices.get(key));
     return products(
@@ -45,7 +45,9 @@ const WAYS = {
     const half = matrix.size[1] / 2;
     const other = column < half ? column + 1 + half : column + 1 - half;
     return [
-      tell(`Numbers ${column + 1} and ${other} turn together, by an angle that is ${row} times that of place 2.`),
+      tell(row
+        ? `Numbers ${column + 1} and ${other} turn together, ${row} × as far as those of the second word.`
+        : "In the first place nothing turns yet."),
       table(["", "before", "times", "product"], [
         [`number ${column + 1}`, cell(x), cell(cos), cell(x * cos)],
         [`number ${other}`, cell(partner), cell(sin), cell(partner * sin)],
@@ -127,7 +129,8 @@ function equation(...parts) {
 
 /** A table whose last line is made of the others; one line of it may be the chosen one. */
 function table(heads, lines, sums, chosen) {
-  const cells = (tag, list) => list.map((content) => element(tag, {}, content));
+  const told = (content) => (typeof content === "string" ? indexed(content) : [content]);
+  const cells = (tag, list) => list.map((content) => element(tag, {}, ...told(content)));
   return element("div", { class: "scroll" }, element(
     "table", { class: "sum" },
     element("thead", {}, element("tr", {}, ...cells("th", heads))),
