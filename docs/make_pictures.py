@@ -62,6 +62,8 @@ def main() -> None:
         photograph(page, "step=160", PICTURES / "film.png")
         minigrad("explain", *EXPRESSION, "-o", page)
         photograph(page, "step=12", PICTURES / "explain.png")
+        minigrad("attend", "money bank grows", "river bank flows", "--heads", "2", "-o", page)
+        photograph(page, "step=16&cell=W0.0,2,1", PICTURES / "attend.png")
         run = Path(folder) / "copy"
         minigrad("train", "copy", "--model", "lstm-attention", "--out", run)
         minigrad("predict", run, "3 1 4 1 5 9 2 6", "--attention", PICTURES / "alignment.png")
