@@ -180,5 +180,8 @@ def test_a_page_fits_every_window(
     least = 30 if shape == "one token" else 75  # pixels, of the matrix
     for window in WINDOWS:
         browser.resize(window)
-        browser.run(wait, 50)
-        assert (window, browser.run(FAULTS, window[0] >= 1280, least)) == (window, [])
+        for _ in range(40):  # a page draws itself anew a moment later, on a busy machine much later
+            browser.run(wait, 50)
+            if not (faults := browser.run(FAULTS, window[0] >= 1280, least)):
+                break
+        assert (window, faults) == (window, [])
