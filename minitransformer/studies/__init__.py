@@ -1,7 +1,8 @@
 """Studies: questions about models, each asked with its control, and answered by numbers."""
 
 from minitransformer.studies.context import Context
+from minitransformer.studies.norms import Norms
 from minitransformer.studies.reach import Reach
 from minitransformer.studies.study import STUDIES, Finding, Table
 
-__all__ = ["STUDIES", "Context", "Finding", "Reach", "Table"]
+__all__ = ["STUDIES", "Context", "Finding", "Norms", "Reach", "Table"]
