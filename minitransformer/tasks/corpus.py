@@ -86,6 +86,10 @@ class Corpus:
         than `most`, as many of them, evenly spaced."""
         return map(self._decode, self._pieces(part, size, most))
 
+    def lines(self, part: range) -> list[str]:
+        """The lines of a part that are not empty, all in memory."""
+        return [line for line in "".join(self.pieces(part, BLOCK)).split("\n") if line.strip()]
+
     def _pieces(self, part: range, size: int, most: int | None = None) -> Iterator[bytes]:
         skip = max(0, -(-len(part) // most) - size) if most else 0
         end = part.start

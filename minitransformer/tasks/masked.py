@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
 
 import numpy as np
 
 from minitransformer.forms import Example, Masked
+from minitransformer.settings import setting
 from minitransformer.tasks import english
+from minitransformer.tasks.corpus import Corpus
+from minitransformer.tasks.files import DataError
 from minitransformer.tasks.task import Examples, held_out_rng, task
 from minitransformer.tasks.text import TextFile, Windows
+from minitransformer.tokens import Tokeniser
 from minitransformer.tokens.tokeniser import BERT
 from minitransformer.tokens.words import Words
+
+Texts = Literal["windows", "lines"]
 
 
 class MaskedWindows(Windows):
@@ -40,29 +48,53 @@ class MaskedSentences(Examples):
 class FillGaps(TextFile):
     """Fill the gaps of the bundled grammar's sentences, or of a text file of your own."""
 
+    texts: Texts = setting(
+        "windows", "what is read at once of --data: windows of --context tokens, or lines"
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_no_more()
 
     def load(self, seed: int) -> MaskedWindows | MaskedSentences:
-        """The file's windows, see `Windows`; or the grammar's sentences."""
+        """The file's windows, see `Windows`, or its lines; or the grammar's sentences."""
         if not self.data:
-            return self.sentences(seed)
+            training, unseen = english.sentences(seed)
+            return self.one_by_one(Words.train(training, special=BERT), training, unseen, seed)
         corpus = self.corpus()
-        form = Masked(self.tokeniser_of(corpus, BERT), self.context + 2)
-        return MaskedWindows(form, corpus, self.context, seed)
+        tokeniser = self.tokeniser_of(corpus, BERT)
+        if self.texts == "windows":
+            form = Masked(tokeniser, self.context + 2)
+            return MaskedWindows(form, corpus, self.context, seed)
+        training, unseen = corpus.lines(corpus.training), corpus.lines(corpus.held_out)
+        return self.one_by_one(tokeniser, training, unseen, seed, corpus)
 
-    def sentences(self, seed: int) -> MaskedSentences:
-        """The sentences of the grammar: see `english.sentences`."""
-        training, unseen = english.sentences(seed)
-        tokeniser = Words.train(training, special=BERT)
-        longest = max(len(tokeniser.encode(text)) for text in (*training, *unseen)) + 2
+    def one_by_one(
+        self,
+        tokeniser: Tokeniser,
+        training: list[str],
+        unseen: list[str],
+        seed: int,
+        corpus: Corpus | None = None,
+    ) -> MaskedSentences:
+        """Sentences, each by itself; those of a corpus have `context` tokens at most.
+
+        DataError where a corpus has none to train on, or none to hold out.
+        """
+        most = self.context if corpus else None
+        parts = [[tokeniser.encode(text)[:most] for text in part] for part in (training, unseen)]
+        rows = [[numbers for numbers in part if len(numbers) > 1] for part in parts]
+        if not all(rows):
+            raise DataError(f"{self.data}: hardly any tokens in its lines; give more text")
+        longest = max(len(numbers) for numbers in chain(*rows)) + 2
         form, rng = Masked(tokeniser, longest), held_out_rng(seed)
-        test = [form.mask(form.read(text), rng) for text in unseen]
+        framed = [[tokeniser.frame(numbers) for numbers in part] for part in rows]
+        test = [form.mask(source, rng) for source in framed[1]]
         return MaskedSentences(
-            name=self.name,
+            name=corpus.path.name if corpus else self.name,
             form=form,
-            training=[(source, source) for source in map(form.read, training)],
+            training=[(source, source) for source in framed[0]],
             test=test,
             test_texts=[(form.text(source), form.write(labels)) for source, labels in test],
+            checksum=corpus.checksum if corpus else None,
         )

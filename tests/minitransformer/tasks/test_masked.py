@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -108,6 +109,29 @@ def test_any_tokens_can_have_gaps(tokens: str, tmp_path: Path) -> None:
     assert data.form.gap in [number for read, _ in data.test for number in read]
 
 
+def test_lines_are_read_each_by_itself_and_cut_where_they_are_long(tmp_path: Path) -> None:
+    lines = [f"w{i} and w{i + 1}" for i in range(40)] + [f"many {'words ' * 20}"] + ["", "alone"]
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(lines[::-1]), encoding="utf-8")
+    settings = {"tokens": "word", "texts": "lines", "context": CONTEXT, "held_out": 0.2}
+    data = FillGaps(data=str(path), **settings).load(0)
+    assert isinstance(data, MaskedSentences)
+    assert (data.name, data.form.max_source) == ("lines.txt", CONTEXT + 2)
+    learned = [data.form.text(source) for source, _ in data.training]
+    assert learned[0] == "many" + " words" * (CONTEXT - 1)
+    assert learned[1:] == lines[:40][::-1][: len(learned) - 1]  # and no lone word
+    unseen = [whole(example) for example in data.test]
+    assert len(learned) + len(unseen) == 41 and 6 <= len(unseen) <= 12
+    assert data.checksum == crc32(path.read_bytes())
+
+
+def test_lines_without_two_tokens_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("one\n" * 30)
+    with pytest.raises(DataError, match="hardly any tokens in its lines"):
+        FillGaps(data=str(path), texts="lines").load(0)
+
+
 def test_a_file_that_says_mask_has_no_gap_there(tmp_path: Path) -> None:
     data = a_file(tmp_path, "the [MASK] sat " * 60)
     drawn = (data.draw(np.random.default_rng(seed)) for seed in range(20))
@@ -115,7 +139,9 @@ def test_a_file_that_says_mask_has_no_gap_there(tmp_path: Path) -> None:
 
 
 def test_how_to_read_a_file_means_nothing_without_one() -> None:
-    for name, value in [("context", 9), ("tokens", "char"), ("subwords", 400), ("held_out", 0.2)]:
+    for name, value in [
+        ("context", 9), ("tokens", "char"), ("subwords", 400), ("held_out", 0.2), ("texts", "lines")
+    ]:  # fmt: skip
         with pytest.raises(SettingError) as error:
             FillGaps(**{name: value})
         assert error.value.text == f"<{name}> is about <data>: name a file, or leave it out"
