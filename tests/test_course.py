@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,16 +18,16 @@ from minigrad.table import NUMPY, TABLE
 COURSE = Path(__file__).parent.parent / "docs" / "course"
 
 
-def load_runner() -> ModuleType:
-    """docs/course/run.py, which is no part of a package."""
-    spec = importlib.util.spec_from_file_location("course", COURSE / "run.py")
+def load(name: str) -> ModuleType:
+    """A file of docs/course, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location(name, COURSE / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-course = load_runner()
+course, notebooks = load("run"), load("notebooks")
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +93,41 @@ def test_what_a_chapter_says_wrongly_is_found(tmp_path: Path) -> None:
     assert "$ minigrad nothing ended with 2" in problems
     assert "only minigrad is run" in problems
     assert problems.count("Expected:") == 1
+
+
+@chapters
+def test_the_notebook_of_a_chapter_is_that_chapter(chapter: Path) -> None:
+    written = (COURSE / "notebooks" / f"{chapter.stem}.ipynb").read_text(encoding="utf-8")
+    assert written == notebooks.notebook(chapter), "run docs/course/notebooks.py"
+    text = "".join("".join(x["source"]) for x in json.loads(written)["cells"])
+    assert ">>>" not in text and "<details>" not in text
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (COURSE / "notebooks" / target).exists(), target
+
+
+@pytest.mark.parametrize("number", ["01", "02", "06"])
+def test_a_notebook_runs(number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat, nbclient = map(pytest.importorskip, ("nbformat", "nbclient"))
+    pytest.importorskip("ipykernel")
+    (path,) = (COURSE / "notebooks").glob(f"{number}-*.ipynb")
+    book = nbformat.reads(path.read_text(encoding="utf-8"), 4)
+    nbformat.validate(book)
+    # The commands of this environment, wherever it is.
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    nbclient.NotebookClient(book, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    ran = [x for x in book.cells if x.cell_type == "code" and x.outputs]
+    assert len(ran) > 5
+
+
+def test_a_cell_of_a_notebook_ends_with_what_is_shown() -> None:
+    text = (
+        "Look:\n```python\n>>> x = 1\n>>> x + 1\n2\n>>> 1 / 0\nTraceback (most recent call last):\n"
+        "ZeroDivisionError: division by zero\n>>> y = 2\n```\nSo.\n"
+    )
+    assert [*notebooks.cells(text)] == [
+        ("markdown", "Look:"),
+        ("code", "x = 1\nx + 1"),
+        ("raising", "1 / 0"),
+        ("code", "y = 2"),
+        ("markdown", "So."),
+    ]
