@@ -139,61 +139,66 @@ def without_parameters(
         )
     ]
     if weights is None:
-        dots = [as_array(Tensor(x) @ Tensor(x).swapaxes(0, 1)) for _, x in sentences]
-        scores = [
-            Matrix(f"S{i}", "S", dots[i], words, words, "dots", (f"V{i}", f"V{i}"), sentence=i)
-            for i, (words, _) in enumerate(sentences)
-        ]
-        steps.append(
-            Step(
-                PLAIN,
-                "Dot products",
-                "How much do two words have to do with each other? Multiply their vectors number "
-                "by number and add up: each word meets each, itself too.",
-                "sₙₘ = vₙ · vₘ",
-                scores,
-            )
-        )
-        steps += weighing(PLAIN, scores, masks)
-        found = steps[-1].matrices
+        steps += from_dots(sentences, masks)
     else:
-        found = [
-            Matrix(f"W{i}", "W", given, words, words, sentence=i)
-            for i, ((words, _), given) in enumerate(zip(sentences, weights, strict=True))
-        ]
-        steps.append(
-            Step(
-                PLAIN,
-                "Weights, as given",
-                "Each row says how much of each word goes into the new vector, and sums to one.",
-                "wₙₘ",
-                found,
-            )
-        )
-    new = [
-        Matrix(
-            f"Y{i}", "Y", as_array(Tensor(w.values) @ Tensor(sentences[i].vectors)), w.rows, None,
-            "product", (w.key, f"V{i}"), sentence=i,
-        )
-        for i, w in enumerate(found)
-    ]  # fmt: skip
-    steps.append(
-        Step(
-            PLAIN,
-            "New vectors",
-            "Each word's new vector is a mixture: of every word's vector as much as its weight "
-            "says.",
-            "yₙ = Σₘ wₙₘ vₘ",
-            new,
-            [mixture(w, row) for w in found for row in range(len(w.values))],
-        )
-    )
+        steps.append(as_given(sentences, weights))
+    steps.append(mixing(sentences, steps[-1].matrices))
+    new = steps[-1].matrices
     steps.append(all_at_once(sentences, weights, masks, new))
     steps += comparison(PLAIN, sentences, new)
-    unordered = all(mask is None for mask in masks) and weights is None
-    limit = f"{ORDER} {LIMIT}" if unordered else LIMIT
-    steps.append(Step(PLAIN, "What it cannot know", limit, ""))
-    return steps
+    is_unordered = weights is None and all(mask is None for mask in masks)
+    limit = f"{ORDER} {LIMIT}" if is_unordered else LIMIT
+    return [*steps, Step(PLAIN, "What it cannot know", limit, "")]
+
+
+def from_dots(sentences: Sequence[Sentence], masks: Sequence[Array | None]) -> Iterator[Step]:
+    """The steps from the words' vectors to weights, by their dot products."""
+    dots = [as_array(Tensor(x) @ Tensor(x).swapaxes(0, 1)) for _, x in sentences]
+    scores = [
+        Matrix(f"S{i}", "S", dots[i], words, words, "dots", (f"V{i}", f"V{i}"), sentence=i)
+        for i, (words, _) in enumerate(sentences)
+    ]
+    yield Step(
+        PLAIN,
+        "Dot products",
+        "How much do two words have to do with each other? Multiply their vectors number by "
+        "number and add up: each word meets each, itself too.",
+        "sₙₘ = vₙ · vₘ",
+        scores,
+    )
+    yield from weighing(PLAIN, scores, masks)
+
+
+def as_given(sentences: Sequence[Sentence], weights: Sequence[Array]) -> Step:
+    """The step that shows weights which somebody has given."""
+    return Step(
+        PLAIN,
+        "Weights, as given",
+        "Each row says how much of each word goes into the new vector, and sums to one.",
+        "wₙₘ",
+        [
+            Matrix(f"W{i}", "W", given, words, words, sentence=i)
+            for i, ((words, _), given) in enumerate(zip(sentences, weights, strict=True))
+        ],
+    )
+
+
+def mixing(sentences: Sequence[Sentence], weights: Sequence[Matrix]) -> Step:
+    """The step from weights to new vectors."""
+    return Step(
+        PLAIN,
+        "New vectors",
+        "Each word's new vector is a mixture: of every word's vector as much as its weight says.",
+        "yₙ = Σₘ wₙₘ vₘ",
+        [
+            Matrix(
+                f"Y{i}", "Y", as_array(Tensor(w.values) @ Tensor(sentences[i].vectors)), w.rows,
+                None, "product", (w.key, f"V{i}"), sentence=i,
+            )
+            for i, w in enumerate(weights)
+        ],
+        [mixture(w, row) for w in weights for row in range(len(w.values))],
+    )  # fmt: skip
 
 
 def mixture(weights: Matrix, row: int) -> str:

@@ -105,6 +105,7 @@ def with_parameters(
     if works[0].unturned is not None:
         steps.append(turning(words, works, shown))
     steps += looking(words, works, shown, reading.masks)
+    steps += finding(words, works, shown, reading.masks)
     steps += leaving(words, works, attention)
     results = [x for x in steps[-1].matrices if x.name == "Y"]
     return [*steps, *comparison(LEARNED, sentences, results)]
@@ -203,70 +204,74 @@ def looking(
     works: Sequence[Working],
     shown: Sequence[int],
     masks: Sequence[Array | None],
-) -> list[Step]:
-    """The steps from queries, keys and values to each head's result."""
+) -> Iterator[Step]:
+    """The steps from queries and keys to each head's weights."""
     turned = "R" if works[0].unturned is not None else ""
     width = works[0].query.shape[-1]
-    pairs = [(i, head) for i in range(len(works)) for head in shown]
     products = [
         Matrix(
-            f"P{i}.{head}", "P", works[i].query[head] @ works[i].key[head].T, words[i], words[i],
+            f"P{i}.{head}", "P", work.query[head] @ work.key[head].T, words[i], words[i],
             "dots", (f"Q{turned}{i}.{head}", f"K{turned}{i}.{head}"), sentence=i, head=head,
         )
-        for i, head in pairs
+        for i, work in enumerate(works) for head in shown
     ]  # fmt: skip
+    yield Step(
+        LEARNED,
+        "Scores",
+        "A word's query meets the key of each word: the better they agree, the larger the product.",
+        "pₙₘ = qₙ · kₘ",
+        products,
+    )
+    scaled = [work.scaled[head] for work in works for head in shown]
     scores = [
-        derived(x, "S", works[i].scaled[head], "scaled", by=sqrt(width))
-        for x, (i, head) in zip(products, pairs, strict=True)
+        derived(x, "S", values, "scaled", by=sqrt(width))
+        for x, values in zip(products, scaled, strict=True)
     ]
-    steps = [
-        Step(
-            LEARNED,
-            "Scores",
-            "A word's query meets the key of each word: the better they agree, the larger the "
-            "product.",
-            "pₙₘ = qₙ · kₘ",
-            products,
-        ),
-        Step(
-            LEARNED,
-            f"Divided by √{width} = {sqrt(width):.4g}",
-            f"The more numbers a query has ({width} here), the larger such sums become. Divided by "
-            "the root of how many, they stay of a size at which softmax leaves something to all.",
-            f"sₙₘ = pₙₘ / √{width}",
-            scores,
-        ),
-        *weighing(LEARNED, scores, masks),
-    ]
-    weights = [
-        replace(x, values=works[i].weights[head])
-        for x, (i, head) in zip(steps[-1].matrices, pairs, strict=True)
-    ]
-    steps[-1] = replace(steps[-1], matrices=weights)
+    yield Step(
+        LEARNED,
+        f"Divided by √{width} = {sqrt(width):.4g}",
+        f"The more numbers a query has ({width} here), the larger such sums become. Divided by the "
+        "root of how many, they stay of a size at which softmax leaves something to all.",
+        f"sₙₘ = pₙₘ / √{width}",
+        scores,
+    )
+    *before, last = weighing(LEARNED, scores, masks)
+    yield from before
+    weights = [work.weights[head] for work in works for head in shown]  # the engine's own
+    found = [replace(x, values=w) for x, w in zip(last.matrices, weights, strict=True)]
+    yield replace(last, matrices=found)
+
+
+def finding(
+    words: Sequence[Sequence[str]],
+    works: Sequence[Working],
+    shown: Sequence[int],
+    masks: Sequence[Array | None],
+) -> list[Step]:
+    """The steps from weights and values to each head's result, and all of it as one equation."""
+    width = works[0].query.shape[-1]
+    pairs = [(i, head) for i in range(len(works)) for head in shown]
+    whole = [works[i].result[head] for i, head in pairs]
     results = [
         Matrix(
-            f"Z{i}.{head}", "Z", works[i].result[head], words[i], None, "product",
+            f"Z{i}.{head}", "Z", values, words[i], None, "product",
             (f"W{i}.{head}", f"values{i}.{head}"), sentence=i, head=head,
         )
-        for i, head in pairs
+        for (i, head), values in zip(pairs, whole, strict=True)
     ]  # fmt: skip
-    steps.append(
-        Step(
-            LEARNED,
-            "Weighted sums of values",
-            "Each word gets a mixture of the values: of each as much as its weight says.",
-            "zₙ = Σₘ wₙₘ vₘ",
-            results,
-        )
+    sums = Step(
+        LEARNED,
+        "Weighted sums of values",
+        "Each word gets a mixture of the values: of each as much as its weight says.",
+        "zₙ = Σₘ wₙₘ vₘ",
+        results,
     )
     heads = [
         Head(works[i].query[head], works[i].key[head], works[i].value[head], masks[i])
         for i, head in pairs
     ]
-    whole = [works[i].result[head] for i, head in pairs]
-    formula = f"Z = softmax(Q Kᵀ / √{width}) V"
     single = [word_by_word(head, sqrt(width)) for head in heads]
-    return [*steps, equal(LEARNED, formula, single, whole, results)]
+    return [sums, equal(LEARNED, f"Z = softmax(Q Kᵀ / √{width}) V", single, whole, results)]
 
 
 def leaving(
