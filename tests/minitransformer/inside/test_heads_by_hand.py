@@ -12,12 +12,13 @@ from minitransformer.inside.heads_by_hand import with_parameters
 from minitransformer.inside.sentences import Reading, drawn_reading, from_seed
 from minitransformer.parts.attention import MultiHeadAttention, causal_mask
 
+HEADS = 4
 SENTENCES = from_seed(["money bank grows", "the river bank flows"], width=8)
 
 
 def a_reading(causal: bool = False, **choices: Any) -> Reading:
     """A layer with random weights and biases, in float64."""
-    attention = MultiHeadAttention(8, 2, rng=0, **choices).astype(np.float64)
+    attention = MultiHeadAttention(8, HEADS, rng=0, **choices).astype(np.float64)
     rng = np.random.default_rng(0)
     for x in attention.parameters():
         x.data[...] = rng.normal(0, 0.5, x.shape)
@@ -30,7 +31,8 @@ KINDS = {
     "with biases": {},
     "causal": {"causal": True},
     "rotary": {"rotary_base": 100.0, "causal": True},
-    "shared keys": {"num_kv_heads": 1},
+    "shared keys": {"num_kv_heads": 2},
+    "rotary, shared keys": {"rotary_base": 100.0, "num_kv_heads": 2},
 }
 
 
@@ -40,7 +42,7 @@ def test_weights_and_output_are_the_layers_own(kind: str) -> None:
     steps = with_parameters(SENTENCES, reading)
     for i, (x, mask) in enumerate(zip(reading.inputs, reading.masks, strict=True)):
         weights = reading.attention.weights(x[None], x[None], mask)[0]
-        for head in range(2):
+        for head in range(HEADS):
             found = matrix_of(steps, f"W{i}.{head}").values
             np.testing.assert_allclose(found, weights[head], rtol=1e-12)
         output = reading.attention(x[None], x[None], mask).data[0]
@@ -93,8 +95,8 @@ def follow(matrix: Any, steps: list[Step]) -> Any:
 def test_only_the_heads_that_are_asked_for_are_shown() -> None:
     steps = with_parameters(SENTENCES, a_reading(), [1])
     assert {x.head for step in steps for x in step.matrices} == {None, 1}
-    with pytest.raises(ValueError, match="there is no head 3: the layer has 2"):
-        with_parameters(SENTENCES, a_reading(), [2])
+    with pytest.raises(ValueError, match="there is no head 5: the layer has 4"):
+        with_parameters(SENTENCES, a_reading(), [4])
 
 
 def test_matrices_are_drawn_by_the_seed() -> None:
@@ -109,8 +111,8 @@ def test_matrices_are_drawn_by_the_seed() -> None:
 def test_the_steps_come_in_the_order_of_the_paper() -> None:
     steps = with_parameters(SENTENCES, a_reading(causal=True))
     assert [step.title for step in steps] == [
-        "What the layer reads", "Queries", "Keys", "Values", "Scores", "Divided by √4 = 2", "Mask",
-        "Exponentials", "Weights", "Weighted sums of values", "All words at once",
+        "What the layer reads", "Queries", "Keys", "Values", "Scores", "Divided by √2 = 1.414",
+        "Mask", "Exponentials", "Weights", "Weighted sums of values", "All words at once",
         "Heads side by side", "Output", "The same word, before and after",
     ]  # fmt: skip
     assert all(x.how in HOW for step in steps for x in step.matrices)

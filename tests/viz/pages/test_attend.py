@@ -14,7 +14,7 @@ from minitransformer.inside.heads_by_hand import with_parameters
 from minitransformer.inside.sentences import Reading, drawn_reading, from_seed
 from minitransformer.parts.attention import MultiHeadAttention, causal_mask
 from viz.pages.attend import attend
-from viz.walkthrough import CORNER
+from viz.walkthrough import CORNER, decimals
 
 TEXTS = ["money bank grows", "the <b>river</b> bank flows"]
 LEFT, UP, RIGHT, DOWN = "\ue012", "\ue013", "\ue014", "\ue015"
@@ -82,7 +82,7 @@ NUMBERS = """
 return [...document.querySelectorAll('#step table')].map((table) => [
   table.dataset.key,
   [...table.querySelectorAll('tbody tr')].map((row) =>
-    [...row.querySelectorAll('td')].map((cell) => cell.title)),
+    [...row.querySelectorAll('td')].map((cell) => [cell.title, cell.textContent])),
 ])
 """
 
@@ -98,7 +98,7 @@ return arguments[0].map(([key, row, column]) => {
 
 
 def number(text: str) -> float:
-    return float(text.replace("−", "-").replace("Infinity", "inf"))
+    return float(text.replace("−", "-").replace("Infinity", "inf").replace("∞", "inf"))
 
 
 def first_numbers(matrix: Matrix) -> Any:
@@ -117,8 +117,13 @@ def test_every_number_of_every_step_is_the_engines(steps: list[Step], opened: An
         found = page.run(NUMBERS)
         assert {key for key, _ in found} == {x.key for x in step.matrices}
         for key, rows in found:
-            shown = [[number(x) for x in row] for row in rows]
-            assert np.array_equal(shown, first_numbers(matrix_of([step], key)))
+            expected = first_numbers(matrix_of([step], key))
+            assert np.array_equal([[number(x) for x, _ in row] for row in rows], expected)
+            rounded = np.array([[number(x) for _, x in row] for row in rows])
+            assert np.allclose(rounded, expected, rtol=1e-2, atol=10.0 ** -decimals(expected))
+            assert {len(x.partition(".")[2]) for row in rows for _, x in row if "∞" not in x} == {
+                decimals(expected)
+            }
 
 
 def test_what_is_told_of_a_number_adds_up_to_it(steps: list[Step], opened: Any) -> None:
