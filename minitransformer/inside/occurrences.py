@@ -39,29 +39,42 @@ def states_by_layer(model: Any, *inputs: Array) -> Array:
     return np.stack([states[number] for number in range(len(number_of) + 1)])
 
 
-def number_of_word(form: Masked, word: str) -> int:
-    """The number of a word. ValueError where it is no single token, or none that is known."""
-    numbers = form.source.encode(word)
-    if len(numbers) != 1 or form.unknown(word):
-        raise ValueError(f"{word!r} is no token of this model")
-    return numbers[0]
+def numbers_of_word(form: Masked, word: str) -> list[int]:
+    """The numbers of a word's tokens. ValueError where one of them is not known."""
+    if form.unknown(word):
+        raise ValueError(f"{word!r} is not known to this model")
+    return form.source.encode(word)
+
+
+def places_of(numbers: Sequence[int], word: Sequence[int]) -> list[int]:
+    """Where a word's tokens first stand in a text; nothing if they do not.
+
+    >>> places_of([2, 7, 8, 5, 3], [8, 5])
+    [2, 3]
+    """
+    count = len(word)
+    starts = (i for i in range(len(numbers)) if [*numbers[i : i + count]] == [*word])
+    start = next(starts, None)
+    return [] if start is None else [*range(start, start + count)]
 
 
 def occurrences(model: Any, form: Masked, texts: Sequence[str], word: str) -> Array:
-    """(L + 1, N, D): the vectors of a word where it first stands in each of N texts.
+    """(L + 1, N, D): the vectors of a word where it first stands in each of N texts; the mean of
+    those of its tokens, if it has several.
 
     Layer 0 is what the first one reads: the token, and where it stands. ValueError where a text is
     without the word.
     """
-    number, pad = number_of_word(form, word), form.source.special.pad
+    tokens, pad = numbers_of_word(form, word), form.source.special.pad
     read = [form.read(text) for text in texts]
-    for text, numbers in zip(texts, read, strict=True):
-        if number not in numbers:
+    places = [places_of(numbers, tokens) for numbers in read]
+    for text, found in zip(texts, places, strict=True):
+        if not found:
             raise ValueError(f"no {word!r} in {text!r}")
-    found = []
+    vectors = []
     for start in range(0, len(read), BATCH_SIZE):
-        rows = read[start : start + BATCH_SIZE]
-        states = states_by_layer(model, pad_rows(rows, pad))
-        places = [row.index(number) for row in rows]
-        found.append(states[:, np.arange(len(rows)), places])
-    return np.concatenate(found, axis=1)
+        batch = slice(start, start + BATCH_SIZE)
+        states = states_by_layer(model, pad_rows(read[batch], pad))
+        rows = np.arange(len(read[batch]))[:, None]
+        vectors.append(states[:, rows, np.array(places[batch])].mean(axis=2))
+    return np.concatenate(vectors, axis=1)

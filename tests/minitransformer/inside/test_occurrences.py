@@ -57,10 +57,16 @@ def test_a_word_has_a_vector_of_its_own_in_each_text_whatever_stands_beside_it()
         np.testing.assert_allclose(found[:, place], expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("word", ["river", "bank bank"])
-def test_a_word_that_is_no_token_is_refused(word: str) -> None:
-    with pytest.raises(ValueError, match=f"'{word}' is no token of this model"):
-        occurrences(a_model(), FORM, TEXTS, word)
+def test_the_vector_of_a_word_of_several_tokens_is_their_mean() -> None:
+    model = a_model()
+    found = occurrences(model, FORM, TEXTS[:1], "bank grows")
+    parts = [occurrences(model, FORM, TEXTS[:1], word) for word in ("bank", "grows")]
+    np.testing.assert_allclose(found, (parts[0] + parts[1]) / 2, rtol=1e-5, atol=1e-6)
+
+
+def test_a_word_that_is_not_known_is_refused() -> None:
+    with pytest.raises(ValueError, match="'river' is not known to this model"):
+        occurrences(a_model(), FORM, TEXTS, "river")
 
 
 def test_a_text_without_the_word_is_refused() -> None:
