@@ -3,6 +3,7 @@
 from minitransformer.studies.context import Context
 from minitransformer.studies.norms import Norms
 from minitransformer.studies.reach import Reach
+from minitransformer.studies.sense import Sense
 from minitransformer.studies.study import STUDIES, Finding, Table
 
-__all__ = ["STUDIES", "Context", "Finding", "Norms", "Reach", "Table"]
+__all__ = ["STUDIES", "Context", "Finding", "Norms", "Reach", "Sense", "Table"]

@@ -1,0 +1,55 @@
+"""Maps of where words lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minitransformer.studies import Finding
+from viz.figure import sense
+
+WORDS = "bank", "server", "check"
+
+
+@pytest.fixture(scope="module")
+def finding() -> Finding:
+    rng = np.random.default_rng(0)
+    kinds = np.repeat([0, 1, 2, 3], [2, 2, 5, 5])
+    arrays = {f"{word}.kinds": kinds for word in WORDS}
+    for word in WORDS:
+        for when in ("before", "after"):
+            arrays[f"{word}.{when}"] = rng.normal(size=(3, len(kinds), 6))
+    return Finding("sense", [], [], {}, arrays)
+
+
+def test_a_map_has_the_plane_in_which_vectors_differ_most() -> None:
+    rng = np.random.default_rng(0)
+    flat = rng.normal(size=(20, 2)) * [5, 1]
+    flat -= flat.mean(axis=0)
+    turned, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+    found = sense.project(flat @ turned[:2] + 7)
+    np.testing.assert_allclose(
+        np.linalg.norm(found[:, None] - found, axis=-1),
+        np.linalg.norm(flat[:, None] - flat, axis=-1),
+        atol=1e-9,
+    )
+    assert found[:, 0].std() > found[:, 1].std()
+    np.testing.assert_allclose(found, sense.project(-flat @ turned[:2]), atol=1e-9)
+
+
+def test_each_word_has_a_map_before_training_and_one_of_each_layer_after(finding: Finding) -> None:
+    figure = sense.draw(finding)["sense.png"]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    of_bank = ["before: layer 2", "after: embedding", "after: layer 1", "after: layer 2"]
+    assert titles[:4] == [f"bank {x}" for x in of_bank]
+    assert [x.split()[0] for x in titles] == [word for word in WORDS for _ in range(4)]
+    last = figure.axes[3]
+    assert [text.get_text() for text in last.texts] == ["shore", "lender"]
+    drawn = [line.get_xydata() for line in last.lines]
+    assert [len(x) for x in drawn] == [5, 2, 5, 2]
+    flat = sense.project(finding.arrays["bank.after"][2])
+    np.testing.assert_allclose(drawn[1], flat[:2])
+
+
+def test_without_a_masked_run_there_is_nothing_to_draw() -> None:
+    assert sense.draw(Finding("sense", [], [], {})) == {}
