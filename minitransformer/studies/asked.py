@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ class Questions:
         return np.array([self.meanings.index(x.meaning) for x in examples])
 
 
-def questions(seed: int) -> list[Questions]:
+@cache
+def questions(seed: int) -> tuple[Questions, ...]:
     """Those of each word, as the seed of a run divides its sentences."""
     learned, unseen = pairs(seed)
     found = []
@@ -52,7 +54,7 @@ def questions(seed: int) -> list[Questions]:
         trained = [x for x in learned if x.word == one.word and x.combination]
         apart = [x for x in trained if not told & {*x.combination}]
         found.append(Questions(one.word, (one.meaning, other.meaning), tested, apart, trained))
-    return found
+    return tuple(found)
 
 
 def ask_masked(model: Any, form: Masked, seed: int) -> dict[str, Measures]:
