@@ -24,8 +24,8 @@ class Program:
     """The steps from token numbers to logits, which JSON can say, and the arrays that they use.
 
     lengths: of each input, by its name, the most tokens. arrays: weights and other constants.
-    steps: {"op": "linear", "inputs": […], "params": {…}}, and of attention the "path" of its module
-    and its "heads". An input or a param is a number, a text, None, a list of such values, or
+    steps: {"op": "linear", "inputs": […], "params": {…}}, and of attention its module's "path".
+    An input or a param is a number, a text, None, a list of such values, or
 
         {"step": 3}                          the result of that step
         {"input": "source"}                  the tokens (1, S) of an input
@@ -143,7 +143,7 @@ class Writer:
             for part in ("inputs", "params")
         )
         path = self.longest.paths.get(step.order)
-        attends = {} if path is None else {"path": path, "heads": step.shape[1]}
+        attends = {} if path is None else {"path": path}
         assert step.op is not None
         return {"op": step.op.name, "inputs": inputs, "params": params, **attends}
 

@@ -101,13 +101,6 @@ function reasonToOpen() {
   return `Opens on the head that is needed most: ${name}. Without it the loss is ${without} instead of ${instead}.`;
 }
 
-/** The first query, or of a text the last, which sees most, and the key on which it has most weight. */
-function firstCell(layer, head) {
-  const row = layer.asking === "text" ? layer.rows - 1 : 0;
-  const weights = rowOf(ofHead(layer, "weights", head), row, layer.columns);
-  return [row, weights.indexOf(Math.max(...weights))];
-}
-
 // Thumbnails: one of them can be reached by the tab key, the others from there by arrows.
 
 /** Marks the chosen head and, while heads are off, those without which the answer is another. */

@@ -164,6 +164,13 @@ function stepCells({ key }) {
   return true;
 }
 
+/** The first query, or of a text the last, which sees most, and the key on which it has most weight. */
+function firstCell(layer, head) {
+  const row = layer.asking === "text" ? layer.rows - 1 : 0;
+  const weights = rowOf(ofHead(layer, "weights", head), row, layer.columns);
+  return [row, weights.indexOf(Math.max(...weights))];
+}
+
 /** The part of a layer's array that belongs to a head. */
 function ofHead(layer, name, head = state.head) {
   const size = layer[name].length / layer.heads;

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.nn import count_parameters
 from minitransformer.forms import Form
+from minitransformer.inside.maps import AttentionMap, attention_maps
 from minitransformer.inside.program import Program, record
 from viz.figure.maps import WEIGHT_COLOURS
-from viz.pages.attention import titled
+from viz.pages.attention import most_choosing, titled
 from viz.pages.page import Page, packed, page
 
 OPS = (
@@ -27,7 +28,14 @@ MOST_WEIGHTS = 1_000_000
 MOST_TOKENS = 128
 """That may be read, or written, in a page, where the model itself takes more."""
 
-SCRIPTS = ("live.js", "live_answer.js", "live_ops.js", "attention_figures.js", "heads.js")
+SCRIPTS = (
+    "live.js",
+    "live_shown.js",
+    "live_answer.js",
+    "live_ops.js",
+    "attention_figures.js",
+    "heads.js",
+)
 STYLES = ("attention.css", "live.css")
 
 
@@ -60,6 +68,7 @@ def live(model: Any, form: Form, source: Sequence[int], title: str | None = None
         raise ValueError(
             f"the model has {count:,} weights, and a live page holds {MOST_WEIGHTS:,} at most"
         )
+    source = [*source]
     shape, special = form.shape, form.tokenisers["source"].special
     sides = {"source": shape.source} | ({"target": shape.target} if form.name == "pairs" else {})
     lengths = {side: min(length, MOST_TOKENS) for side, length in sides.items()}
@@ -68,17 +77,22 @@ def live(model: Any, form: Form, source: Sequence[int], title: str | None = None
             f"{len(source)} tokens are more than the {lengths['source']} of a live page"
         )
     program = record(model, lengths, next(x for x in range(shape.vocab) if x != special.pad), OPS)
+    example = source, form.answer(model, [source])[0]
+    maps = attention_maps(model, *form.batch([example]).inputs)
+    if not maps:
+        raise ValueError("this model has no attention to show")
     data = {
         "form": form.name,
         "words": WORDS[form.name],
         "program": written(program),
-        "source": [*source],
-        "layers": layers_of(program, model),
+        "source": source,
+        "layers": layers_of(program, maps),
+        "opens": most_choosing([x.weights[0] for x in maps.values()]),
         "colours": WEIGHT_COLOURS,
         **vocabulary(form),
     }
     title = title or "Live"
-    body = BODY.format(title=html.escape(title))
+    body = BODY.format(title=html.escape(title), weights=count)
     return page("live", title, body, data, height=900, scripts=SCRIPTS, styles=STYLES)
 
 
@@ -93,17 +107,17 @@ def written(program: Program) -> dict[str, Any]:
     }
 
 
-def layers_of(program: Program, model: Any) -> list[dict[str, Any]]:
+def layers_of(program: Program, maps: Mapping[str, AttentionMap]) -> list[dict[str, Any]]:
     """The layers that attend: what each is called, its heads, and the number of its step."""
+    steps = {step["path"]: number for number, step in enumerate(program.steps) if "path" in step}
     return [
         {
-            **titled(step["path"], model.sides(step["path"])),
-            "heads": step["heads"],
-            "step": number,
+            **titled(path, (x.queries, x.keys)),
+            "heads": x.weights.shape[1],
+            "step": steps[path],
             "written": [],
         }
-        for number, step in enumerate(program.steps)
-        if "path" in step
+        for path, x in maps.items()
     ]
 
 
@@ -133,20 +147,23 @@ def vocabulary(form: Any) -> dict[str, Any]:
 BODY = """
 <header class="bar"><h1>{title}</h1></header>
 <main>
+  <section id="question" aria-label="what the model reads, and its answer">
+    <p class="grey">The trained model, {weights:,} weights, is inside this page. Change a token,
+      switch a head off, or set a weight by hand: the answer and every map are computed anew,
+      here.</p>
+    <table id="outcomes"></table>
+    <div id="edit" class="bar">
+      <label for="token" id="place"></label>
+      <select id="token"></select>
+      <button type="button" id="insert">insert</button>
+      <button type="button" id="remove">remove</button>
+      <button type="button" id="reset">all as at first</button>
+      <span id="took" class="grey" role="status"></span>
+    </div>
+    <div id="changes" class="bar"></div>
+  </section>
   <nav id="heads" aria-label="layers and heads"></nav>
   <div>
-    <section aria-label="what the model reads, and its answer">
-      <table id="outcomes"></table>
-      <div id="edit" class="bar">
-        <label for="token" id="place"></label>
-        <select id="token"></select>
-        <button type="button" id="insert">insert</button>
-        <button type="button" id="remove">remove</button>
-        <button type="button" id="reset">all as at first</button>
-        <span id="took" class="grey" role="status"></span>
-      </div>
-      <div id="changes" class="bar"></div>
-    </section>
     <section aria-labelledby="name">
       <div class="bar">
         <h2 id="name"></h2>
@@ -168,6 +185,6 @@ BODY = """
     <section id="steps"></section>
   </div>
 </main>
-<p class="keys grey">Tab: to the heads, tokens and figures · arrows: another one there ·
+<p class="keys grey">Tab: to tokens, heads and figures · arrows: another one there ·
   Enter on a token: choose another · o: head off · d: light or dark</p>
 """

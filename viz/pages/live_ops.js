@@ -233,7 +233,10 @@ function plus(a, b) {
 /** Φ(x), as minigrad computes it in float32: see `normal_share` in minigrad/ops/elementwise.py. */
 function normalShare(x) {
   const t = 1 / (1 + 0.3 * Math.abs(x));
-  const beyond = NORMAL.reduce((sum, coefficient) => (sum + coefficient) * t, 0) * Math.exp(-0.5 * x * x) / Math.sqrt(2 * Math.PI);
+  const density = Math.exp(-0.5 * x * x) / Math.sqrt(2 * Math.PI);
+  const beyond = NORMAL.reduce((sum, coefficient) => (sum + coefficient) * t, 0) * density;
   return x > 0 ? 1 - beyond : beyond;
 }
-const NORMAL = [0.090067462, -0.396738917, 0.521896242, -0.138851474, 0.32453099, 0.24975421, 0.302796572, 0.299858891];
+const NORMAL = [
+  0.090067462, -0.396738917, 0.521896242, -0.138851474, 0.32453099, 0.24975421, 0.302796572, 0.299858891,
+];

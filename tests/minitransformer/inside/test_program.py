@@ -61,11 +61,11 @@ def test_the_steps_are_json_and_tied_weights_are_there_once() -> None:
     assert program.steps[-1]["inputs"][1] == {"array": 0}
 
 
-def test_what_attends_is_named_with_its_heads() -> None:
+def test_what_attends_is_named() -> None:
     model, lengths = built("transformer")
-    attending = {x["path"]: x["heads"] for x in record(model, lengths, 1).steps if "path" in x}
+    attending = {x["path"]: x["op"] for x in record(model, lengths, 1).steps if "path" in x}
     assert len(attending) == 6
-    assert attending["decoder.layers.1.cross_attention"] == 2
+    assert attending["decoder.layers.1.cross_attention"] == "scaled_dot_product_attention"
 
 
 def test_sides_of_one_length_are_told_apart() -> None:
