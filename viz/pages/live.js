@@ -100,13 +100,15 @@ function compute() {
 }
 
 /** Do to the weights where the model attends what the reader has asked for. */
-function interfere(path, { data, shape }) {
+function interfere(path, { data, shape }, open) {
   const layer = layers.findIndex((each) => each.path === path);
   const [heads, rows, columns] = shape.slice(-3);
   for (const [place, { column, weight }] of edits.set) {
     const [at, head, row] = place.split(":").map(Number);
-    const isThere = at === layer && head < heads && row < rows && column < columns;
-    if (isThere) setInRow(rowOf(data, head * rows + row, columns), column, weight);
+    if (at !== layer || head >= heads || row >= rows || column >= columns) continue;
+    const start = (head * rows + row) * columns;
+    const isHidden = open && !open[start + column];
+    if (!isHidden) setInRow(data.subarray(start, start + columns), column, weight);
   }
   for (let head = 0; head < heads; head++) {
     if (isOff(layer, head)) data.fill(0, head * rows * columns, (head + 1) * rows * columns);
@@ -162,10 +164,11 @@ function readAddress() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const numbers = (text) => text.split(/[,:]/).map(Number);
   const source = numbers(fragment.get("source") ?? "").slice(0, DATA.program.lengths.source);
-  const set = fragment.getAll("set").map(numbers);
+  const isRight = ([layer, , , , weight]) => layer in layers && weight >= 0 && weight <= 1;
+  const set = fragment.getAll("set").map(numbers).filter(isRight);
   edit({
     source: fragment.has("source") && source.every((token) => token in DATA.tokens) ? source : DATA.source,
-    off: new Set(fragment.getAll("off")),
+    off: new Set(fragment.getAll("off").filter((head) => numbers(head)[0] in layers)),
     set: new Map(set.map(([layer, head, row, column, weight]) => [`${layer}:${head}:${row}`, { column, weight }])),
   });
   const named = layers.findIndex(({ path }) => path === fragment.get("layer"));

@@ -39,7 +39,7 @@ const OPS = {
       (scores.data[at] = dot(query.data, row * width, key.data, column * width, width) / Math.sqrt(width)));
     const weights = byRows(scores, (row, number) => softmax(row, open?.subarray(number * columns)));
     const y = tensor([1, heads, rows, wide]);
-    change?.(weights);
+    change?.(weights, open);
     forEachCell((at, row, column) => {
       for (let i = 0; i < wide; i++) y.data[row * wide + i] += weights.data[at] * value.data[column * wide + i];
     });
@@ -117,7 +117,7 @@ function inputsOf(x, needs) {
 }
 
 /** The results of all steps that these inputs (token numbers, by name) allow; those that are in
- * `values` already stay. `change(path, weights)` may alter the weights where a step attends. */
+ * `values` already stay. `change(path, weights, open)` may alter the weights where a step attends. */
 function run(model, inputs, change, values = []) {
   const valueOf = (x) => {
     if (Array.isArray(x)) return x.map(valueOf);
@@ -132,7 +132,7 @@ function run(model, inputs, change, values = []) {
   model.steps.forEach(({ op, path, inputs: given, params }, number) => {
     if (values[number] || !model.needs[number].every((side) => side in inputs)) return;
     const named = Object.fromEntries(Object.entries(params).map(([name, x]) => [name, valueOf(x)]));
-    const changed = path ? [(weights) => change?.(path, weights)] : [];
+    const changed = path ? [(weights, open) => change?.(path, weights, open)] : [];
     values[number] = OPS[op](named, ...given.map(valueOf), ...changed);
   });
   return values;
