@@ -130,7 +130,8 @@ def without_parameters(
             PLAIN,
             "A vector for each word",
             "Each word becomes a row of numbers, its vector: the same word has the same row, "
-            f"whatever stands around it. {about}".strip(),
+            "whatever stands around it. What follows makes of it one that depends on its "
+            f"neighbours. {about}".rstrip(),
             "vₙ",
             [
                 Matrix(f"V{i}", "V", vectors, words, None, sentence=i)

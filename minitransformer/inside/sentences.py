@@ -34,9 +34,10 @@ OF_MODEL = (
     "before it, a model may add a vector for the word's place, and bring all of them to one size."
 )
 DRAWN = (
-    "These are drawn at random and mean nothing yet: watch how each number comes of those before."
+    "The vectors here are drawn at random and mean nothing yet: watch how each number comes of "
+    "those before it."
 )
-LEARNED = "These are the ones that {name} has learned."
+LEARNED = "The vectors here are those that {name} has learned."
 
 
 class Sentence(NamedTuple):
