@@ -89,9 +89,14 @@ def outline(axes: Any, column: int, row: int) -> None:
 
 def draw_gradients(finding: Finding) -> Drawing:
     """The gradient of each layer: the median of the seeds, in a band from least to most."""
+    from matplotlib.ticker import StrMethodFormatter
+
     figure, ((axes,),) = panels("How strongly each layer is told to change, before training")
     name_panel(axes, "gradient of the feed-forward weights (logarithmic)", "layer")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+    axes.tick_params(which="minor", labelsize=8)
     for norm, colour in COLOURS.items():
         norms = finding.arrays[norm]
         layers, middle = np.arange(1, norms.shape[1] + 1), np.median(norms, axis=0)

@@ -74,17 +74,18 @@ def test_a_training_without_bounds_is_told_and_not_hidden() -> None:
 
 
 def test_what_is_said_follows_from_the_numbers() -> None:
-    cases = {
-        Case("pre", 4, 1, 0): Outcome([1.0], 1.0, 0.6, 0.0),
-        Case("post", 4, 1, 0): Outcome([3.0], 3.0, 0.2, 0.0),
-        Case("post", 4, 1, 1): Outcome([3.0], 3.0, 0.3, 0.0),
+    right = {("pre", 1): (0.6, 0.7), ("pre", 2): (0.6, 0.7), ("post", 1): (0.2, 0.4),
+             ("post", 2): (0.5, 0.5)}  # fmt: skip
+    outcomes = {
+        Case(norm, 4, warmup, seed): Outcome([1.0], 1.0, share, 0.0)
+        for (norm, warmup), shares in right.items()
+        for seed, share in enumerate(shares)
     }
     gradients = {"pre": np.array([[0.2, 0.1]]), "post": np.array([[0.1, 0.3]])}
-    said = TINY.says(cases, gradients, 0.18)
-    assert "1/2.0 of the gradient of the first with pre-norm" in said[0]
-    assert "3.0 times the gradient of the first with post-norm" in said[1]
-    assert said[2].startswith("post-norm, 4 layers, no warm-up: 1 of 2 trainings")
-    assert len(said) == 3
+    gradient, four, stuck = TINY.says(outcomes, gradients, guessed=0.18)
+    assert "is 3.0 times as large with post-norm" in gradient and "√4 = 2.0" in gradient
+    assert "+35 points more gaps" in four and "worth +20 points" in four
+    assert stuck.startswith("1 of 8 trainings") and "post-norm with 4 layers." in stuck
 
 
 def test_settings_that_no_model_can_have_are_refused_before_anything_is_done() -> None:
