@@ -27,6 +27,12 @@ WAYS: dict[str, dict[str, Any]] = {
 the encoder has learned before, the same from random weights; each with its own defaults."""
 
 
+UNTRAINED = "frozen, untrained"
+"""The control of "frozen": a head on an encoder of random weights that stay as they are."""
+
+ALL_WAYS = {**WAYS, UNTRAINED: WAYS["frozen"]}
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The share of held-out examples that a way of training got right, with each seed."""
@@ -42,7 +48,7 @@ class Comparison:
 
 def settings_of_way(way: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a run that learns to label, where `given` ones go before the usual ones."""
-    return {"task": "labels", **USUAL, **WAYS[way], **given}
+    return {"task": "labels", **USUAL, **ALL_WAYS[way], **given}
 
 
 def compare(given: Mapping[str, Any], seeds: int) -> Iterator[Comparison]:
@@ -52,16 +58,21 @@ def compare(given: Mapping[str, Any], seeds: int) -> Iterator[Comparison]:
     """
     first = given.get("seed", 0)
     for way in WAYS:
-        own = {} if way == "fine-tuned" else WAYS[way]
-        chosen = settings_of_way(way, {**given, **own})
-        chosen = lent_settings(chosen) | chosen
-        accuracies = []
-        for seed in range(first, first + seeds):
-            trainer = Trainer(Recipe.read({**chosen, "seed": seed}), scratch=way == "from scratch")
-            for _ in trainer.run():
-                pass
-            accuracies.append(trainer.last["accuracy"])
+        accuracies = [accuracy(way, given, seed) for seed in range(first, first + seeds)]
         yield Comparison(way, accuracies)
+
+
+def accuracy(way: str, given: Mapping[str, Any], seed: int) -> float:
+    """The share of held-out examples that one training in a way, of ALL_WAYS, gets right; of the
+    rates that are `given` only fine-tuning takes any, see `compare`."""
+    own = {} if way == "fine-tuned" else ALL_WAYS[way]
+    chosen = settings_of_way(way, {**given, **own})
+    chosen = lent_settings(chosen) | chosen
+    scratch = way in ("from scratch", UNTRAINED)
+    trainer = Trainer(Recipe.read({**chosen, "seed": seed}), scratch=scratch)
+    for _ in trainer.run():
+        pass
+    return trainer.last["accuracy"]
 
 
 def without_reading(trainer: Trainer) -> dict[str, float]:

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from minitransformer import finetuning
-from minitransformer.finetuning import WAYS, Comparison, compare, settings_of_way, without_reading
+from minitransformer.finetuning import (
+    UNTRAINED,
+    WAYS,
+    Comparison,
+    accuracy,
+    compare,
+    settings_of_way,
+    without_reading,
+)  # fmt: skip
 from minitransformer.recipe import Recipe
 from minitransformer.training import Trainer
 from minitransformer.workflow import follow, start
@@ -36,6 +44,25 @@ def test_what_is_given_goes_before_the_usual(given: dict[str, Any]) -> None:
     assert (settings["task"], settings["steps"], settings["patience"]) == ("labels", 3, 0)
     assert settings_of_way("frozen", {})["layer_decay"] == 0
     assert settings_of_way("frozen", {"learning_rate": 1.0})["learning_rate"] == 1.0
+
+
+def test_the_control_of_a_frozen_encoder_has_random_weights_that_stay(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Trainer] = []
+
+    class Noted(Trainer):
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
+            made.append(self)
+            self.begun = self.model.reader.state_dict()
+
+    monkeypatch.setattr(finetuning, "Trainer", Noted)
+    share = accuracy(UNTRAINED, given, seed=3)
+    (trainer,) = made
+    assert share == trainer.last["accuracy"] and not trainer.borrowed
+    for name, x in trainer.model.reader.state_dict().items():
+        assert (x == trainer.begun[name]).all()
 
 
 def test_each_way_is_trained_with_each_seed_and_with_its_own_rate(

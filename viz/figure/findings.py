@@ -9,7 +9,14 @@ from minigrad.files import trying_to
 from minitransformer.studies import Finding
 from viz.figure.style import save_figure
 
-DRAWN_BY = {"compare": "context", "norms": "norms", "reach": "reach", "sense": "sense"}
+DRAWN_BY = {
+    "compare": "context",
+    "few-labels": "few_labels",
+    "glosses": "glosses",
+    "norms": "norms",
+    "reach": "reach",
+    "sense": "sense",
+}
 """The module beside this one that draws a study. Its `draw` gives {name of a file: figure}."""
 
 
