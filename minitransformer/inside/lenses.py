@@ -7,7 +7,8 @@ Backward: Katz, Belinkov, Geva and Wolf, "Backward Lens: Projecting Language Mod
 the Vocabulary Space" (2024). A step of what a layer leaves, against the gradient of the loss, would
 change that guess: the tokens whose logits it raises most are those it should have said more of.
 
-Nothing trains a layer but the last to be read out: guesses of the first ones mean little.
+Nothing trains a layer but the last to be read out: guesses of the first ones mean little. And what
+a layer is told to say is not what it knows: the answer comes with the loss, untrained or not.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ const LENS_WORDS = {
   },
   backward: {
     title: "Lens: what the loss tells each layer to say more of",
-    words: "Were what a layer leaves at a place moved a little against the gradient of the loss, its guess (forward) would change: here is the token whose logit would rise most, its colour the stronger the more (of its row). That is asked of it for all places that look there, not for its own alone. A dot is where nothing that is asked for depends on it.",
+    words: "Were what a layer leaves at a place moved a little against the gradient of the loss, its guess (forward) would change: here is the token whose logit would rise most, its colour the stronger the more (of its row). That is asked of it for all places that look there, not for its own alone. It is no knowledge: the answer comes with the loss, and in an untrained model too it stands here. A dot is where nothing that is asked for depends on it.",
   },
 };
 const lensAt = { layer: 0, place: 0 }; // the cell whose numbers are told
