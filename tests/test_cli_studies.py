@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from cli import main
 from minitransformer.studies import STUDIES
+from minitransformer.workflow import start
 
 
 def test_a_study_prints_a_table_and_writes_down_what_it_has_found(tmp_path: Path) -> None:
@@ -44,3 +45,20 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "is not empty" in result.output
     assert (tmp_path / "summary.json").read_text() == "{}"
+
+
+def test_sense_asks_a_run_and_refuses_one_that_has_not_read_the_grammar(tmp_path: Path) -> None:
+    sizes = {"d_model": 8, "heads": 2, "layers": 1, "d_ff": 8}
+    for task in ("masked", "copy"):
+        start({"task": task, **sizes}, tmp_path / task)
+    run, out = str(tmp_path / "masked"), str(tmp_path / "found")
+    result = CliRunner().invoke(main, ["sense", run, "--controls", "1", "--out", out])
+    assert result.exit_code == 0, result.output
+    assert "untrained, layer 1" in result.output
+    assert {x.name for x in Path(out).iterdir()} == {"layers.png", "maps.png", "summary.json"}
+    copy, out = str(tmp_path / "copy"), str(tmp_path / "nothing")
+    result = CliRunner().invoke(main, ["sense", run, copy, "--out", out])
+    assert result.exit_code == 2
+    assert result.output.startswith(f"Error: {copy} has not learned the bundled grammar")
+    assert result.output.count("\n") == 1
+    assert not Path(out).exists()

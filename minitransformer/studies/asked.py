@@ -23,6 +23,9 @@ from minitransformer.tasks.grammar import SENSES, Example, pairs
 Measures = dict[str, Any]
 """By name: a share, or one for each layer."""
 
+NINE = 4 / 9
+"""Chance that the nearest of nine other sentences is one of the four of the same meaning."""
+
 
 @dataclass(frozen=True)
 class Questions:

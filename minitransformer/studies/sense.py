@@ -22,6 +22,7 @@ from minitransformer.recipe import Recipe
 from minitransformer.runs import Run
 from minitransformer.settings import Group, SettingError, setting
 from minitransformer.studies.asked import (
+    NINE,
     Measures,
     ask_masked,
     ask_published,
@@ -90,7 +91,7 @@ class Sense(Group):
         arrays: dict[str, Array] = {}
         for x in asked:
             arrays |= x.arrays
-        numbers: dict[str, Any] = {"chance": 0.5}
+        numbers: dict[str, Any] = {"chance": 0.5, "chance_of_neighbours_of_everyday": NINE}
         for kind in KINDS:
             numbers[kind] = [
                 {"model": x.name, "trained": x.trained, "untrained": x.untrained}

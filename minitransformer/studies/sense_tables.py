@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minitransformer.studies.asked import NINE
 from minitransformer.studies.study import Table
 from minitransformer.tasks.grammar import SENSES
 
@@ -37,7 +38,7 @@ def tables_of(numbers: Mapping[str, Any]) -> list[Table]:
             table_of_published(
                 each,
                 "neighbours_centred",
-                f"{title}the nearest neighbour means the same (chance 44 %)",
+                f"{title}the nearest neighbour means the same (chance {share(NINE)})",
             ),
             table_of_cosines(each, f"{title}mean cosine of two within a meaning / across"),
         ]
@@ -194,9 +195,11 @@ def says_of(numbers: Mapping[str, Any]) -> list[str]:
     for each in numbers["published"]:
         after, before = before_and_after([each], "nearer_centred", -1)
         plain, _ = before_and_after([each], "nearer", -1)
+        alike = of_words(each["trained"], WORDS, "across", -1)
         said.append(
-            f"{each['model']}, whose vectors all point the same way, is to be centred: in its last "
-            f"layer {after} are nearer to the right synonym, untrained {before}; uncentred {plain}."
+            f"{each['model']}: in the last layer {after} are nearer to the right synonym, "
+            f"untrained {before}; and {plain} without centring, since all vectors of a word point "
+            f"nearly the same way (their mean cosine across its meanings is {alike:.2f})."
         )
     return said
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,11 @@ from minitransformer.studies import Finding
 from viz.figure import sense
 
 WORDS = "bank", "server", "check"
+
+
+def measured(share: float) -> dict[str, Any]:
+    """Measures of a model with two layers, of which the last has a share."""
+    return {word: {"nearer": [0.5, 0.5, share], "neighbours": [0.5, 1, 1]} for word in WORDS}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +26,9 @@ def finding() -> Finding:
     for word in WORDS:
         for when in ("before", "after"):
             arrays[f"{word}.{when}"] = rng.normal(size=(3, len(kinds), 6))
-    return Finding("sense", [], [], {}, arrays)
+    masked = [{"model": "seed 0", "trained": measured(1), "untrained": [measured(0.25)] * 2}]
+    numbers = {"masked": masked, "translate": [], "published": []}
+    return Finding("sense", [], [], numbers, arrays)
 
 
 def test_a_map_has_the_plane_in_which_vectors_differ_most() -> None:
@@ -38,7 +47,7 @@ def test_a_map_has_the_plane_in_which_vectors_differ_most() -> None:
 
 
 def test_each_word_has_a_map_before_training_and_one_of_each_layer_after(finding: Finding) -> None:
-    figure = sense.draw(finding)["sense.png"]
+    figure = sense.draw(finding)["maps.png"]
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     of_bank = ["before: layer 2", "after: embedding", "after: layer 1", "after: layer 2"]
     assert titles[:4] == [f"bank {x}" for x in of_bank]
@@ -52,4 +61,16 @@ def test_each_word_has_a_map_before_training_and_one_of_each_layer_after(finding
 
 
 def test_without_a_masked_run_there_is_nothing_to_draw() -> None:
-    assert sense.draw(Finding("sense", [], [], {})) == {}
+    numbers = {"masked": [], "translate": [], "published": []}
+    assert sense.draw(Finding("sense", [], [], numbers)) == {}
+
+
+def test_each_test_has_a_line_for_each_word_and_a_band_of_the_controls(finding: Finding) -> None:
+    figure = sense.draw(finding)["layers.png"]
+    above, below = figure.axes
+    assert [text.get_text() for text in above.texts] == [*WORDS, "untrained"]
+    control, chance, *words = above.lines
+    assert [list(line.get_ydata()) for line in words] == [[0.5, 0.5, 1]] * 3
+    assert list(control.get_ydata()) == [0.5, 0.5, 0.25]
+    assert {*chance.get_ydata()} == {0.5}
+    assert list(below.lines[0].get_ydata()) == [0.5, 1, 1]
