@@ -120,7 +120,7 @@ BODY = """
       </div>
       <p id="origin" class="grey"></p>
       {note}
-      <dl id="facts" class="facts" aria-live="polite"></dl>
+      <dl id="facts" aria-live="polite"></dl>
       <div id="figures"></div>
       <p id="legend" class="grey" hidden>∂loss/∂weight tells how the loss would change with a
         weight: above 0 (blue), a little more weight here would raise it; below 0 (vermilion), it
@@ -144,7 +144,7 @@ BODY = """
       </div>
       <p id="lens-words" class="grey"></p>
       <div id="lens-cells" class="scroll"></div>
-      <dl id="lens-told" class="facts" aria-live="polite"></dl>
+      <dl id="lens-told" aria-live="polite"></dl>
     </section>
   </div>
 </main>
