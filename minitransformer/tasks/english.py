@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 
 from minitransformer.tasks.grammar import SENSES, Example, pairs, sense_sentences
+from minitransformer.tokens.tokeniser import BERT
 
 Row = tuple[str, str]
 """A sentence and its label."""
@@ -39,6 +40,22 @@ def plain(example: Example) -> str:
     """
     meaning = f"the {example.meaning}" if example.word == "it" else example.meaning
     return " ".join(meaning if word == example.word else word for word in example.source.split())
+
+
+def referents(examples: list[Example]) -> dict[str, str]:
+    """What the pronoun means in each sentence that has one: {sentence: noun}."""
+    return {x.source: x.meaning for x in examples if x.word == "it"}
+
+
+def hide_pronoun(sentence: str) -> str:
+    """A sentence with a gap in the place of its pronoun, to ask which noun could stand there.
+
+    Kocijan et al., "WikiCREM" (2019), section 3, teach what pronouns mean by asking so.
+
+    >>> hide_pronoun("the dog did not cross the river because it was too wide .")
+    'the dog did not cross the river because [MASK] was too wide .'
+    """
+    return " ".join(BERT["mask"] if word == "it" else word for word in sentence.split())
 
 
 def labelled(word: str, count: int, seed: int) -> tuple[list[Row], list[Row]]:

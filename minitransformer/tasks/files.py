@@ -42,11 +42,13 @@ class FileSettings(Group):
         if not 0 < self.held_out < 1:
             raise SettingError(f"<held_out> is a share between 0 and 1, not {self.held_out}")
 
-    def require_no_more(self) -> None:
-        """SettingError for how to read a file, where none is named."""
+    def require_no_more(self, *others: str) -> None:
+        """SettingError for how to read a file, where none is named; `others` are not about that."""
         for each in fields(self):
             usual = self.defaults.get(each.name, each.default)
-            if not self.data and getattr(self, each.name) not in (each.default, usual):
+            if self.data or each.name in others:
+                continue
+            if getattr(self, each.name) not in (each.default, usual):
                 raise SettingError(f"<{each.name}> is about <data>: name a file, or leave it out")
 
     def tokeniser(

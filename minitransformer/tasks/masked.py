@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
 import numpy as np
 
 from minitransformer.forms import Example, Masked
-from minitransformer.settings import setting
+from minitransformer.settings import SettingError, setting
 from minitransformer.tasks import english
 from minitransformer.tasks.corpus import Corpus
 from minitransformer.tasks.files import DataError
+from minitransformer.tasks.grammar import pairs
 from minitransformer.tasks.task import Examples, held_out_rng, task
 from minitransformer.tasks.text import TextFile, Windows
 from minitransformer.tokens import Tokeniser
@@ -33,13 +34,21 @@ class MaskedWindows(Windows):
 
 @dataclass(frozen=True)
 class MaskedSentences(Examples):
-    """Sentences with gaps, other ones each time; those of the test stay the same."""
+    """Sentences with gaps, other ones each time; those of the test stay the same.
+
+    Each to train on comes with a question of its own, or None: where its pronoun is the one gap,
+    and what is asked for is the noun that it means. `pronouns` is how often that is asked.
+    """
 
     form: Masked
+    pronouns: float = 0.0
 
     def sample(self, rng: np.random.Generator, count: int) -> list[Example]:
         """Sentences of those to train on, with new gaps."""
-        return [self.form.mask(sentence, rng) for sentence, _ in super().sample(rng, count)]
+        return [
+            question if question and rng.random() < self.pronouns else self.form.mask(sentence, rng)
+            for sentence, question in super().sample(rng, count)
+        ]
 
 
 @task("masked", form="masked", default="bert", tokens="wordpiece", d_ff=128, steps=1500,
@@ -51,16 +60,23 @@ class FillGaps(TextFile):
     texts: Texts = setting(
         "windows", "what is read at once of --data: windows of --context tokens, or lines"
     )
+    pronouns: float = setting(
+        0.0, "share of the grammar's sentences with a pronoun in which its noun is asked for"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_no_more()
+        self.require_no_more("pronouns")
+        self.require_share("pronouns")
+        if self.data and self.pronouns:
+            raise SettingError("<pronouns> are those of the bundled grammar; leave out <data>")
 
     def load(self, seed: int) -> MaskedWindows | MaskedSentences:
         """The file's windows, see `Windows`, or its lines; or the grammar's sentences."""
         if not self.data:
             training, unseen = english.sentences(seed)
-            return self.one_by_one(Words.train(training, special=BERT), training, unseen, seed)
+            data = self.one_by_one(Words.train(training, special=BERT), training, unseen, seed)
+            return asking_pronouns(data, self.pronouns, seed) if self.pronouns else data
         corpus = self.corpus()
         tokeniser = self.tokeniser_of(corpus, BERT)
         if self.texts == "windows":
@@ -93,8 +109,19 @@ class FillGaps(TextFile):
         return MaskedSentences(
             name=corpus.path.name if corpus else self.name,
             form=form,
-            training=[(source, source) for source in framed[0]],
+            training=[(source, None) for source in framed[0]],
             test=test,
             test_texts=[(form.text(source), form.write(labels)) for source, labels in test],
             checksum=corpus.checksum if corpus else None,
         )
+
+
+def asking_pronouns(data: MaskedSentences, share: float, seed: int) -> MaskedSentences:
+    """The sentences of the grammar; in a share of those with a pronoun, it is what is asked for."""
+    form = data.form
+    asked = {
+        tuple(form.read(text)): (form.read(english.hide_pronoun(text)), form.read_answer(noun))
+        for text, noun in english.referents(pairs(seed)[0]).items()
+    }
+    training = [(source, asked.get(tuple(source))) for source, _ in data.training]
+    return replace(data, training=training, pronouns=share)

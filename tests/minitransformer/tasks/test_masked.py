@@ -13,6 +13,7 @@ from minitransformer.batch import IGNORE
 from minitransformer.settings import SettingError
 from minitransformer.tasks import english
 from minitransformer.tasks.files import DataError
+from minitransformer.tasks.grammar import pairs
 from minitransformer.tasks.masked import FillGaps, MaskedSentences, MaskedWindows
 
 CONTEXT = 8
@@ -150,3 +151,35 @@ def test_how_to_read_a_file_means_nothing_without_one() -> None:
 def test_too_little_text_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="hardly any tokens to hold out"):
         a_file(tmp_path, "only a few words here")
+
+
+def test_pronouns_are_asked_for_by_the_noun_that_they_mean(grammar: MaskedSentences) -> None:
+    data: Any = FillGaps(pronouns=0.5).load(0)
+    form = data.form
+    assert (data.test, form.source) == (grammar.test, grammar.form.source)
+    nouns = {english.hide_pronoun(x): y for x, y in english.referents(pairs(0)[0]).items()}
+    asked = [(form.text(x), form.write(y)) for x, y in data.sample(np.random.default_rng(0), 9_000)
+             if len(y) == 1]  # fmt: skip
+    assert all(nouns[text] == noun for text, noun in asked)
+    # Of the training's sentences, those with a pronoun are so many, and half of them are asked.
+    share = sum(question is not None for _, question in data.training) / len(data.training)
+    assert len(asked) / 9_000 == pytest.approx(share / 2, abs=0.02)
+
+
+def test_without_pronouns_to_ask_for_nothing_else_is_drawn(grammar: MaskedSentences) -> None:
+    assert all(question is None for _, question in grammar.training)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pronouns": 1.5}, "is a share"),
+        ({"pronouns": 0.5, "data": "x.txt"}, "leave out <data>"),
+    ],
+)
+def test_pronouns_that_cannot_be_asked_for_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingError) as found:
+        FillGaps(**settings)
+    assert message in found.value.text
