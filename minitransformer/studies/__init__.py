@@ -6,6 +6,7 @@ from minitransformer.studies.forget import Forget
 from minitransformer.studies.glosses import Glosses
 from minitransformer.studies.norms import Norms
 from minitransformer.studies.reach import Reach
+from minitransformer.studies.refer import Refer
 from minitransformer.studies.sense import Sense
 from minitransformer.studies.study import STUDIES, Finding, Table
 
@@ -18,6 +19,7 @@ __all__ = [
     "Glosses",
     "Norms",
     "Reach",
+    "Refer",
     "Sense",
     "Table",
 ]

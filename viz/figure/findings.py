@@ -11,11 +11,11 @@ from viz.figure.style import save_figure
 
 DRAWN_BY = {
     "compare": "context",
-    "few-labels": "few_labels",
     "glosses": "glosses",
     "forget": "forget",
     "norms": "norms",
     "reach": "reach",
+    "refer": "refer",
     "sense": "sense",
 }
 """The module beside this one that draws a study. Its `draw` gives {name of a file: figure}."""

@@ -1,0 +1,225 @@
+"""What a trained model takes a pronoun for, and which of two nouns each method says it looked at.
+
+The sentences are those of the grammar with an animal and a place that training never has together:
+"the dog did not cross the street because it was too tired", or "too wide".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.nn import Module
+from minigrad.tensor import Array
+from minitransformer.batch import pad_rows
+from minitransformer.forms import Form
+from minitransformer.forms.masked import Masked
+from minitransformer.inside.attribution import (
+    gradient_times_input,
+    heads_off,
+    knock_out,
+    rollout,
+    scored,
+)
+from minitransformer.inside.maps import attention_maps
+from minitransformer.recipe import Recipe, open_model
+from minitransformer.settings import SettingError
+from minitransformer.studies.trained import train, untrained
+from minitransformer.tasks.english import hide_pronoun
+from minitransformer.tasks.grammar import Example, pairs
+
+METHODS = "rollout", "gradient × input", "knock-out"
+"""What points to one of two nouns, beside each head."""
+
+
+class Job(NamedTuple):
+    """A model to be measured: the run at a path, or one that is trained on a task with a seed."""
+
+    task: str
+    seed: int
+    run: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        return self.run or f"seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What became of a job: for each of N sentences, whether it is so, trained and untrained.
+
+    task: "masked" or "translate". right: whether the model takes the pronoun for the right noun,
+    or gives the adjective its gender. first, masculine: whether the right noun is the first of the
+    two, and whether it is masculine. Of a masked model too: to_choose, the sentences by which a
+    head may be chosen, the others being those to report on; points: whether each head, by its
+    name, and each of METHODS points to the right noun; without: the share that is right with each
+    head off.
+    """
+
+    name: str
+    task: str
+    right: dict[str, Array]
+    first: Array
+    masculine: Array
+    to_choose: Array
+    points: dict[str, dict[str, Array]]
+    without: dict[str, float]
+
+    def pointing(self, state: str) -> dict[str, float]:
+        """The share of sentences to report on in which each method points to the right noun, that
+        head first which does so best in the others."""
+        points = self.points[state]
+        best = self.best_head(state)
+        rest = ~self.to_choose
+        return {x: float(points[x][rest].mean()) for x in (best, *METHODS)}
+
+    def best_head(self, state: str) -> str:
+        """The head that most often points to the right noun in the sentences to choose by."""
+        points = self.points[state]
+        heads = [x for x in points if x not in METHODS]
+        return max(heads, key=lambda x: float(points[x][self.to_choose].mean()))
+
+
+def measure(job: Job) -> Measured:
+    """Train the model of a job, or open its run, and measure it. SettingError for a run that has
+    read other sentences."""
+    recipe, form, model = opened(job.run) if job.run else learned(job)
+    examples = [x for x in pairs(recipe.training.seed)[1] if x.family == "reference"]
+    if recipe.task.name == "translate":
+        examples = [x for x in examples if x.shown != x.otherwise]
+    models = {"trained": model, "untrained": untrained(recipe, form, 1)[0]}
+    found: dict[str, Any] = {"right": {}, "points": {}, "without": {}}
+    for state, each in models.items():
+        if recipe.task.name == "translate":
+            found["right"][state] = right_genders(form, each, examples)
+        else:
+            questions = Questions.of(form, examples)
+            found["right"][state] = questions.margin(each) > 0
+            found["points"][state] = points_to_right(questions, each)
+    if recipe.task.name == "masked":
+        found["without"] = {
+            f"layer {number_of(path) + 1}, head {head + 1}": share
+            for path, head, share in heads_off(
+                model, lambda: float((questions.margin(model) > 0).mean())
+            )
+        }
+    return Measured(
+        job.name,
+        recipe.task.name,
+        first=np.array([x.source.split()[1] == x.meaning for x in examples]),
+        masculine=np.array([x.shown.endswith("o") for x in examples]),
+        to_choose=half_of_pairs(examples),
+        **found,
+    )
+
+
+def opened(run: str) -> tuple[Recipe, Form, Module]:
+    """The model of a run. SettingError for one that has not learned the grammar's pronouns."""
+    recipe, form, model = open_model(run)
+    if recipe.task.name not in ("masked", "translate") or recipe.task.data:
+        raise SettingError(
+            f"{run} has not learned the grammar's pronouns; train one: "
+            "minigrad train masked --pronouns 0.5, or minigrad train translate"
+        )
+    return recipe, form, model
+
+
+def learned(job: Job) -> tuple[Recipe, Form, Module]:
+    """The model of a task with its defaults, but for half of the pronouns that are asked for."""
+    settings: dict[str, Any] = {"task": job.task, "seed": job.seed}
+    if job.task == "masked":
+        settings["pronouns"] = 0.5
+    trainer = train(settings)
+    return trainer.recipe, trainer.form, trainer.model
+
+
+class Questions(NamedTuple):
+    """Sentences as a masked model reads them, a gap in the place of the pronoun, (N, T).
+
+    gap, right, other: the places of the gap, of the noun that it means, and of the other, (N,).
+    """
+
+    form: Masked
+    tokens: Array
+    gap: Array
+    right: Array
+    other: Array
+
+    @classmethod
+    def of(cls, form: Any, examples: list[Example]) -> Questions:
+        """The questions that are made of sentences of the grammar."""
+        words = [hide_pronoun(x.source).split() for x in examples]
+        read = [form.read(" ".join(each)) for each in words]
+        places = [
+            [1 + each.index(word) for word in ("[MASK]", example.meaning, example.other)]
+            for each, example in zip(words, examples, strict=True)
+        ]
+        return cls(form, pad_rows(read, form.source.special.pad), *np.array(places).T)
+
+    def margin(self, model: Any) -> Array:
+        """(N,): how far the right noun is above the other one in the gap."""
+        return scored(model, [self.tokens], self.score)
+
+    def score(self, logits: Any) -> Any:
+        """The margin, (N,), from logits (N, T, V): of a Tensor, a Tensor."""
+        rows = np.arange(len(self.gap))
+        right, other = (self.tokens[rows, place] for place in (self.right, self.other))
+        return logits[rows, self.gap, right] - logits[rows, self.gap, other]
+
+
+def points_to_right(questions: Questions, model: Any) -> dict[str, Array]:
+    """Whether each head, and each of METHODS, points to the right noun, (N,).
+
+    A head does, and rollout, if the gap looks at that noun more than at the other. The other two
+    explain the margin of the noun that the model itself prefers, which may be the wrong one.
+    """
+    tokens, rows = questions.tokens, np.arange(len(questions.tokens))
+    own = np.sign(questions.margin(model))
+
+    def compare(x: Array) -> Array:
+        """(N,): whether there is more of something at the right noun, (N, T)."""
+        more: Array = x[rows, questions.right] > x[rows, questions.other]
+        return more
+
+    def preferred(logits: Any) -> Any:
+        return questions.score(logits) * own
+
+    maps = attention_maps(model, tokens)
+    found = {
+        f"layer {number_of(path) + 1}, head {head + 1}": compare(
+            layer.weights[rows, head, questions.gap]
+        )
+        for path, layer in maps.items()
+        for head in range(layer.weights.shape[1])
+    }
+    found["rollout"] = compare(rollout([x.weights for x in maps.values()])[rows, questions.gap])
+    found["gradient × input"] = compare(gradient_times_input(model, [tokens], preferred))
+    right, other = (
+        knock_out(model, [tokens], preferred, places, questions.form.gap)
+        for places in (questions.right, questions.other)
+    )
+    found["knock-out"] = right > other
+    return found
+
+
+def number_of(path: str) -> int:
+    """The number of a layer, from 0, in the path of its attention."""
+    return next(int(part) for part in path.split(".") if part.isdigit())
+
+
+def right_genders(form: Form, model: Any, examples: list[Example]) -> Array:
+    """(N,): whether the translation has the adjective of the noun that is meant."""
+    sources = [form.read(x.source) for x in examples]
+    answers = [form.write(answer).split() for answer in form.answer(model, sources)]
+    return np.array(
+        [x.shown in words for x, words in zip(examples, answers, strict=True)], dtype=bool
+    )
+
+
+def half_of_pairs(examples: list[Example]) -> Array:
+    """(N,): the sentences of every second pair of an animal and a place."""
+    found = sorted({x.combination for x in examples})
+    return np.array([found.index(x.combination) % 2 == 0 for x in examples])
