@@ -79,6 +79,25 @@ def test_its_run_answers_and_opens_every_page(task: str, model: str, tmp_path: P
     assert "norm" in succeed("why", out)
 
 
+@pytest.mark.parametrize("positions", ["rotary", "none"])
+@pytest.mark.parametrize(
+    ("task", "model"), [("copy", "transformer"), ("masked", "bert"), ("labels", "classifier")]
+)
+def test_a_run_without_position_vectors_goes_on_and_is_shown(
+    task: str, model: str, positions: str, tmp_path: Path
+) -> None:
+    given = small(task, model, tmp_path) | {"positions": positions}
+    out, text = tmp_path / "run", TEXTS.get(task, "1 2")
+    trainer, made = workflow.start(given, out)
+    list(workflow.follow(trainer, made, filmed=True))
+    goes_on = workflow.resume(made, {"steps": 3})
+    list(workflow.follow(goes_on, made, filmed=True))
+    assert goes_on.step == 3
+    succeed(goes_on.form.command, out, text)
+    succeed("attention", out, text, "-o", tmp_path / "page.html")
+    succeed("film", out, "-o", tmp_path / "film.html")
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_command_trains_it_and_its_pages_have_no_complaints(
     model: str, tmp_path: Path, browser: Browser

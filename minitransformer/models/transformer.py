@@ -166,12 +166,16 @@ class StackSettings(AttentionSettings):
 
     norm: Norm = setting("pre", "layer norm before each sublayer, or after (the paper)")
     activation: Activation = setting("relu", "activation of the feed-forward layers")
-    positions: Positions = setting("sinusoidal", "kind of position vectors")
+    positions: Positions = setting("sinusoidal", "what tells one place from another, if anything")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise SettingError(f"sinusoidal <positions> need an even <d_model>, not {self.d_model}")
+        if self.positions == "rotary" and self.d_model // self.heads % 2:
+            raise SettingError(
+                f"rotary <positions> need <heads> of even width, not {self.d_model // self.heads}"
+            )
 
     def stack(self, shape: Shape) -> dict[str, Any]:
         """The fields of a StackConfig."""

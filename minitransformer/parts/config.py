@@ -9,7 +9,7 @@ from minitransformer.settings import divisors
 
 Norm = Literal["post", "pre"]
 Activation = Literal["relu", "gelu", "gelu-tanh", "swiglu"]
-Positions = Literal["sinusoidal", "learned", "rotary"]
+Positions = Literal["sinusoidal", "learned", "rotary", "none"]
 Scaling = Literal["layer", "rms"]
 
 
@@ -24,10 +24,10 @@ class StackConfig:
     What later models changed: `scaling` is "layer" norm or "rms" norm (Zhang and Sennrich 2019);
     `num_kv_heads` are fewer heads of keys and values, each shared by a group of query heads
     (Ainslie et al. 2023); "rotary" positions turn queries and keys by waves of wavelengths up to
-    `rotary_base` · 2π (Su et al. 2021); "swiglu" is a feed-forward layer with a gate (Shazeer
-    2020); `bias` says whether linear layers have one; `scaled_embedding` whether token vectors are
-    multiplied by √D, as in the paper; `embedding_std` how far they are spread at first, 1/√D where
-    nobody says.
+    `rotary_base` · 2π (Su et al. 2021), and with "none" nothing tells the order but a causal mask
+    (Haviv et al. 2022); "swiglu" is a feed-forward layer with a gate (Shazeer 2020); `bias` says
+    whether linear layers have one; `scaled_embedding` whether token vectors are multiplied by √D,
+    as in the paper; `embedding_std` how far they are spread at first, 1/√D where nobody says.
     """
 
     d_model: int = 512

@@ -31,7 +31,7 @@ class TokenEmbedding(nn.Module):
     """Token vectors, scaled by √D, plus position vectors: section 3.4 and 3.5 of the paper.
 
     Later models do not scale them, and those with rotary positions add none: attention turns its
-    queries and keys instead.
+    queries and keys instead. Without positions no place differs from another.
     """
 
     def __init__(self, vocab: int, config: StackConfig, rng: nn.Source) -> None:
@@ -43,7 +43,7 @@ class TokenEmbedding(nn.Module):
         self.dropout = nn.Dropout(config.dropout, rng)
         self.max_length = config.max_length
         self._scale = config.d_model**0.5 if config.scaled_embedding else None
-        self._is_rotary = config.positions == "rotary"
+        self._adds_positions = config.positions in ("sinusoidal", "learned")
 
     def forward(self, tokens: Any, start: int = 0) -> Tensor:
         """(B, T) token numbers, the first at position `start` → (B, T, D).
@@ -63,7 +63,7 @@ class TokenEmbedding(nn.Module):
         vectors: Any = self.tokens(tokens)
         if self._scale is not None:
             vectors = vectors * self._scale
-        if not self._is_rotary:
+        if self._adds_positions:
             vectors = vectors + self.position(start, end)
         return self.dropout(vectors)
 

@@ -42,6 +42,7 @@ MODELS: dict[str, Any] = {
     "post-norm": (lambda: a_transformer(norm="post"), (SOURCE, READ)),
     "learned positions": (lambda: a_transformer(positions="learned"), (SOURCE, READ)),
     "rotary positions": (lambda: a_transformer(positions="rotary"), (SOURCE, READ)),
+    "no positions": (lambda: a_transformer(positions="none"), (SOURCE, READ)),
     "gpt": (lambda: a_language_model(LanguageConfig.gpt2), (SOURCE,)),
     "llama": (lambda: a_language_model(LanguageConfig.llama, num_kv_heads=1), (SOURCE,)),
     "bert": (lambda: spread(Bert(BertConfig(vocab=8, num_layers=3, **SIZES), 0)), (SOURCE,)),

@@ -18,6 +18,7 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("transformer", {}),
     ("transformer", {"norm": "post", "positions": "learned", "activation": "gelu"}),
     ("transformer", {"positions": "rotary", "activation": "swiglu"}),
+    ("transformer", {"positions": "none"}),
     ("gpt", {}),
     ("llama", {"heads": 4, "kv_heads": 2}),
     ("bert", {}),

@@ -80,6 +80,8 @@ def torch_model(torch: Any, config: TransformerConfig) -> Any:
             length = tokens.shape[1]
             if config.positions == "learned":
                 return x + tables["positions"](torch.arange(length))
+            if config.positions == "none":
+                return x
             return x + torch.tensor(sinusoidal_positions(length, config.d_model))
 
         def forward(self, source: Any, target: Any) -> Any:
@@ -107,6 +109,7 @@ def torch_model(torch: Any, config: TransformerConfig) -> Any:
         {"norm": "pre", "activation": "gelu"},
         {"norm": "post", "tie_embeddings": True},
         {"norm": "pre", "positions": "learned"},
+        {"norm": "pre", "positions": "none"},
         {"norm": "post", "num_encoder_layers": 1, "num_decoder_layers": 3, "eps": 1e-6},
     ],
     ids=lambda choices: " ".join(map(str, choices.values())),
@@ -215,6 +218,10 @@ def test_settings_build_a_model_for_what_a_task_asks() -> None:
             "<heads> must divide <d_model> 8, not 3; divisors are 1, 2, 4, 8",
         ),
         ({"d_model": 9, "heads": 3}, "sinusoidal <positions> need an even <d_model>, not 9"),
+        (
+            {"d_model": 6, "heads": 2, "positions": "rotary"},
+            "rotary <positions> need <heads> of even width, not 3",
+        ),
         ({"dropout": 1.0}, "<dropout> is a share, at least 0 and below 1, not 1.0"),
     ],
 )
@@ -261,6 +268,19 @@ def test_untied_embeddings_are_counted_one_by_one() -> None:
 
 def test_a_pre_norm_model_has_two_norms_more() -> None:
     assert counted(a_config(norm="pre")) - counted(a_config(norm="post")) == 2 * 2 * D
+
+
+@pytest.mark.parametrize(
+    ("positions", "minds"),
+    [("none", False), ("sinusoidal", True), ("learned", True), ("rotary", True)],
+)
+def test_only_without_positions_the_order_of_the_source_means_nothing(
+    positions: str, minds: bool
+) -> None:
+    model = a_model(positions=positions, norm="pre")
+    source, read = np.array([[4, 5, 6, 7, 5]]), np.array([[1, 6, 4]])
+    logits, shuffled = (model(x, read).data for x in (source, source[:, [3, 0, 4, 2, 1]]))
+    assert np.allclose(logits, shuffled, rtol=0, atol=1e-9) != minds
 
 
 def test_learned_positions_are_counted() -> None:

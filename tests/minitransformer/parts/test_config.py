@@ -53,7 +53,10 @@ def test_it_cannot_be_changed_once_made() -> None:
         ({"dropout": -0.1}, "dropout is a probability below 1, not -0.1"),
         ({"norm": "both"}, "norm is one of post, pre, not 'both'"),
         ({"activation": "tanh"}, "activation is one of relu, gelu, gelu-tanh, swiglu, not 'tanh'"),
-        ({"positions": "none"}, "positions is one of sinusoidal, learned, rotary, not 'none'"),
+        (
+            {"positions": "waves"},
+            "positions is one of sinusoidal, learned, rotary, none, not 'waves'",
+        ),
         ({"scaling": "batch"}, "scaling is one of layer, rms, not 'batch'"),
         ({"num_kv_heads": 0}, "num_kv_heads must be at least 1, not 0"),
         (

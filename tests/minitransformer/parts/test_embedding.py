@@ -86,6 +86,14 @@ def test_sinusoidal_positions_are_not() -> None:
     assert [name for name, _ in an_embedding().named_state()] == ["tokens.weight"]
 
 
+@pytest.mark.parametrize("positions", ["rotary", "none"])
+def test_some_models_add_none_to_their_tokens(positions: str) -> None:
+    embedding = an_embedding(positions=positions)
+    assert [name for name, _ in embedding.named_state()] == ["tokens.weight"]
+    expected = embedding.tokens.weight.data[TOKENS] * sqrt(D)
+    assert np.allclose(embedding(TOKENS).data, expected, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
 def test_a_sequence_can_start_in_the_middle(positions: str) -> None:
     embedding = an_embedding(positions=positions)
@@ -93,7 +101,7 @@ def test_a_sequence_can_start_in_the_middle(positions: str) -> None:
     assert np.array_equal(embedding(TOKENS[:, 1:], start=1).data, whole[:, 1:])
 
 
-@pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "none"])
 def test_the_last_position_can_be_used_and_no_later_one(positions: str) -> None:
     embedding = an_embedding(positions=positions)
     assert embedding(np.full((1, LENGTH), 4)).shape == (1, LENGTH, D)
