@@ -5,6 +5,7 @@ from minitransformer.studies.few_labels import FewLabels
 from minitransformer.studies.forget import Forget
 from minitransformer.studies.glosses import Glosses
 from minitransformer.studies.norms import Norms
+from minitransformer.studies.positions import Positions
 from minitransformer.studies.reach import Reach
 from minitransformer.studies.refer import Refer
 from minitransformer.studies.sense import Sense
@@ -18,6 +19,7 @@ __all__ = [
     "Forget",
     "Glosses",
     "Norms",
+    "Positions",
     "Reach",
     "Refer",
     "Sense",

@@ -14,6 +14,7 @@ DRAWN_BY = {
     "glosses": "glosses",
     "forget": "forget",
     "norms": "norms",
+    "positions": "positions",
     "reach": "reach",
     "refer": "refer",
     "sense": "sense",
