@@ -155,8 +155,8 @@ class Context(Group):
             f"Beyond it the most right are {percent(best)} %{beyond}; at {lengths[-1]}, twice as "
             f"long, {percent(doubled)} %"
             + (": none of them extrapolates." * (doubled < FEW) or "."),
-            "Before any training, no gradient of an answer reaches the beginning of a long source "
-            "but through attention: see minigrad reach.",
+            "Before any training, hardly any gradient of an answer reaches the beginning of a long "
+            "source but through attention: see minigrad reach.",
         ]
 
     def best_beyond(self, found: dict[str, list[Learned]]) -> tuple[float, str]:
