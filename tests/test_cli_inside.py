@@ -248,6 +248,14 @@ def test_attention_becomes_a_page_or_a_picture(filmed: Path) -> None:
         assert Path(name).stat().st_size > 1000
 
 
+def test_a_page_can_hold_the_model_which_then_answers_its_own(filmed: Path) -> None:
+    assert "live.html  (" in succeeds("attention", filmed, "1 2 3", "--live", "-o", "live.html")
+    assert data("live.html")["source"] == Predictor(filmed).form.read("1 2 3")
+    for more in (["-o", "a.png"], ["-o", "a.html", "--target", "1"]):
+        said = fails("attention", filmed, "1 2 3", "--live", *more)
+        assert "--live makes a page (.html) in which the model's own answer changes" in said
+
+
 def test_the_loss_of_another_target_is_asked_for(filmed: Path) -> None:
     succeeds("attention", filmed, "1 2 3", "--target", "2 2", "-o", "page.html")
     predictor = Predictor(filmed)

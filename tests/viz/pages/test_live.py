@@ -334,6 +334,7 @@ def test_it_fits_its_window(size: tuple[int, int], opened: Any) -> None:
     page = opened(*built("transformer"), [4, 5, 6, 7, 8, 9, 10], size=size, dark=size[0] < 500)
     page.run("toggleHead(); choose({head: 0}); setWeight(0.5)")
     assert page.overflow() <= 0
+    assert page.run("return getComputedStyle(byId('facts')).display") == "grid"
     page.run("choose({lines: true})")
     assert page.overflow() <= 0
 
