@@ -17,6 +17,7 @@ from minitransformer.batch import pad_rows
 from minitransformer.forms import Form
 from minitransformer.forms.masked import Masked
 from minitransformer.inside.attribution import (
+    Score,
     gradient_times_input,
     heads_off,
     knock_out,
@@ -47,6 +48,19 @@ class Job(NamedTuple):
         return self.run or f"seed {self.seed}"
 
 
+class Look(NamedTuple):
+    """What each method says of all T tokens of one sentence, from the gap in the place of "it".
+
+    tokens: as they are read. right, other: the places of the two nouns. values: by the name of a
+    head or of one of METHODS, (T,).
+    """
+
+    tokens: list[str]
+    right: int
+    other: int
+    values: dict[str, Array]
+
+
 @dataclass(frozen=True)
 class Measured:
     """What became of a job: for each of N sentences, whether it is so, trained and untrained.
@@ -56,7 +70,7 @@ class Measured:
     two, and whether it is masculine. Of a masked model too: to_choose, the sentences by which a
     head may be chosen, the others being those to report on; points: whether each head, by its
     name, and each of METHODS points to the right noun; without: the share that is right with each
-    head off.
+    head off; looks: of the trained model, two sentences that differ in their adjectives alone.
     """
 
     name: str
@@ -67,6 +81,7 @@ class Measured:
     to_choose: Array
     points: dict[str, dict[str, Array]]
     without: dict[str, float]
+    looks: list[Look]
 
     def pointing(self, state: str) -> dict[str, float]:
         """The share of sentences to report on in which each method points to the right noun, that
@@ -91,7 +106,8 @@ def measure(job: Job) -> Measured:
     if recipe.task.name == "translate":
         examples = [x for x in examples if x.shown != x.otherwise]
     models = {"trained": model, "untrained": untrained(recipe, form, 1)[0]}
-    found: dict[str, Any] = {"right": {}, "points": {}, "without": {}}
+    found: dict[str, Any] = {"right": {}, "points": {}, "without": {}, "looks": []}
+    to_choose = half_of_pairs(examples)
     for state, each in models.items():
         if recipe.task.name == "translate":
             found["right"][state] = right_genders(form, each, examples)
@@ -100,6 +116,7 @@ def measure(job: Job) -> Measured:
             found["right"][state] = questions.margin(each) > 0
             found["points"][state] = points_to_right(questions, each)
     if recipe.task.name == "masked":
+        found["looks"] = [look(questions.row(x), model) for x in two_of(examples, to_choose)]
         found["without"] = {
             f"layer {number_of(path) + 1}, head {head + 1}": share
             for path, head, share in heads_off(
@@ -109,9 +126,9 @@ def measure(job: Job) -> Measured:
     return Measured(
         job.name,
         recipe.task.name,
-        first=np.array([x.source.split()[1] == x.meaning for x in examples]),
+        first=np.array([*map(is_first, examples)]),
         masculine=np.array([x.shown.endswith("o") for x in examples]),
-        to_choose=half_of_pairs(examples),
+        to_choose=to_choose,
         **found,
     )
 
@@ -159,6 +176,12 @@ class Questions(NamedTuple):
         ]
         return cls(form, pad_rows(read, form.source.special.pad), *np.array(places).T)
 
+    def row(self, number: int, times: int = 1) -> Questions:
+        """One of the questions by itself, so many times, without its padding."""
+        tokens = self.tokens[number][self.tokens[number] != self.form.source.special.pad]
+        places = (np.full(times, x[number]) for x in (self.gap, self.right, self.other))
+        return Questions(self.form, np.tile(tokens, (times, 1)), *places)
+
     def margin(self, model: Any) -> Array:
         """(N,): how far the right noun is above the other one in the gap."""
         return scored(model, [self.tokens], self.score)
@@ -169,6 +192,25 @@ class Questions(NamedTuple):
         right, other = (self.tokens[rows, place] for place in (self.right, self.other))
         return logits[rows, self.gap, right] - logits[rows, self.gap, other]
 
+    def preferred(self, model: Any) -> Score:
+        """The score of the noun that a model itself prefers, which may be the wrong one."""
+        sign = np.sign(self.margin(model))
+        return lambda logits: self.score(logits) * sign
+
+
+def two_of(examples: list[Example], to_choose: Array) -> tuple[int, int]:
+    """The first sentence to report on in which the animal is meant, and the first that differs from
+    it in the adjective alone, so that the place is."""
+    rows = [x for x in np.flatnonzero(~to_choose) if is_first(examples[x])]
+    begin = examples[rows[0]].source.rsplit(maxsplit=2)[0]
+    others = (x for x, example in enumerate(examples) if example.source.startswith(begin + " "))
+    return int(rows[0]), next(x for x in others if not is_first(examples[x]))
+
+
+def is_first(example: Example) -> bool:
+    """Whether the pronoun means the first of the two nouns, which is the animal."""
+    return example.source.split()[1] == example.meaning
+
 
 def points_to_right(questions: Questions, model: Any) -> dict[str, Array]:
     """Whether each head, and each of METHODS, points to the right noun, (N,).
@@ -176,33 +218,46 @@ def points_to_right(questions: Questions, model: Any) -> dict[str, Array]:
     A head does, and rollout, if the gap looks at that noun more than at the other. The other two
     explain the margin of the noun that the model itself prefers, which may be the wrong one.
     """
+    rows, preferred = np.arange(len(questions.tokens)), questions.preferred(model)
+    found = {
+        name: x[rows, questions.right] > x[rows, questions.other]
+        for name, x in by_token(questions, model).items()
+    }
+    right, other = (
+        knock_out(model, [questions.tokens], preferred, places, questions.form.gap)
+        for places in (questions.right, questions.other)
+    )
+    return found | {"knock-out": right > other}
+
+
+def by_token(questions: Questions, model: Any) -> dict[str, Array]:
+    """What each head, rollout and gradient × input say of each token, (N, T)."""
     tokens, rows = questions.tokens, np.arange(len(questions.tokens))
-    own = np.sign(questions.margin(model))
-
-    def compare(x: Array) -> Array:
-        """(N,): whether there is more of something at the right noun, (N, T)."""
-        more: Array = x[rows, questions.right] > x[rows, questions.other]
-        return more
-
-    def preferred(logits: Any) -> Any:
-        return questions.score(logits) * own
-
     maps = attention_maps(model, tokens)
     found = {
-        f"layer {number_of(path) + 1}, head {head + 1}": compare(
-            layer.weights[rows, head, questions.gap]
-        )
+        f"layer {number_of(path) + 1}, head {head + 1}": layer.weights[rows, head, questions.gap]
         for path, layer in maps.items()
         for head in range(layer.weights.shape[1])
     }
-    found["rollout"] = compare(rollout([x.weights for x in maps.values()])[rows, questions.gap])
-    found["gradient × input"] = compare(gradient_times_input(model, [tokens], preferred))
-    right, other = (
-        knock_out(model, [tokens], preferred, places, questions.form.gap)
-        for places in (questions.right, questions.other)
+    found["rollout"] = rollout([x.weights for x in maps.values()])[rows, questions.gap]
+    preferred = questions.preferred(model)
+    return found | {"gradient × input": gradient_times_input(model, [tokens], preferred)}
+
+
+def look(question: Questions, model: Any) -> Look:
+    """All that the methods say of one question."""
+    tokens, count = question.tokens[0], question.tokens.shape[1]
+    again = question.row(0, times=count)
+    falls = knock_out(
+        model, [again.tokens], again.preferred(model), np.arange(count), question.form.gap
     )
-    found["knock-out"] = right > other
-    return found
+    values = {name: x[0] for name, x in by_token(question, model).items()}
+    return Look(
+        question.form.source.show(tokens),
+        int(question.right[0]),
+        int(question.other[0]),
+        values | {"knock-out": falls},
+    )
 
 
 def number_of(path: str) -> int:
@@ -211,11 +266,15 @@ def number_of(path: str) -> int:
 
 
 def right_genders(form: Form, model: Any, examples: list[Example]) -> Array:
-    """(N,): whether the translation has the adjective of the noun that is meant."""
+    """(N,): whether the translation has the adjective as it is beside the noun that is meant, and
+    not as it would be beside the other."""
     sources = [form.read(x.source) for x in examples]
     answers = [form.write(answer).split() for answer in form.answer(model, sources)]
     return np.array(
-        [x.shown in words for x, words in zip(examples, answers, strict=True)], dtype=bool
+        [
+            x.shown in words and x.otherwise not in words
+            for x, words in zip(examples, answers, strict=True)
+        ]
     )
 
 

@@ -208,6 +208,11 @@ def numbers_of(measured: Measured) -> dict[str, Any]:
 def arrays_of(measured: Sequence[Measured]) -> dict[str, Any]:
     """What the picture is drawn from: by state, (models, methods), and (models, heads)."""
     found: dict[str, Any] = {}
+    for number, look in enumerate(measured[0].looks if measured else ()):
+        found[f"tokens {number}"] = np.array(look.tokens)
+        found[f"nouns {number}"] = np.array([look.right, look.other])
+        found[f"look {number}"] = np.array([*look.values.values()])
+        found["looks of"] = np.array([*look.values])
     for state in ("trained", "untrained") if measured else ():
         found[f"right, {state}"] = np.array([x.right[state].mean() for x in measured])
         found[state] = np.array([[*x.pointing(state).values()] for x in measured])

@@ -8,8 +8,9 @@ import numpy as np
 
 from minigrad.tensor import Array
 from minitransformer.studies import Finding
+from viz.figure.maps import WEIGHT_COLOURS
 from viz.figure.panels import name_panel, panels
-from viz.figure.style import BLUE, GREY, PALE, VERMILION, house_style
+from viz.figure.style import BLUE, GREEN, GREY, PALE, VERMILION, house_style
 
 if TYPE_CHECKING:
     from viz.figure.drawing import Drawing
@@ -22,6 +23,10 @@ COLUMNS = (
     "gradient\n× input",
     "knock-out",
 )
+SIGNED = "gradient × input", "knock-out"
+"""Methods whose numbers may be below 0."""
+CELL = 0.21
+"""Inches of a side of a cell."""
 WIDTH = 0.26
 """Of the dots of trained models in a column, which is 1, and of untrained ones beside them."""
 
@@ -32,6 +37,8 @@ def draw(finding: Finding) -> dict[str, Drawing]:
     pictures = {}
     if "trained" in finding.arrays:
         pictures["refer.png"] = draw_methods(finding.arrays)
+    if "looks of" in finding.arrays:
+        pictures["looks.png"] = draw_looks(finding.arrays)
     if "margins" in finding.arrays:
         pictures["swap.png"] = draw_margins(finding)
     return pictures
@@ -79,6 +86,54 @@ def spaced(count: int) -> Array:
 def _wide(values: Array) -> Array:
     """(models, dots of each)."""
     return values.reshape(len(values), -1)
+
+
+def draw_looks(arrays: Any) -> Drawing:
+    """What the gap of two sentences looks at, a row for each method: weights from 0 to 1, and of
+    the methods with signs a row's largest number as 1."""
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+    from matplotlib.patches import Rectangle
+
+    names = [str(x) for x in arrays["looks of"]]
+    sides = [number for number in range(2) if f"look {number}" in arrays]
+    longest = max(len(arrays[f"tokens {number}"]) for number in sides)
+    figure, (row,) = panels(
+        'What does [MASK] look at, which is read for "it"? The first of the models',
+        columns=len(sides), size=(CELL * longest, CELL * len(names)),
+        left=1.35, right=0.2, bottom=0.9, gaps=(0.2, 0.6),
+    )  # fmt: skip
+    signed = LinearSegmentedColormap.from_list("signs", (VERMILION, "white", BLUE))
+    weights = LinearSegmentedColormap.from_list("weights", WEIGHT_COLOURS)
+    for axes, number in zip(row, sides, strict=True):
+        values, tokens = arrays[f"look {number}"], [str(x) for x in arrays[f"tokens {number}"]]
+        for at, name in enumerate(names):
+            box = (-0.5, len(tokens) - 0.5, at + 0.5, at - 0.5)
+            if name in SIGNED:
+                line = values[at] / max(abs(values[at]).max(), 1e-12)
+                axes.imshow(line[None], signed, vmin=-1, vmax=1, extent=box, aspect="auto")
+            else:
+                axes.imshow(
+                    values[at][None], weights, norm=PowerNorm(0.5, 0, 1), extent=box, aspect="auto"
+                )
+        for place, colour in zip(arrays[f"nouns {number}"], (GREEN, GREY), strict=True):
+            axes.add_patch(
+                Rectangle((place - 0.5, -0.5), 1, len(names), fill=False, edgecolor=colour,
+                          linewidth=1.6, clip_on=False)
+            )  # fmt: skip
+        axes.set_xlim(-0.5, len(tokens) - 0.5)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.grid(visible=False)
+        axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=7, parse_math=False)
+        axes.set_yticks(range(len(names)), names if number == sides[0] else [""] * len(names))
+        axes.tick_params(length=0)
+        right = tokens[int(arrays[f"nouns {number}"][0])]
+        name_panel(axes, f"{tokens[-3]}: it is the {right} (green)")
+    legend = (
+        "Heads and rollout: weights, white 0 to navy 1. Below: blue for the noun that the model "
+        "takes, orange against it."
+    )
+    figure.text(0.02, 0.015, legend, fontsize=7, color=GREY)
+    return figure
 
 
 def draw_margins(finding: Finding) -> Drawing:

@@ -14,10 +14,12 @@ from minitransformer.studies.pronouns import (
     Job,
     Questions,
     half_of_pairs,
+    look,
     measure,
     opened,
     points_to_right,
     right_genders,
+    two_of,
 )
 from minitransformer.tasks.grammar import Example, pairs
 from minitransformer.training import Trainer
@@ -76,6 +78,24 @@ def test_a_head_points_to_the_noun_that_it_looks_at_more(
         looks = weights[row, 1, questions.gap[row]]
         expected = looks[questions.right[row]] > looks[questions.other[row]]
         assert found["layer 2, head 2"][row] == expected
+
+
+def test_a_look_at_one_sentence_says_what_is_said_of_all(
+    questions: Questions, trainer: Trainer, examples: list[Example]
+) -> None:
+    model, to_choose = trainer.model, half_of_pairs(examples)
+    rows = two_of(examples, to_choose)
+    sources = [examples[row].source.split() for row in rows]
+    assert not to_choose[[*rows]].any()
+    assert [a == b for a, b in zip(*sources, strict=True)].count(False) == 1
+    found = points_to_right(questions, model)
+    for row, words in zip(rows, sources, strict=True):
+        seen = look(questions.row(row), model)
+        assert seen.tokens[1:-1] == [word.replace("it", "[MASK]") for word in words]
+        assert seen.tokens[seen.right] == examples[row].meaning
+        assert seen.tokens[seen.other] == examples[row].other
+        for name, values in seen.values.items():
+            assert (values[seen.right] > values[seen.other]) == found[name][row], name
 
 
 def test_a_head_is_chosen_by_other_pairs_than_those_that_are_reported(

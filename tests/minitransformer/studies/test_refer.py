@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minitransformer.studies import refer
-from minitransformer.studies.pronouns import METHODS, Job, Measured
+from minitransformer.studies.pronouns import METHODS, Job, Look, Measured
 from minitransformer.studies.refer import HEAD, Refer, agreement
 
 HEADS = "layer 1, head 1", "layer 1, head 2"
@@ -27,6 +27,7 @@ def some(job: Job) -> Measured:
         job.name, task, {"trained": yes, "untrained": half}, half, np.r_[yes[:6], no[:2]],
         np.r_[yes[:4], no[:4]], {"trained": points, "untrained": points} if masked else {},
         {HEADS[0]: 0.5, HEADS[1]: 0.75} if masked else {},
+        [Look(["dog", "river"], 1, 0, {HEADS[0]: np.array([0.5, job.seed])})] if masked else [],
     )  # fmt: skip
 
 
@@ -53,6 +54,12 @@ def test_the_head_is_chosen_by_one_half_and_reported_on_the_other(found: Any) ->
     assert found.tables[2].rows[0] == (HEAD, ".00 (.00)", ".00 (.00)")
     assert found.arrays["trained"].tolist() == [[0, 0.5, 0.75, 1]] * 2
     assert found.arrays["heads, untrained"].tolist() == [[0.5, 0]] * 2
+
+
+def test_what_is_shown_of_all_tokens_is_of_the_first_model(found: Any) -> None:
+    assert found.arrays["look 0"].tolist() == [[0.5, 0]]
+    assert found.arrays["nouns 0"].tolist() == [1, 0]
+    assert found.arrays["tokens 0"].tolist() == ["dog", "river"]
 
 
 def test_methods_agree_where_they_say_the_same() -> None:

@@ -30,6 +30,25 @@ def test_each_model_has_a_dot_for_each_method_trained_and_not() -> None:
         assert (abs(x - column) < 0.5).all()
 
 
+def test_what_a_gap_looks_at_is_a_row_for_each_method_beside_the_two_nouns() -> None:
+    tokens = ["[CLS]", "frog", "square", "tired", ".", "[SEP]"]
+    look = np.linspace(0, 1, 18).reshape(3, 6)
+    look[2] = [-4, 0, 2, 0, 0, 0]
+    arrays: dict[str, Any] = {"looks of": np.array(["layer 1, head 1", "rollout", "knock-out"])}
+    for number in range(2):
+        arrays[f"tokens {number}"], arrays[f"look {number}"] = np.array(tokens), look
+        arrays[f"nouns {number}"] = np.array([1, 2] if number == 0 else [2, 1])
+    first, second = draw(Finding("refer", [], [], {}, arrays))["looks.png"].axes
+    assert [x.get_text() for x in first.get_yticklabels()] == arrays["looks of"].tolist()
+    assert [x.get_text() for x in second.get_xticklabels()] == tokens
+    drawn = [np.asarray(x.get_array())[0] for x in first.images]
+    assert np.array_equal(drawn[:2], look[:2])
+    assert drawn[2].tolist() == [-1, 0, 0.5, 0, 0, 0]
+    assert first.get_title(loc="left") == "tired: it is the frog (green)"
+    assert second.get_title(loc="left") == "tired: it is the square (green)"
+    assert [x.get_x() for x in first.patches] == [0.5, 1.5]
+
+
 def test_each_end_has_a_dot_with_the_sentence_and_one_without() -> None:
     rows = [("the animal, not the street", "was too tired.", "+6.25", "(+0.09)"),
             ("the street, not the animal", "was too wide.", "+3.64", "(+4.25)")]  # fmt: skip
