@@ -65,7 +65,8 @@ class Look(NamedTuple):
 class Measured:
     """What became of a job: for each of N sentences, whether it is so, trained and untrained.
 
-    task: "masked" or "translate". right: whether the model takes the pronoun for the right noun,
+    task: "masked" or "translate". never_asked: whether it has to fill gaps, but was not trained on
+    any in the place of a pronoun. right: whether the model takes the pronoun for the right noun,
     or gives the adjective its gender. first, masculine: whether the right noun is the first of the
     two, and whether it is masculine. Of a masked model too: to_choose, the sentences by which a
     head may be chosen, the others being those to report on; points: whether each head, by its
@@ -75,6 +76,7 @@ class Measured:
 
     name: str
     task: str
+    never_asked: bool
     right: dict[str, Array]
     first: Array
     masculine: Array
@@ -126,6 +128,7 @@ def measure(job: Job) -> Measured:
     return Measured(
         job.name,
         recipe.task.name,
+        never_asked=recipe.task.name == "masked" and not recipe.task.pronouns,
         first=np.array([*map(is_first, examples)]),
         masculine=np.array([x.shown.endswith("o") for x in examples]),
         to_choose=to_choose,

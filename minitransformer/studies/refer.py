@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from minitransformer.settings import Group, setting
+from minitransformer.interop.published import is_published
+from minitransformer.settings import Group, SettingError, setting
 from minitransformer.studies.pronouns import METHODS, Job, Measured, measure
 from minitransformer.studies.study import Finding, Table, study
-from minitransformer.studies.swap import LANGUAGE_MODEL, swap
+from minitransformer.studies.swap import swap
 from minitransformer.studies.workers import in_parallel
 
 HEAD = "best head"
@@ -26,17 +27,25 @@ HEAD = "best head"
 @dataclass(frozen=True)
 class Refer(Group):
     """What *it* is to a model: to runs of `train masked --pronouns 0.5` and of `train translate`,
-    or to smollm; and which of two nouns attention, its rollout, gradients and knock-outs say."""
+    or to smollm; and which of two nouns attention, its rollout, gradients and knock-outs say.
+
+    Instead of smollm it may be a file or a folder of another published language model.
+    """
 
     runs: tuple[str, ...] = setting((), "[RUN...]")
     seeds: int = setting(
         3, "without runs, models that are trained for each of the two tasks", least=1, most=100
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.runs) > 1 and (published := [*filter(is_published, self.runs)]):
+            raise SettingError(f"{published[0]} is asked other questions: name it by itself")
+
     def find(self) -> Finding:
-        """Measure the runs, one of which may be a published language model; without any, train."""
-        if self.runs == (LANGUAGE_MODEL,):
-            return swap(self.name)
+        """Measure the runs, or else a published language model; without any, train."""
+        if self.runs and is_published(self.runs[0]):
+            return swap(self.name, self.runs[0])
         jobs = [Job("", 0, run) for run in self.runs] or [
             Job(task, seed) for task in ("masked", "translate") for seed in range(self.seeds)
         ]
@@ -155,6 +164,10 @@ def sentences(masked: Sequence[Measured], translating: Sequence[Measured]) -> li
             f"The models take the pronoun for the right noun in {spread(right)} of the sentences "
             f"(1 is all). That it is this noun says {join(spans)}. Where a head looks is one "
             "thing, and what the model knows another."
+        )
+    if never := [x.name for x in masked if x.never_asked]:
+        says.append(
+            f"What pronouns mean was never asked of {join(never)}: train with --pronouns 0.5."
         )
     if translating:
         given = sum(int(x.right["trained"].sum()) for x in translating)

@@ -19,8 +19,6 @@ from minitransformer.inside.maps import attention_maps
 from minitransformer.progress import tell
 from minitransformer.studies.study import Finding, Table
 
-LANGUAGE_MODEL = "smollm"
-
 
 class Twins(NamedTuple):
     """Two sentences that only their ends tell apart: in each, the pronoun is another noun."""
@@ -65,11 +63,15 @@ TWINS = (
 """Written down before they were tried, and all of them kept."""
 
 
-def swap(name: str) -> Finding:
-    """What the language model takes pronouns for, beside what it would without the sentence; and
-    what it can know where it reads the pronoun. FileError where its package is not installed."""
+def swap(name: str, place: str) -> Finding:
+    """What a published language model takes pronouns for, beside what it would without the
+    sentence; and what it can know where it reads the pronoun.
+
+    FileError where it cannot be had, ValueError where it is none that writes.
+    """
     with threadpool_limits(1, "blas"):  # on a busy machine, threads wait for each other
-        predictor = Predictor(LANGUAGE_MODEL)
+        predictor = Predictor(place)
+        predictor.require("generate")
         margins = np.array(
             [margins_of(predictor, twins, at) for at, twins in enumerate((FIRST, *TWINS))]
         )  # (1 + twins, with the sentence or without it, ends)

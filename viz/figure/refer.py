@@ -142,7 +142,7 @@ def draw_margins(finding: Finding) -> Drawing:
     rows = finding.tables[0].rows
     names = [f"{row[1].rstrip('.')}: {row[0].split(',')[0]}" for row in rows]
     figure, ((axes,),) = panels(
-        "SmolLM2: does it like the end better after the right noun?",
+        "Does a language model like the end better after the right noun?",
         size=(4.2, 0.2 * len(names)),
         left=2.6,
         right=0.3,

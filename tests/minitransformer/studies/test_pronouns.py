@@ -138,6 +138,7 @@ def test_a_run_is_measured_beside_the_weights_that_it_began_with(
         pass
     found = measure(Job("", 0, str(run.path)))
     assert (found.name, found.task) == (str(run.path), settings["task"])
+    assert not found.never_asked
     assert 0.4 < found.first.mean() < 0.6
     assert len(found.masculine) == len(found.right["trained"]) == len(found.right["untrained"])
     assert len(found.without) == (4 if settings["task"] == "masked" else 0)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minitransformer.settings import SettingError
 from minitransformer.studies import refer
 from minitransformer.studies.pronouns import METHODS, Job, Look, Measured
 from minitransformer.studies.refer import HEAD, Refer, agreement
@@ -24,8 +25,9 @@ def some(job: Job) -> Measured:
     points = {HEADS[0]: half, HEADS[1]: np.r_[yes[:4], no[:4]], METHODS[0]: half,
               METHODS[1]: np.r_[yes[:7], no[:1]], METHODS[2]: yes}  # fmt: skip
     return Measured(
-        job.name, task, {"trained": yes, "untrained": half}, half, np.r_[yes[:6], no[:2]],
-        np.r_[yes[:4], no[:4]], {"trained": points, "untrained": points} if masked else {},
+        job.name, task, masked and bool(job.run), {"trained": yes, "untrained": half}, half,
+        np.r_[yes[:6], no[:2]], np.r_[yes[:4], no[:4]],
+        {"trained": points, "untrained": points} if masked else {},
         {HEADS[0]: 0.5, HEADS[1]: 0.75} if masked else {},
         [Look(["dog", "river"], 1, 0, {HEADS[0]: np.array([0.5, job.seed])})] if masked else [],
     )  # fmt: skip
@@ -86,5 +88,11 @@ def test_runs_are_measured_in_the_place_of_new_models(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         refer, "in_parallel", lambda measure, jobs, names: asked.append(jobs) or [*map(some, jobs)]
     )
-    Refer(runs=("runs/a", "runs/b")).find()
+    found = Refer(runs=("runs/a", "runs/b")).find()
+    assert "never asked of runs/a and runs/b" in found.says[1]
     assert [job.run for job in asked[0]] == ["runs/a", "runs/b"]
+
+
+def test_a_published_model_is_asked_by_itself() -> None:
+    with pytest.raises(SettingError, match="smollm is asked other questions"):
+        Refer(runs=("runs/a", "smollm"))

@@ -37,6 +37,9 @@ class Small:
         for x in self.model.parameters():
             x.data *= 5
 
+    def require(self, command: str) -> None:
+        assert command == "generate"
+
 
 @pytest.fixture(scope="module")
 def small() -> Any:
@@ -98,3 +101,15 @@ def test_twins_are_twins() -> None:
 def test_without_the_package_it_is_said_where_it_comes_from() -> None:
     with pytest.raises(FileError, match="pip install"):
         Refer(runs=("smollm",)).find()
+
+
+def test_a_model_that_does_not_write_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reader:
+        def __init__(self, place: str) -> None: ...
+
+        def require(self, command: str) -> None:
+            raise ValueError(f"not for {command}")
+
+    monkeypatch.setattr(swap, "Predictor", Reader)
+    with pytest.raises(ValueError, match="not for generate"):
+        Refer(runs=("minilm",)).find()
