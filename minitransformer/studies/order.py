@@ -31,7 +31,8 @@ class Outcome(NamedTuple):
 
     exact: answers without a mistake; untrained: before training. symbols: answers with the right
     symbols in any order. unmoved: sources that get the same answer when they are shuffled. guess:
-    the share that one expects to be exact who knows the symbols and guesses their order. before,
+    the share that one expects to be exact who knows the symbols and guesses their order; a model
+    may do worse on short sequences, whose symbols training has shown in another order. before,
     after: the learned vectors of places, (P, D), where there are any.
     """
 

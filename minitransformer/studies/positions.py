@@ -219,7 +219,7 @@ def losses(outcomes: Outcomes) -> list[Table]:
         untrained = max(x.untrained for own in kinds.values() for x in own)
         rows += [
             ("best untrained", percent(untrained), "", ""),
-            ("guess of the order", mean(kinds["none"], "guess"), "100", ""),
+            ("order guessed", mean(kinds["none"], "guess"), "100", ""),
         ]
         header = "positions", "exact match, each seed", "right symbols", "same if shuffled"
         tables.append(Table(f"{task}: % of held-out sequences", header, rows))
@@ -235,7 +235,8 @@ def says_of_vectors(
     alike: Mapping[str, Array], fitted: Mapping[str, list[float]], moved: list[dict[str, float]]
 ) -> list[str]:
     """What follows from the vectors of places."""
-    waves, near = alike["sinusoidal"][0], alike["learned, after"][:, 1]
+    waves, before, after = alike["sinusoidal"][0], alike["learned, before"], alike["learned, after"]
+    far = after.shape[1] // 2
     off = max(max(x["waves_off"], x["rotary_score_changed"]) for x in moved)
     return [
         f"Waves make near places alike ({waves[1]:.2f} for neighbours, {waves[16]:.2f} at distance "
@@ -246,8 +247,8 @@ def says_of_vectors(
         f"{100 * fitted['one-hot'][0]:.0f} %.",
         "Rotary positions put the same waves into the score: of a key like its query it falls off "
         "as they do, of any other it is 0 in the mean, at each distance.",
-        f"Learned neighbours have a cosine of {alike['learned, before'][:, 1].mean():.2f} before "
-        f"training and of {' '.join(f'{x:.2f}' for x in near)} after it.",
+        f"Learned neighbours have a cosine of {before[:, 1].mean():.2f} before training, and of "
+        f"{each(after[:, 1])} after it; places {far} apart one of {each(after[:, far])}.",
     ]
 
 
@@ -257,12 +258,17 @@ def says_of_loss(outcomes: Outcomes) -> list[str]:
     return [
         f"Without positions {mean(copied['none'], 'exact')} % of sequences are copied, with waves "
         f"{mean(copied['sinusoidal'], 'exact')} %. Who knows the symbols and guesses their order "
-        f"is right in {mean(copied['none'], 'guess')} %. The right symbols, in any order, are "
-        f"written in {mean(copied['none'], 'symbols')} %: the source is a bag, and what has been "
-        "written, which the causal mask lets the decoder count, tells what is left in it.",
-        f"What needs no order is learned without it: {mean(sorted_['none'], 'exact')} % are "
-        f"sorted, with waves {mean(sorted_['sinusoidal'], 'exact')} %.",
+        f"is right in {mean(copied['none'], 'guess')} %. To such a model the source is a bag, and "
+        "the causal mask lets it count what it has written: the right symbols, in any order, are "
+        f"in {mean(copied['none'], 'symbols')} % of its answers.",
+        f"Sorting needs no order: without positions {mean(sorted_['none'], 'exact')} % are sorted, "
+        f"with waves {mean(sorted_['sinusoidal'], 'exact')} %.",
     ]
+
+
+def each(cosines: Array) -> str:
+    """A cosine with each seed."""
+    return " ".join(f"{x:.2f}" for x in cosines)
 
 
 def percent(share: Any) -> str:

@@ -154,10 +154,10 @@ def draw_distance(finding: Finding) -> Drawing:
         for line, colour in zip(lines, (BLUE, VERMILION), strict=False):
             plot_with_spread(each, alike[line], colour, line)
         each.set_xlim(0, alike[lines[0]].shape[1] - 1)
-        each.set_ylim(-0.65, 1.05)
+        each.set_ylim(-0.8, 1.2)
         each.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if len(lines) > 1:
-            each.legend(fontsize=7, frameon=False, loc="lower left", ncols=2, borderpad=0)
+            each.legend(fontsize=7, frameon=False, loc="upper right", ncols=2, borderpad=0)
     return figure
 
 
@@ -181,7 +181,7 @@ def draw_loss(finding: Finding) -> Drawing:
         }
         for task in ("copy", "sort")
     }
-    title = "Without positions a model finds the symbols, and not their order"
+    title = "What a model that copies, or sorts, loses without positions"
     figure, axes = panels(title, 1, 2, (3.6, 2.2), right=0.4, sharey=True)
     for each, (task, kinds) in zip(axes[0], groups.items(), strict=True):
         name_panel(each, f"{task}: held-out sequences")

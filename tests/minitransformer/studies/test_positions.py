@@ -51,7 +51,7 @@ def test_what_is_told_of_a_model_without_positions_is_what_was_measured(found: F
     assert "guesses their order is right in 3.0 %" in found.says[-2]
     (table,) = (x for x in found.tables if x.title.startswith("copy"))
     assert ("none", "2.0  2.0", "95.0", "100") in table.rows
-    assert ("guess of the order", "3.0", "100", "") in table.rows
+    assert ("order guessed", "3.0", "100", "") in table.rows
 
 
 def test_each_training_is_in_the_summary_with_its_seed(found: Finding) -> None:
