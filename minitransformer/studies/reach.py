@@ -13,13 +13,18 @@ import numpy as np
 
 from minigrad.tensor import Array
 from minitransformer.batch import IGNORE
-from minitransformer.recipe import Recipe
 from minitransformer.settings import Group, setting
+from minitransformer.studies.sizes import equally_large
 from minitransformer.studies.study import Finding, Table, study
+from minitransformer.tasks import TASKS
+from minitransformer.tasks.sequences import Sequences
 from minitransformer.training import loss_of
 
 COMPARED = "rnn", "lstm", "lstm-attention", "transformer"
 """Models, from the one that forgets soonest to the one that need not remember."""
+
+WIDTH = 48
+"""That of the transformer; the others have as many weights, as in `context`."""
 
 
 @study("reach")
@@ -52,9 +57,10 @@ class Reach(Group):
             self.name,
             [
                 Table(
-                    "the first output's gradient by each source token, relative to the largest "
-                    f"(median of {self.seeds} seeds; nothing is trained)",
-                    ("model", *(f"token {x + 1}" for x in places), "token 1 with each seed"),
+                    "the first output's gradient by source tokens 1 (the farthest) to "
+                    f"{self.length}, relative to the largest (median of {self.seeds} seeds; "
+                    "nothing is trained, and all have about as many weights)",
+                    ("model", *(f"{x + 1}" for x in places), "1, with each seed"),
                     rows,
                 )
             ],
@@ -70,16 +76,19 @@ class Reach(Group):
             found,
         )
 
+    def task(self) -> Sequences:
+        """The task that is asked: to copy as many different symbols as the source has places."""
+        copy: Sequences = TASKS["copy"](length=self.length, vocab=self.length)
+        return copy
+
     def gradient(self, model: str, seed: int) -> Array:
         """(length,): the norms, the largest of them 1, of a new model.
 
         In the source each symbol stands once: the gradient of its row of the embedding is then that
         of its place.
         """
-        sizes = {"task": "copy", "model": model, "length": self.length, "vocab": self.length}
-        recipe, rng = Recipe.read(sizes), np.random.default_rng(seed)
-        form = recipe.task.load(seed).form
-        module = recipe.model.build(form.shape, rng)
+        form, rng = self.task().load(seed).form, np.random.default_rng(seed)
+        module = equally_large([model], WIDTH, form.shape)[model].build(form.shape, rng)
         source = rng.permutation(form.source.encode(" ".join(map(str, range(self.length)))))
         batch = form.batch([(source.tolist(), source[:1].tolist())])
         batch.labels[:, 1:] = IGNORE

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minitransformer.batch import IGNORE
-from minitransformer.recipe import Recipe
-from minitransformer.studies.reach import COMPARED, Reach
+from minitransformer.studies.reach import COMPARED, WIDTH, Reach
+from minitransformer.studies.sizes import equally_large
 from minitransformer.training import loss_of
 
 
@@ -23,10 +23,10 @@ def test_a_recurrent_model_feels_little_of_what_is_far_and_attention_reaches_all
 @pytest.mark.parametrize("model", COMPARED)
 def test_the_gradient_is_that_of_the_vector_at_each_place(model: str) -> None:
     study = Reach(length=5, seeds=1)
-    recipe = Recipe.read({"task": "copy", "model": model, "length": 5, "vocab": 5})
     rng = np.random.default_rng(0)
-    form = recipe.task.load(0).form
-    module = recipe.model.build(form.shape, rng).astype(np.float64)
+    form = study.task().load(0).form
+    settings = equally_large([model], WIDTH, form.shape)[model]
+    module = settings.build(form.shape, rng).astype(np.float64)
     source = rng.permutation(form.source.encode("0 1 2 3 4"))
     batch = form.batch([(source.tolist(), source[:1].tolist())])
     batch.labels[:, 1:] = IGNORE
