@@ -94,7 +94,7 @@ class FewLabels(Group):
                 )
                 for word, own in shares.items()
             ],
-            [said(word, own) for word, own in shares.items()],
+            [means(word, own) for word, own in shares.items()],
             {"chance": 0.5, "right": shares},
         )
 
@@ -149,29 +149,21 @@ def accuracies(
 
 
 def shares_table(title: str, shares: Shares) -> Table:
-    """What was right by the number of labels, in each way: each seed, and their mean."""
+    """What was right with each seed: a row for each way, a column for each number of labels."""
     ways = [*next(iter(shares.values()))]
     rows: list[tuple[str, ...]] = [
-        (str(count), *(each_and_mean(own[way]) for way in ways)) for count, own in shares.items()
+        (way, *(" ".join(f"{100 * x:.0f}" for x in own[way]) for own in shares.values()))
+        for way in ways
     ]
-    return Table(title, ("labels of each", *ways), rows)
+    return Table(title, ("labels of each", *map(str, shares)), rows)
 
 
-def each_and_mean(shares: Sequence[float]) -> str:
-    """Shares in per cent, and in brackets their mean.
-
-    >>> each_and_mean([0.5, 1.0])
-    '50 100 (75)'
-    """
-    return f"{' '.join(f'{100 * x:.0f}' for x in shares)} ({100 * np.mean(shares):.0f})"
-
-
-def said(what: str, shares: Shares) -> str:
-    """What follows from the numbers of a word."""
-    told = []
-    for count, own in shares.items():
-        tuned, frozen, scratch = (
-            f"{100 * np.mean(own[way]):.0f}" for way in ("fine-tuned", "frozen", "from scratch")
-        )
-        told.append(f"{count}: {tuned} % fine-tuned, {frozen} % frozen, {scratch} % from scratch")
-    return f"{what}, means by labels of each: {'; '.join(told)}."
+def means(what: str, shares: Shares) -> str:
+    """The means of the seeds, by way and number of labels."""
+    ways = [*next(iter(shares.values()))]
+    told = [
+        f"{way} {', '.join(f'{100 * float(np.mean(own[way])):.0f}' for own in shares.values())}"
+        for way in ways
+    ]
+    *most, last = map(str, shares)
+    return f"{what}, means at {', '.join(most)} and {last} labels: {'; '.join(told)} %."

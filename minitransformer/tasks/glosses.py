@@ -25,7 +25,7 @@ def kinds() -> dict[str, list[str]]:
         for line in file:
             text, label = line.rstrip("\n").split("\t")
             found.setdefault(label, []).append(text)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(3)  # with others, settings were chosen
     return {label: [own[i] for i in rng.permutation(len(own))] for label, own in found.items()}
 
 

@@ -11,7 +11,7 @@ from minigrad.files import FileError
 from minitransformer import finetuning
 from minitransformer.finetuning import ALL_WAYS
 from minitransformer.studies import few_labels, workers
-from minitransformer.studies.few_labels import FIRST, FewLabels, accuracies, said, shares_table
+from minitransformer.studies.few_labels import FIRST, FewLabels, accuracies, means, shares_table
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_without_runs_it_trains_encoders_of_its_own(small: None) -> None:
     for own in right.values():
         assert [*own] == [*ALL_WAYS]
         assert all(len(shares) == 1 and 0 <= shares[0] <= 1 for shares in own.values())
-    assert [row[0] for row in found.tables[0].rows] == ["1", "4"]
+    assert [row[0] for row in found.tables[0].rows] == [*ALL_WAYS]
 
 
 def test_runs_take_turns_with_the_seeds(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,9 +70,14 @@ def test_each_way_is_given_the_rows_and_fine_tuning_its_settings(
     assert seen == [("frozen", 7, 0.5, "run")]
 
 
-def test_the_table_has_each_seed_and_the_mean() -> None:
-    shares = {4: {"fine-tuned": [1.0, 0.5], "frozen": [0.5, 0.5], "from scratch": [0.0, 0.1]}}
-    assert shares_table("", shares).rows == [("4", "100 50 (75)", "50 50 (50)", "0 10 (5)")]
-    assert said("bank", shares) == (
-        "bank, means by labels of each: 4: 75 % fine-tuned, 50 % frozen, 5 % from scratch."
+def test_the_table_has_each_seed_and_a_sentence_the_means() -> None:
+    shares = {
+        1: {"fine-tuned": [0.5, 0.5], "frozen": [0.5, 0.75]},
+        4: {"fine-tuned": [1.0, 0.5], "frozen": [1.0, 1.0]},
+    }
+    table = shares_table("", shares)
+    assert table.header == ("labels of each", "1", "4")
+    assert table.rows == [("fine-tuned", "50 50", "100 50"), ("frozen", "50 75", "100 100")]
+    assert means("bank", shares) == (
+        "bank, means at 1 and 4 labels: fine-tuned 50, 75; frozen 62, 100 %."
     )

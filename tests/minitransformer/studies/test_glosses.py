@@ -9,6 +9,7 @@ from minigrad.mode import no_grad
 from minitransformer import finetuning
 from minitransformer.finetuning import ALL_WAYS
 from minitransformer.interop.published import load_published
+from minitransformer.settings import SettingError
 from minitransformer.studies import glosses, workers
 from minitransformer.studies.glosses import (
     MINILM,
@@ -47,6 +48,14 @@ def test_each_way_is_tried_with_each_seed(
         assert all(len(shares) == 2 for shares in own.values())
     assert found.numbers["chance"] == 1 / 8
     assert any("pip install" in sentence for sentence in found.says) is not installed
+
+
+@pytest.mark.parametrize(("name", "value"), [("d_model", 30), ("learning_rate", -1.0)])
+def test_settings_that_make_no_sense_are_refused_before_anything_is_read(
+    name: str, value: float
+) -> None:
+    with pytest.raises(SettingError, match=name):
+        Glosses(**{name: value})
 
 
 def test_a_head_tells_vectors_apart_that_a_line_divides() -> None:
