@@ -68,6 +68,11 @@ def test_its_run_answers_and_opens_every_page(task: str, model: str, tmp_path: P
     if has_attention(trainer.model):
         succeed("attention", out, text, "-o", page)
         succeed("attention", out, text, "-o", tmp_path / "attention.png")
+        alive = tmp_path / "live.html"
+        said = run("attention", out, text, "--live", "-o", alive)
+        is_recurrent = model == "lstm-attention"
+        assert (said.exit_code, alive.exists()) == ((2, False) if is_recurrent else (0, True))
+        assert ("not made of attention alone" in said.output) == is_recurrent
     else:
         refused = run("attention", out, text, "-o", page)
         assert (refused.exit_code, page.exists()) == (2, False)
@@ -116,6 +121,7 @@ def test_the_command_trains_it_and_its_pages_have_no_complaints(
     succeed("explain", out, text, "-o", tmp_path / "explain.html")
     if attentive:
         succeed("attention", out, text, "-o", tmp_path / "attention.html")
+        run("attention", out, text, "--live", "-o", tmp_path / "live.html")
     for page in tmp_path.glob("*.html"):
         for size in ((1280, 800), (420, 800)):
             browser.open(page, size=size, dark=size[0] < 1000)
