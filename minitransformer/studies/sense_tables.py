@@ -55,13 +55,13 @@ def share(x: float) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """A share, or the least and the largest of several.
+    """The least and the largest of several shares; their mean, if these read the same.
 
-    >>> spread([0.25, 0.75, 0.5]), spread([1, 1])
-    ('25–75 %', '100 %')
+    >>> spread([0.25, 0.75, 0.5]), spread([1, 1]), spread([0.006, 0.007])
+    ('25–75 %', '100 %', '0.65 %')
     """
-    least, most = 100 * min(values), 100 * max(values)
-    return share(values[0]) if least == most else f"{least:.0f}–{most:.0f} %"
+    least, most = (f"{100 * x:.0f}" for x in (min(values), max(values)))
+    return share(float(np.mean(values))) if least == most else f"{least}–{most} %"
 
 
 def mean_of(values: Sequence[float]) -> str:
@@ -132,11 +132,11 @@ def table_of_gaps(models: Sequence[Found]) -> Table:
 
 def table_of_translations(models: Sequence[Found]) -> Table:
     """Which of the two words is written in Spanish."""
-    names = (f"{one.word}: {spanish(one)}/{spanish(two)}" for one, two in SENSES)
+    names = ", ".join(f"{spanish(one)} or {spanish(two)}" for one, two in SENSES)
     return Table(
-        "such sentences with the right one of two words in their translation; and with the other "
+        f"such sentences with the right word in their translation ({names}); and with the other "
         "(chance: as many)",
-        ("model", *names, "the other"),
+        ("model", *WORDS, "the other"),
         rows_of(models, [*each_word("written"), (WORDS, "mistaken")]),
     )
 

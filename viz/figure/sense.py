@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 COLOURS = BLUE, VERMILION
 OF_WORDS = dict(zip(WORDS, (BLUE, VERMILION, GREEN), strict=True))
 SIZE = 2.1, 1.9  # inches, of a map
+TOP = 1.15
 TESTS = {
     "nearer": "nearer to the right synonym",
-    "neighbours": "the nearest neighbour means the same",
+    "neighbours": "nearest neighbour of the same meaning",
 }
 
 
@@ -44,12 +45,12 @@ def draw_layers(finding: Finding) -> Drawing:
     each published one. Grey is what untrained ones reach, word by word."""
     columns: list[tuple[str, Any, str]] = []
     if finding.numbers["masked"]:
-        columns.append(("trained on masked words", finding.numbers["masked"], ""))
+        columns.append(("trained here", finding.numbers["masked"], ""))
     columns += [(x["model"], [x], "_centred") for x in finding.numbers["published"]]
     figure, axes = panels(
         "Word sense by layer, beside untrained models (grey: all of them, dotted: their mean); the "
         "thin line is chance",
-        2, len(columns), (3.2, 2.0), right=0.9, gaps=(0.95, 0.75),
+        2, len(columns), (3.2, 2.0), right=0.9, gaps=(1.5, 0.75),
     )  # fmt: skip
     for row, (test, title) in zip(axes, TESTS.items(), strict=True):
         for each, (name, models, kind) in zip(row, columns, strict=True):
@@ -73,13 +74,14 @@ def draw_test(axes: Any, models: Sequence[Any], name: str) -> None:
     axes.fill_between(layers, controls.min(axis=0), controls.max(axis=0), color=PALE, linewidth=0)
     axes.plot(layers, controls.mean(axis=0), color=GREY, linewidth=1, linestyle=":")
     axes.axhline(NINE if name == "neighbours_centred" else 0.5, color=GREY, linewidth=0.6)
-    axes.set_ylim(0, 1.05)
+    axes.set_ylim(0, TOP)  # above 100 % there is room for names
+    axes.set_yticks(np.linspace(0, 1, 6))
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     axes.set_xlim(0, layers[-1])
     axes.set_xticks(layers)
     ends = [*((word, values[word], OF_WORDS[word]) for word in WORDS),
             ("untrained", controls.mean(axis=0), GREY)]  # fmt: skip
-    shifts = shifts_apart([y[-1] * 72 * 2.0 / 1.05 for _, y, _ in ends], 9)
+    shifts = shifts_apart([y[-1] * 72 * 2.0 / TOP for _, y, _ in ends], 9)
     for (text, y, colour), shift in zip(ends, shifts, strict=True):
         if text != "untrained":
             axes.plot(layers, y, color=colour, linewidth=1.4, clip_on=False)
