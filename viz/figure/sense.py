@@ -45,7 +45,7 @@ def draw_layers(finding: Finding) -> Drawing:
     each published one. Grey is what untrained ones reach, word by word."""
     columns: list[tuple[str, Any, str]] = []
     if finding.numbers["masked"]:
-        columns.append(("trained here", finding.numbers["masked"], ""))
+        columns.append(("masked words", finding.numbers["masked"], ""))
     columns += [(x["model"], [x], "_centred") for x in finding.numbers["published"]]
     figure, axes = panels(
         "Word sense by layer, beside untrained models (grey: all of them, dotted: their mean); the "
