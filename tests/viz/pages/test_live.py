@@ -292,13 +292,14 @@ def test_every_change_can_be_undone_and_is_in_the_address(opened: Any, tmp_path:
 
 def test_an_address_that_makes_no_sense_changes_nothing(opened: Any, tmp_path: Path) -> None:
     page = opened(*built("transformer"), [4, 5, 6])
-    before = told(page)
+    weights = "return layers.flatMap((layer) => [...layer.weights])"
+    before = told(page), page.run(weights)
     hidden = page.run("return layers.findIndex(x => x.path === 'decoder.layers.0.self_attention')")
     for fragment in ("off=9:0&set=9:0:0:0:1", "source=4,99", "set=0:0:0:0:x&layer=x&head=9&cell=9",
                      "set=0:9:0:0:1&set=0:0:9:0:1", f"set={hidden}:0:0:2:1"):  # fmt: skip
         page.open(tmp_path / "live.html", fragment=fragment)
         wait_until_there(page)
-        assert told(page) == before
+        assert (told(page), page.run(weights)) == before
 
 
 def test_what_changed_is_drawn_beside_where_the_lengths_are_the_same(opened: Any) -> None:
