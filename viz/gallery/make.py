@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,22 @@ def make_gallery(folder: Path, quick: bool = False, rows: Sequence[Row] = ROWS) 
     except BaseException:
         workshop.close()
         raise
-    exhibits = [Exhibit(row, [ran[x] for x in row.commands if x in ran]) for row in rows]
+    exhibits = [exhibit(row, ran, folder) for row in rows]
     page = gallery(exhibits, folder, time.perf_counter() - started)
     page.save(folder / "index.html")
     return [x for x in ran.values() if x.code]
+
+
+def exhibit(row: Row, ran: Mapping[str, Ran], folder: Path) -> Exhibit:
+    """A row with what its commands printed, and what its studies wrote down in their summaries."""
+    own = [ran[x] for x in row.commands if x in ran]
+    said = []
+    for command in row.commands:
+        for name in results_of(command):
+            path = folder / name / "summary.json"
+            if path.exists():
+                said += json.loads(path.read_text(encoding="utf-8")).get("says", [])
+    return Exhibit(row, own, said)
 
 
 @dataclass
@@ -106,6 +119,10 @@ def uses(command: str, other: str) -> bool:
     >>> uses("minigrad predict reverse '1 2'", "minigrad train reverse --out reverse")
     True
     """
-    words = shlex.split(other)
-    results = {words[i + 1] for i, word in enumerate(words) if word in ("-o", "--out")}
-    return not results.isdisjoint(shlex.split(command)) and command != other
+    return command != other and not results_of(other).isdisjoint(shlex.split(command))
+
+
+def results_of(command: str) -> set[str]:
+    """The files and folders that a command writes."""
+    words = shlex.split(command)
+    return {words[i + 1] for i, word in enumerate(words) if word in ("-o", "--out")}

@@ -48,14 +48,17 @@ class About(Protocol):
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A row, and what its commands printed."""
+    """A row, what its commands printed, and the sentences in which its studies sum up."""
 
     row: About
     ran: list[Ran]
+    says: list[str]
 
     @property
     def numbers(self) -> list[str]:
-        """The lines of what was printed that the row's number is read off."""
+        """What the row is believed for: what its studies say, or lines of what was printed."""
+        if not self.row.number:
+            return self.says
         found = re.finditer(self.row.number, "\n".join(x.output for x in self.ran), re.MULTILINE)
         return [" ".join(x[0].split()) for x in found]
 
