@@ -261,8 +261,8 @@ ROWS = (
         learn that from nothing. A model that has filled gaps before has an idea of the words
         already, and needs few examples more: that is *fine-tuning*. Beside it stands the same model
         that starts from nothing, and what guessing would give.""",
-        ("minigrad few-labels masked --out few-labels",),
-        ("few-labels/few-labels.png",),
+        ("minigrad few-labels --out few-labels", "minigrad glosses --out glosses"),
+        ("few-labels/few-labels.png", "glosses/glosses.png"),
         "",
         "tests/minitransformer/studies/test_few_labels.py",
         quick="--seeds 1",
@@ -273,8 +273,8 @@ ROWS = (
         that of *lender*? The sentences asked about use other words than those that the two were
         learned from. An untrained network is the control, and it must be at chance; simpler tests
         it passes, which therefore prove nothing.""",
-        ("minigrad sense masked --out sense",),
-        ("sense/sense.png",),
+        ("minigrad sense --out sense",),
+        ("sense/layers.png", "sense/maps.png"),
         "",
         "tests/minitransformer/studies/test_sense.py",
         quick="--seeds 1",
