@@ -102,7 +102,13 @@ ROWS = (
         has a pattern of its own, and neighbours have similar ones. Without it a model cannot even
         copy.""",
         ("minigrad positions --out positions",),
-        ("positions/positions.png", "positions/distance.png", "positions/without.png"),
+        (
+            "positions/positions.png",
+            "positions/waves.png",
+            "positions/rotation.png",
+            "positions/distance.png",
+            "positions/without.png",
+        ),
         "",
         "tests/minitransformer/studies/test_positions.py",
     ),
@@ -212,6 +218,19 @@ ROWS = (
         "",
         "tests/minitransformer/studies/test_context.py",
         quick="--seconds 4 --seeds 1",
+    ),
+    Row(
+        "A published network that forgets",
+        """It happens to networks that people use, too. This one says how English words are
+        pronounced, was trained for long, and has no attention: all that it knows of a word's
+        letters is one vector. Asked for two words in one, it should say what it says of both. The
+        longer they are, the more of it is wrong.""",
+        ("minigrad forget --out forget",),
+        ("forget/forget.png",),
+        "",
+        "tests/minitransformer/studies/test_forget.py",
+        needs="g2p_en",
+        install="`pip install --no-deps g2p-en`",
     ),
     Row(
         "Say what comes next: GPT",
