@@ -173,7 +173,7 @@ class Norms(Group):
                 mean["post", depth, self.warmup] - mean["post", depth, 1],
             )
             said.append(
-                f"{depth} layers, means of {self.seeds} seeds: without warm-up pre-norm fills "
+                f"{depth} layers, mean over seeds: without warm-up pre-norm fills "
                 f"{ahead:+.0f} points more gaps than post-norm, to which warm-up is worth "
                 f"{worth:+.0f} points."
             )
