@@ -11,8 +11,9 @@ from viz.figure.style import save_figure
 
 DRAWN_BY = {
     "compare": "context",
-    "glosses": "glosses",
+    "few-labels": "few_labels",
     "forget": "forget",
+    "glosses": "glosses",
     "norms": "norms",
     "positions": "positions",
     "reach": "reach",
