@@ -20,6 +20,14 @@ def test_a_recurrent_model_feels_little_of_what_is_far_and_attention_reaches_all
     assert found.numbers["decades_between_rnn_and_transformer"] > 10
 
 
+def test_what_a_long_way_leaves_is_too_little_for_single_precision_and_not_0() -> None:
+    found = Reach(length=120, seeds=1).find()
+    first, *others = np.log10(found.arrays["rnn"][0])
+    assert -50 < first < -30
+    assert np.all(np.diff([first, *others]) > -1)  # and falls no faster there than before
+    assert np.isfinite(found.numbers["decades_between_rnn_and_transformer"])
+
+
 @pytest.mark.parametrize("model", COMPARED)
 def test_the_gradient_is_that_of_the_vector_at_each_place(model: str) -> None:
     study = Reach(length=5, seeds=1)
