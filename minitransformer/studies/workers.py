@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -67,10 +68,19 @@ def pass_on(told: Any) -> bool:
 
 def prepare(told: Any) -> None:
     """Make a new process ready: what it tells is heard by the one that waits, which alone sees to
-    Ctrl-C."""
+    Ctrl-C, and without which it ends."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1, "blas")
     hear(lambda *progress: told.put(progress))
+
+
+def end_with_parent() -> None:
+    """End this process when the one that has begun it is gone, however that ended."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def run(function: Callable[[Item], Result], item: Item, name: str) -> Result:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +62,29 @@ def test_after_an_error_nobody_waits_for_the_others(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match="wrong"):
         in_parallel(wait, [1, 0], ["a", "b"])
     assert time.perf_counter() - started < 30
+
+
+def beat(path: str) -> None:
+    """Show for a minute that this process is alive: the file grows."""
+    for _ in range(600):
+        with open(path, "a") as file:
+            file.write(".")
+        time.sleep(0.1)
+
+
+def test_workers_end_with_the_process_that_waits_for_them(tmp_path: Path) -> None:
+    hearts = [tmp_path / "a", tmp_path / "b"]
+    code = (
+        "from minitransformer.studies import workers; from tests.minitransformer.studies import "
+        "test_workers; workers.CORES = 2; "
+        f"workers.in_parallel(test_workers.beat, {[*map(str, hearts)]}, 'ab')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3]) as waiting:
+        while not all(x.exists() for x in hearts):
+            assert waiting.poll() is None
+            time.sleep(0.1)
+        waiting.kill()
+    time.sleep(0.5)
+    sizes = [x.stat().st_size for x in hearts]
+    time.sleep(1)
+    assert [x.stat().st_size for x in hearts] == sizes
