@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from minigrad.check.rows import Row
 from minigrad.scalar import Value
 
@@ -56,8 +58,8 @@ def check_values_at(name: str, function: Function, numbers: tuple[float, ...]) -
     errors = [
         abs(x.grad - slope) / max(1.0, abs(slope)) for x, slope in zip(inputs, slopes, strict=True)
     ]
-    error = max(errors)
-    place = errors.index(error)
+    place = int(np.argmax(errors))  # NaN, if there is one, is the largest
+    error = errors[place]
     told = (
         f"input {place + 1} has gradient {inputs[place].grad}, and differences say {slopes[place]}"
     )
