@@ -74,14 +74,15 @@ class Workshop:
     def run_all(self, rows: Sequence[Row], quick: bool) -> dict[str, Ran]:
         """What each command of some rows printed, by the command as its row has it."""
         waiting: dict[str, Future[Ran]] = {}
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for row in rows:
-                for place, command in enumerate(row.commands):
-                    before = [x for other, x in waiting.items() if uses(command, other)]
-                    text = f"{command} {row.quick}" if quick and not place else command
-                    waiting[command] = pool.submit(self.run, text, before)
-            for count, done in enumerate(as_completed(waiting.values()), 1):
-                tell(f"gallery: {done.result().name}", count, len(waiting))
+        pool = ThreadPoolExecutor(AT_ONCE)
+        for row in rows:
+            for place, command in enumerate(row.commands):
+                before = [x for other, x in waiting.items() if uses(command, other)]
+                text = f"{command} {row.quick}" if quick and not place else command
+                waiting[command] = pool.submit(self.run, text, before)
+        for count, done in enumerate(as_completed(waiting.values()), 1):
+            tell(f"gallery: {done.result().name}", count, len(waiting))
+        pool.shutdown()  # not by `with`: that would run all commands after Ctrl-C too
         return {command: x.result() for command, x in waiting.items()}
 
     def run(self, command: str, before: Sequence[Future[Ran]]) -> Ran:
@@ -102,6 +103,8 @@ class Workshop:
             encoding="utf-8",
         ) as process:
             self.running.add(process)
+            if not self.is_open:  # it was closed while this began
+                process.terminate()
             output, _ = process.communicate()
             self.running.discard(process)
         return Ran(command, output, process.returncode, time.perf_counter() - started)

@@ -71,7 +71,9 @@ def gallery(exhibits: Sequence[Exhibit], folder: Path, seconds: float) -> Page:
     """
     body = BODY.format(
         minutes=f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{seconds:.0f} seconds",
-        contents="".join(f'<li><a href="#{anchor(x)}">{x.row.title}</a></li>' for x in exhibits),
+        contents="".join(
+            f'<li><a href="#{anchor(x)}">{html.escape(x.row.title)}</a></li>' for x in exhibits
+        ),
         exhibits="".join(section(x, folder) for x in exhibits),
     )
     return page("gallery", "From a number to a transformer", body, None)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from minigrad.files import FileError
-from viz.gallery.make import make_gallery, uses
+from minitransformer.progress import heard_by
+from viz.gallery.make import Workshop, make_gallery, uses
 from viz.gallery.rows import ROWS, Row
+from viz.pages.gallery import Ran
 
 TRAIN = "minigrad train reverse --length 3 --steps 4 --d-model 8 --d-ff 8 --layers 1 --out reverse"
 ASK = "minigrad attention reverse '1 2' -o heads.png"
@@ -67,6 +72,37 @@ def test_what_fails_is_told_and_what_needs_it_is_not_run(tmp_path: Path) -> None
     assert "--heads must divide" in failed[0].output
     assert failed[1].output.startswith("not run, for want of: minigrad train reverse")
     assert "--heads must divide" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_after_an_interruption_nothing_more_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: dict[str, Ran] = {}
+    run = Workshop.run
+
+    def watched(self: Workshop, command: str, before: Sequence[Any]) -> Ran:
+        ended[command] = run(self, command, before)
+        return ended[command]
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Workshop, "run", watched)
+    commands = (
+        "minigrad ops add",
+        f"{TRAIN} --steps 99999",
+        "minigrad ops exp",
+        "minigrad ops log",
+    )
+    with heard_by(interrupt), pytest.raises(KeyboardInterrupt):
+        make_gallery(tmp_path, rows=[replace(TRAINED, commands=commands)])
+    until = time.monotonic() + 60
+    while len(ended) < len(commands) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert ended[commands[0]].code == 0
+    assert ended[commands[1]].code < 0  # it was under way
+    assert (ended[commands[3]].code, ended[commands[3]].output) == (-1, "")
+    assert not (tmp_path / "index.html").exists()
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
