@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minitransformer.studies import Finding
-from viz.figure.panels import name_panel, panels
+from viz.figure.panels import name_panel, panels, plot_band
 from viz.figure.reach import COLOURS
 from viz.figure.style import GREY, PALE, house_style
 
@@ -33,12 +33,7 @@ def draw(finding: Finding) -> dict[str, Drawing]:
         each.text(middle, 1.06, "never trained", fontsize=7.5, color=GREY, ha="center", va="center")
         for model, colour in COLOURS.items():
             shares = finding.arrays[model][:, measure]  # (seeds, lengths)
-            each.fill_between(
-                lengths, shares.min(0), shares.max(0), color=colour, alpha=0.2, linewidth=0
-            )
-            each.plot(
-                lengths, shares.mean(0), color=colour, linewidth=1.4, marker="o", ms=3, label=model
-            )
+            plot_band(each, lengths, shares, colour, marker="o", ms=3, label=model)
         each.set_xlim(lengths[0] - 1, end)
         each.set_ylim(-0.03, 1.12)
         each.set_yticks([0, 0.25, 0.5, 0.75, 1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from minitransformer.studies import Finding
 from minitransformer.studies.averages import SHOWN
-from viz.figure.panels import name_panel, panels
+from viz.figure.panels import label_end, name_panel, panels, plot_band
 from viz.figure.style import BLUE, GREY, INK, VERMILION, house_style
 
 if TYPE_CHECKING:
@@ -99,12 +99,9 @@ def draw_gradients(finding: Finding) -> Drawing:
     axes.tick_params(which="minor", labelsize=8)
     for norm, colour in COLOURS.items():
         norms = finding.arrays[norm]
-        layers, middle = np.arange(1, norms.shape[1] + 1), np.median(norms, axis=0)
-        axes.fill_between(
-            layers, norms.min(axis=0), norms.max(axis=0), color=colour, alpha=0.2, linewidth=0
-        )
-        axes.plot(layers, middle, color=colour, linewidth=1.4)
-        label_end(axes, layers[-1], middle[-1], f"{norm}-norm", colour)
+        layers = np.arange(1, norms.shape[1] + 1)
+        plot_band(axes, layers, norms, colour, median=True)
+        label_end(axes, layers[-1], np.median(norms[:, -1]), f"{norm}-norm", colour)
     axes.set_xticks(layers)
     return figure
 
@@ -155,11 +152,3 @@ def smooth(losses: list[float]) -> tuple[Array, Array]:
     width = min(SMOOTHED, len(losses))
     means = np.convolve(losses, np.full(width, 1 / width), "valid")
     return np.arange(width, len(losses) + 1), means
-
-
-def label_end(axes: Any, x: float, y: float, text: str, colour: str, shift: float = 0) -> None:
-    """Write what a line is beside its end."""
-    axes.annotate(
-        text, (x, y), xytext=(6, shift), textcoords="offset points", color=colour, fontsize=8,
-        va="center", annotation_clip=False,
-    )  # fmt: skip

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from viz.figure.style import PALE, TITLE_LINE, wrap_title, write_title
 
 if TYPE_CHECKING:
+    from minigrad.tensor import Array
     from viz.figure.drawing import Drawing
 
 SIZE = 5.0, 2.4
@@ -62,3 +65,23 @@ def name_panel(axes: Any, title: str, x: str = "", y: str = "") -> None:
     axes.set_title(title, loc="left", fontsize=9)
     axes.set_xlabel(x, fontsize=8)
     axes.set_ylabel(y, fontsize=8)
+
+
+def plot_band(
+    axes: Any, x: Array, rows: Array, colour: str, *, median: bool = False, **line: Any
+) -> None:
+    """Plot the mean (or the median) of rows, (seeds, X), in a band from the least to the most.
+
+    line: what else `axes.plot` takes.
+    """
+    middle = np.median(rows, axis=0) if median else rows.mean(axis=0)
+    axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+    axes.plot(x, middle, color=colour, linewidth=1.4, **line)
+
+
+def label_end(axes: Any, x: float, y: float, text: str, colour: str, shift: float = 0) -> None:
+    """Write what a line is beside its end; `shift` points higher."""
+    axes.annotate(
+        text, (x, y), xytext=(6, shift), textcoords="offset points", color=colour, fontsize=8,
+        va="center", annotation_clip=False,
+    )  # fmt: skip

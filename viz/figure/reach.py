@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minitransformer.studies import Finding
-from viz.figure.panels import name_panel, panels
+from viz.figure.panels import label_end, name_panel, panels, plot_band
 from viz.figure.style import AMBER, BLUE, GREEN, VERMILION, house_style
 
 if TYPE_CHECKING:
@@ -24,22 +24,8 @@ def draw(finding: Finding) -> dict[str, Drawing]:
     axes.set_yscale("log")
     # Nearest the answer is the last token, where all lines meet: the names stand where they part.
     for name, norms in finding.arrays.items():
-        back = np.arange(1, norms.shape[1] + 1)
-        middle = np.median(norms, axis=0)
-        axes.fill_between(
-            back, norms.min(axis=0), norms.max(axis=0), color=COLOURS[name], alpha=0.2, linewidth=0
-        )
-        axes.plot(back, middle, color=COLOURS[name], linewidth=1.4)
+        plot_band(axes, np.arange(1, norms.shape[1] + 1), norms, COLOURS[name], median=True)
+        shift = -9 if name == "transformer" else 3
+        label_end(axes, 1, np.median(norms[:, 0]), name, COLOURS[name], shift)
     axes.set_xlim(norms.shape[1], 1)
-    for name, norms in finding.arrays.items():
-        axes.annotate(
-            name,
-            (1, np.median(norms, axis=0)[0]),
-            xytext=(6, -9 if name == "transformer" else 3),
-            textcoords="offset points",
-            color=COLOURS[name],
-            fontsize=8,
-            va="center",
-            annotation_clip=False,
-        )
     return {"reach.png": figure}
