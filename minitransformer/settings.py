@@ -80,6 +80,13 @@ class Group:
                 f"<{name}> is a share, at least 0 and below 1, not {getattr(self, name)}"
             )
 
+    def require_multiple(self, name: str, of: int, what: str) -> None:
+        """SettingError for a setting that is no multiple of a number, which is `what`."""
+        if getattr(self, name) % of:
+            raise SettingError(
+                f"<{name}> must be a multiple of {of}, {what}, not {getattr(self, name)}"
+            )
+
 
 changeable = partial(setting, kept=False)
 """A setting that may be another when a run goes on."""

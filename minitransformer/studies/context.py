@@ -19,6 +19,7 @@ from minigrad.optim import AdamW, clip_grad_norm
 from minigrad.tensor import Array
 from minitransformer.batch import Shape
 from minitransformer.forms import Example, Pairs
+from minitransformer.models.model import AttentionSettings
 from minitransformer.progress import tell
 from minitransformer.settings import Group, SettingError, setting
 from minitransformer.studies.sizes import equally_large, size
@@ -48,18 +49,21 @@ KNOWN = [name for name, task in TASKS.items() if issubclass(task, Sequences)]
 @study("compare", argument="task")
 @dataclass(frozen=True)
 class Context(Group):
-    """What RNN, LSTM and transformer, equally large, keep of a long sequence."""
+    """What models of one size keep of a long sequence: RNN, LSTM, transformer."""
 
     task: str = setting("copy", " | ".join(KNOWN))
     length: int = setting(
         20, "longest sequence in training; tested to twice that", least=8, most=200
     )
-    seconds: int = setting(20, "processor time that each model learns", least=1, most=100_000)
+    seconds: int = setting(20, "processor time in which each model learns", least=1, most=100_000)
     seeds: int = setting(2, "models of each kind", least=1, most=100)
-    d_model: int = setting(48, "width of the transformer; the others have as many weights", least=4)
+    d_model: int = setting(
+        48, "width of the transformer; the others have as many weights", least=4, most=2_000
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require_multiple("d_model", AttentionSettings.heads, "the number of heads")
         if self.task not in KNOWN:
             raise SettingError(f"<task> is one of {', '.join(KNOWN)}, not {self.task!r}")
 
@@ -151,12 +155,11 @@ class Context(Group):
         best, beyond = self.best_beyond(found)
         doubled = self.best_doubled(found)
         return [
-            f"At length {self.length}, the longest in training, are right: {shares}.",
-            f"Beyond it the most right are {percent(best)} %{beyond}; at {lengths[-1]}, twice as "
-            f"long, {percent(doubled)} %"
+            f"Right at length {self.length}, the longest in training: {shares}.",
+            f"Beyond it at most {percent(best)} % are right{beyond}; at {lengths[-1]}, twice as "
+            f"long, at most {percent(doubled)} %"
             + (": none of them extrapolates." * (doubled < FEW) or "."),
-            "Before any training, hardly any gradient of an answer reaches the beginning of a long "
-            "source but through attention: see minigrad reach.",
+            "How far back a gradient reaches before any training: minigrad reach.",
         ]
 
     def best_beyond(self, found: dict[str, list[Learned]]) -> tuple[float, str]:
@@ -291,8 +294,10 @@ def train(
 def percent(share: float) -> str:
     """A share in percent: what is not all does not look like all, nor what is not nothing like it.
 
-    >>> [percent(x) for x in (0, 0.001, 0.5, 0.999, 1)]
-    ['0', '0.1', '50', '99.9', '100']
+    >>> [percent(x) for x in (0, 0.0004, 0.001, 0.5, 0.999, 0.9996, 1)]
+    ['0', '<0.1', '0.1', '50', '99.9', '99.9', '100']
     """
     x = 100 * float(share)
-    return f"{x:.1f}" if 0 < x < 1 or 99 < x < 100 else f"{x:.0f}"
+    if 0 < x < 0.05:
+        return "<0.1"
+    return f"{min(x, 99.9):.1f}" if 0 < x < 1 or 99 < x < 100 else f"{x:.0f}"

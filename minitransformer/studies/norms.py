@@ -17,6 +17,7 @@ import numpy as np
 
 from minigrad.tensor import Array
 from minitransformer.batch import IGNORE
+from minitransformer.models.model import AttentionSettings
 from minitransformer.progress import tell
 from minitransformer.recipe import Recipe
 from minitransformer.settings import Group, changeable, setting
@@ -33,7 +34,7 @@ READ = 64
 """Sentences by which a gradient is measured."""
 
 STUCK_WITHIN = 0.05
-"""A model that is right no oftener than this above the most frequent word has learned little."""
+"""A model that beats the most frequent word by no more than this share has learned little."""
 
 
 class Case(NamedTuple):
@@ -79,6 +80,7 @@ class Norms(Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require_multiple("d_model", AttentionSettings.heads, "the number of heads")
         self.recipe(Case("pre", self.depth, 1, 0))  # whose errors are told before anything is done
 
     def find(self) -> Finding:

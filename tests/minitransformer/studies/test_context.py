@@ -115,7 +115,8 @@ def test_a_finding_has_every_seed_the_controls_and_what_follows(
     assert symbols.rows[-1] == ("blind guess", *["10"] * 7)
     assert "rnn 70 %" in found.says[0] or "rnn 69 %" in found.says[0]
     assert found.says[1] == (
-        "Beyond it the most right are 0 %; at 40, twice as long, 0 %: none of them extrapolates."
+        "Beyond it at most 0 % are right; at 40, twice as long, at most 0 %: none of them "
+        "extrapolates."
     )
     assert found.numbers["none_extrapolates"]
     assert found.numbers["models"]["lstm"]["steps"] == [100, 101]
@@ -128,10 +129,16 @@ def test_a_model_that_does_extrapolate_is_named() -> None:
     share[0, 5:] = 0.6, 0.2
     found = {"rnn": [nothing], "transformer": [nothing, Learned(nothing.before, share, 1)]}
     assert Context().says(found)[1] == (
-        "Beyond it the most right are 60 %, by the transformer at 30; at 40, twice as long, 20 %."
+        "Beyond it at most 60 % are right, by the transformer at 30; at 40, twice as long, at most "
+        "20 %."
     )
 
 
 def test_a_task_without_lengths_is_refused() -> None:
     with pytest.raises(SettingError, match="is one of copy, reverse, sort, not 'text'"):
         Context(task="text")
+
+
+def test_a_width_that_heads_do_not_divide_is_refused_in_words_of_the_command() -> None:
+    with pytest.raises(SettingError, match="d_model must be a multiple of 4, the number of heads"):
+        Context(d_model=50)

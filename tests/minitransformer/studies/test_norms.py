@@ -89,5 +89,5 @@ def test_what_is_said_follows_from_the_numbers() -> None:
 
 
 def test_settings_that_no_model_can_have_are_refused_before_anything_is_done() -> None:
-    with pytest.raises(SettingError, match="d_model"):
+    with pytest.raises(SettingError, match="d_model must be a multiple of 4, the number of heads"):
         Norms(d_model=30)
