@@ -193,7 +193,7 @@ def turning(
         LEARNED,
         "Turned by the place",
         "Nothing has said yet where in the sentence a word stands: now queries and keys turn, the "
-        "farther back the further, so that a product of two knows the distance between them.",
+        "later the word the further, so that a product of two knows the distance between them.",
         "qₙ, kₙ turned by angles n · θⱼ",
         matrices,
     )

@@ -67,7 +67,8 @@ class Layer:
     its result times its columns of W_O, (H, T, D); all of them and a bias are that output.
     v: of additive attention, whose scores are v · tanh(query + key), (K,).
     without: what becomes of the answer and the loss with one head switched off, for each head; or
-    nothing, where that would take too long.
+    nothing, where that would take too long. split: the heads, from 0, for which there are
+    query_parts and key_parts: their queries and keys as sums, each part (len(split), T or S, K).
     """
 
     path: str

@@ -82,7 +82,6 @@ def read_lens(
 
     places: where tokens are asked for; asked: their numbers.
     """
-
     x, step = np.concatenate(states), -np.concatenate(gradients)
 
     def read(layers: slice) -> list[Array]:

@@ -177,21 +177,23 @@ def read_weights(text: str, words: Sequence[str]) -> Array:
     """
     rows = [row.replace(",", " ").split() for row in text.strip().rstrip(";").split(";")]
     if len(rows) != len(words):
-        needed = f"a sentence of {len(words)} words needs as many, with ; between them"
-        raise SettingError(f"<weights>: {needed}, and here are {len(rows)} rows")
+        needed = f"a sentence of {len(words)} words needs as many rows, with ; between them"
+        raise SettingError(f"<weights>: {needed}, not {len(rows)}")
+    table: list[list[float]] = []
     for place, row in enumerate(rows, 1):
         try:
             numbers = [float(x) for x in row]
         except ValueError:
-            raise SettingError(f"<weights>: row {place} has what is no number") from None
+            raise SettingError(f"<weights>: row {place} is not all numbers") from None
         if len(numbers) != len(words):
             raise SettingError(
-                f"<weights>: row {place} has {len(numbers)} numbers, not one for each of the "
-                f"{len(words)} words"
+                f"<weights>: row {place} needs a number for each of the {len(words)} words, not "
+                f"{len(numbers)}"
             )
         if not (min(numbers) >= 0 and abs(sum(numbers) - 1) < 1e-6):
             raise SettingError(
                 f"<weights>: row {place} sums to {sum(numbers):.4g}; weights are at least 0, and "
                 "each row sums to one"
             )
-    return np.array(rows, float)
+        table.append(numbers)
+    return np.array(table)

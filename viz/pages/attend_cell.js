@@ -47,7 +47,7 @@ const WAYS = {
     return [
       tell(row
         ? `Numbers ${column + 1} and ${other} turn together, ${row} × as far as those of the second word.`
-        : "In the first place nothing turns yet."),
+        : "At the first place nothing turns yet."),
       table(["", "before", "times", "product"], [
         [`number ${column + 1}`, cell(x), cell(cos), cell(x * cos)],
         [`number ${other}`, cell(partner), cell(sin), cell(partner * sin)],

@@ -36,7 +36,7 @@ function showParts() {
 function tellWhereParts(told) {
   const links = told.flatMap((layer) => layer.split.map((head) =>
     element("a", { href: `#${new URLSearchParams({ layer: layer.path, head: head + 1 })}` }, fullName(layer, head))));
-  byId("why-words").textContent = "Of this large model that takes much room, and is there for a few heads alone, those whose keys depend most on the query:";
+  byId("why-words").textContent = "In so large a model this table takes much room, so only a few heads have one, those whose keys depend most on the query:";
   byId("why-sums").replaceChildren(element("ul", {}, ...links.map((link) => element("li", {}, link))));
 }
 

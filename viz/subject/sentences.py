@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from minigrad.tensor import Array
 from minitransformer.answering import Predictor
 from minitransformer.inside.by_hand import Step, without_parameters
 from minitransformer.inside.heads_by_hand import with_parameters
 from minitransformer.inside.sentences import (
     DRAWN,
     LEARNED,
+    Sentence,
     drawn_reading,
     from_model,
     from_seed,
@@ -47,10 +49,7 @@ def steps_of(
         sentences = from_seed(texts, width or 4, seed or 0)
         reading = drawn_reading(sentences, heads or 1, seed or 0, causal) if learned else None
     else:
-        chosen = {"heads": heads, "causal": causal or None, "width": width, "seed": seed}
-        for name, value in chosen.items():
-            if value is not None:
-                raise SettingError(f"a model has its own: leave out <{name}> beside <from_run>")
+        refuse_own(heads=heads, causal=causal or None, width=width, seed=seed)
         about = LEARNED.format(name=predictor.path)
         sentences, reading = from_model(predictor.model, predictor.form, texts)
         if reading is None and head:
@@ -59,16 +58,11 @@ def steps_of(
             )
     given = None
     if weights:
-        if len(weights) != len(texts):
-            raise SettingError(
-                f"<weights> is given once for each text, {len(texts)} times, not {len(weights)}"
-            )
+        given = weights_for(sentences, weights)
         if causal and not learned:
             raise SettingError(
                 "<weights> are given, so there is nothing to hide; leave out <causal>"
             )
-        pairs = zip(weights, sentences, strict=True)
-        given = [read_weights(text, sentence.words) for text, sentence in pairs]
     masks = [causal_mask(len(x.words)) for x in sentences] if causal else None
     steps = without_parameters(sentences, given, masks, about)
     if reading is not None:
@@ -78,3 +72,20 @@ def steps_of(
     elif predictor is None:
         steps[-1] = replace(steps[-1], notes=["see what they do: --qkv"])
     return steps
+
+
+def refuse_own(**chosen: object) -> None:
+    """SettingError for what is chosen beside a model, which has it already."""
+    for name, value in chosen.items():
+        if value is not None:
+            raise SettingError(f"a model has its own: leave out <{name}> beside <from_run>")
+
+
+def weights_for(sentences: Sequence[Sentence], weights: Sequence[str]) -> list[Array]:
+    """The weights that are given for each sentence, (N, N). SettingError for what is none."""
+    if len(weights) != len(sentences):
+        raise SettingError(
+            f"<weights> is given once for each text, {len(sentences)} times, not {len(weights)}"
+        )
+    pairs = zip(weights, sentences, strict=True)
+    return [read_weights(text, sentence.words) for text, sentence in pairs]

@@ -99,9 +99,9 @@ def test_a_recurrent_model_has_vectors_and_no_such_layer() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("1 0", "needs as many, with ; between them, and here are 1 rows"),
-        ("1 0; 0 x", "row 2 has what is no number"),
-        ("1 0; 1", "row 2 has 1 numbers"),
+        ("1 0", "needs as many rows, with ; between them, not 1"),
+        ("1 0; 0 x", "row 2 is not all numbers"),
+        ("1 0; 1", "row 2 needs a number for each of the 2 words, not 1"),
         ("0.5 0.4; 1 0", "row 1 sums to 0.9"),
         ("2 -1; 1 0", "row 1 sums to 1; weights are at least 0"),
         ("nan 0; 1 0", "row 1 sums to nan"),
