@@ -283,9 +283,9 @@ def conduct(entry: type[Any], out: Path | None, **given: Any) -> None:
     with results_folder(out, entry.name) as folder:
         with preparation():
             finding = study.find()
-        pictures = draw_finding(finding, folder)
         print_finding(finding)
         summary = write_summary(folder, finding, study, time.perf_counter() - started)
+        pictures = draw_finding(finding, folder)
     for path in (*pictures, summary):
         click.echo(f"  {path}")
 

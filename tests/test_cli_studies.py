@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli import main
-from minitransformer.studies import STUDIES
+from minitransformer.studies import STUDIES, Finding, Reach
+from minitransformer.studies.results import write_summary
 from minitransformer.workflow import start
 
 
@@ -22,6 +23,26 @@ def test_a_study_prints_a_table_and_writes_down_what_it_has_found(tmp_path: Path
     summary = json.loads((out / "summary.json").read_text())
     assert summary["settings"] == {"length": 8, "seeds": 1}
     assert summary["says"][0] in " ".join(result.output.split())
+
+
+def test_what_was_measured_is_written_down_before_it_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(finding: Finding, folder: Path) -> list[Path]:
+        raise ValueError(f"no room for {finding.study}")
+
+    monkeypatch.setattr("viz.figure.findings.draw_finding", fail)
+    out = tmp_path / "found"
+    result = CliRunner().invoke(main, ["reach", "--length", "8", "--seeds", "1", "--out", str(out)])
+    assert (result.exit_code, result.stderr) == (2, "Error: no room for reach\n")
+    assert json.loads((out / "summary.json").read_text())["length"] == 8
+
+
+def test_a_summary_says_null_for_what_is_no_finite_number(tmp_path: Path) -> None:
+    finding = Finding("reach", [], [], {"loss": float("nan"), "far": [float("inf"), 1.5]})
+    text = write_summary(tmp_path, finding, Reach(), 1.0).read_text()
+    summary = json.loads(text, parse_constant=pytest.fail)
+    assert (summary["loss"], summary["far"]) == (None, [None, 1.5])
 
 
 @pytest.mark.parametrize("name", STUDIES)

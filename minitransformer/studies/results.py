@@ -41,7 +41,7 @@ def results_folder(out: Path | None, name: str, folder: Path = Path("runs")) -> 
 
 
 def write_summary(path: Path, finding: Finding, study: Any, seconds: float) -> Path:
-    """Write summary.json into a folder; the path of it."""
+    """Write summary.json into a folder; the path of it. What is no finite number becomes null."""
     about = {
         "study": finding.study,
         "settings": asdict(study),
@@ -50,5 +50,6 @@ def write_summary(path: Path, finding: Finding, study: Any, seconds: float) -> P
         **finding.numbers,
     }
     summary = path / "summary.json"
-    write_atomically(summary, (json.dumps(about, indent=2) + "\n").encode())
+    finite = json.loads(json.dumps(about), parse_constant=lambda _: None)  # JSON has no NaN
+    write_atomically(summary, (json.dumps(finite, indent=2) + "\n").encode())
     return summary
