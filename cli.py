@@ -87,7 +87,7 @@ class Commands(click.Group):
         except click.UsageError as error:
             command = (error.ctx or ctx).command_path
             message = shorten(error.format_message().rstrip("."), 240)
-            text = f"{message}. See `{command} --help`."
+            text = f"{message}{'' if message.endswith('?') else '.'} See `{command} --help`."
             raise ForeseeableError(text) from error
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             raise one_line(error) from error
@@ -981,23 +981,24 @@ def attention(what: str, text: str, out: Path, target: str | None, live: bool) -
 @main.command()
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @click.option("-o", "--out", type=NamedPath(), help="a page to step through: .html")
-@click.option("--qkv", "learned", is_flag=True, help="then with queries, keys and values")
-@click.option("--heads", type=click.IntRange(1), help="so many heads of them  [default: 1]")
+@click.option("--qkv", "learned", is_flag=True, help="go on with queries, keys and values")
+@click.option("--heads", type=click.IntRange(1), help="how many heads they have  [default: 1]")
 @click.option("--head", type=click.IntRange(1), multiple=True,
-              help="show this head; may be given again  [default: the first four]")  # fmt: skip
+              help="show only this one; may be given again  [default: the first four]")  # fmt: skip
 @click.option("--causal", is_flag=True, help="let no word look at later ones")
 @click.option("--weights", multiple=True, metavar='"W W; W W"',
-              help="of each TEXT, a row for each word  [default: of dot products]")  # fmt: skip
+              help="take these, a row for each word; once for each TEXT  "
+                   "[default: from dot products]")  # fmt: skip
 @click.option("--from", "origin", type=NamedPath(), metavar="RUN|MODEL",
-              help="show vectors and the first layer of a run or published model")  # fmt: skip
+              help="take vectors and the first layer of a run or published model")  # fmt: skip
 @click.option("--width", type=click.IntRange(1, 1024), help="numbers of a vector  [default: 4]")
 @click.option("--seed", type=click.IntRange(0), help="of vectors and matrices  [default: 0]")
 def attend(texts: tuple[str, ...], out: Path | None, origin: Path | None, **options: Any) -> None:
     """Show self-attention on sentences, every number on the way.
 
-    First without parameters, as dot products of the words' vectors; with --qkv, --heads or --from
-    then with queries, keys and values. Of a word that several TEXTs share one sees how its vectors
-    differ afterwards.
+    First without parameters, by dot products of the words' vectors; then, with --qkv, --heads or
+    --from, with queries, keys and values. Where several TEXTs share a word, the end shows how its
+    vectors differ.
     """
     from minitransformer.answering import Predictor
     from viz.subject.sentences import steps_of
@@ -1031,7 +1032,7 @@ def film(run: Path, out: Path) -> None:
 @click.option("-o", "--out", type=NamedPath(), required=True, help="folder, new or empty")
 @click.option("--quick", is_flag=True, help="in less time: shorter trainings, fewer seeds")
 def gallery(out: Path, quick: bool) -> None:
-    """Make a page of all there is to see, with a picture and a number each.
+    """Make a page of all there is to see, each with its number.
 
     Its commands run in the folder, and leave there what they make; index.html shows it in order.
     """
@@ -1112,6 +1113,8 @@ def check(what: tuple[str, ...], seed: int | None, diagnose: bool, random: int |
     Ends with exit code 1 when something is wrong, and with 3 when it cannot be told: where the
     function has a kink or a pole, or is too rough for the differences.
     """
+    if "Value" in what and (diagnose or random is not None):
+        raise click.UsageError("Value is no op: leave it out beside --diagnose and --random.")
     if random is not None:
         if diagnose:
             raise click.UsageError("--random prints its own evidence; leave out --diagnose.")

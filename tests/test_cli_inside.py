@@ -524,6 +524,7 @@ def test_random_programs_are_checked_and_the_first_wrong_one_is_printed(
     assert re.fullmatch(r"6 of 6 random programs are right \(\d+\.\d s\)\n", said)
     assert "no op is called 'nope'" in fails("check", "nope", "--random", "2")
     assert "leave out --diagnose" in fails("check", "--random", "2", "--diagnose")
+    assert "leave it out beside --diagnose" in fails("check", "Value", "--diagnose")
     monkeypatch.setattr(TABLE["tanh"], "rules", (lambda g, y, x: g * (1 - y),))
     found = run("check", "tanh", "add", "--random", "50")
     assert found.exit_code == 1
