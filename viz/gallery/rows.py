@@ -101,7 +101,7 @@ ROWS = (
         waves, slow ones and fast ones, is added to it. Read the heat map by rows: each word of ten
         has a pattern of its own, and neighbours have similar ones. Without it a model cannot even
         copy.""",
-        ("minigrad positions --out positions",),
+        ("minigrad positions --seeds 2 --out positions",),
         (
             "positions/positions.png",
             "positions/waves.png",
@@ -111,6 +111,7 @@ ROWS = (
         ),
         "",
         "tests/minitransformer/studies/test_positions.py",
+        quick="--seeds 1 --steps 400",
     ),
     Row(
         "Attention, bare",
@@ -152,7 +153,7 @@ ROWS = (
         nothing is lost on the way. And numbers are brought back to mean 0 and spread 1: *layer
         norm* does so for each word by itself, *batch norm* for each feature over all words of all
         sentences at hand, so that there what a sentence becomes depends on its neighbours.""",
-        ("minigrad norms --out norms",),
+        ("minigrad norms --seeds 2 --out norms",),
         ("norms/averages.png", "norms/gradients.png", "norms/curves.png"),
         "",
         "tests/minitransformer/studies/test_norms.py",
@@ -213,11 +214,11 @@ ROWS = (
         With attention every word is one step away. It shows when they copy sequences: the longer,
         the worse for those that must remember. Beyond the lengths that they were trained on all of
         them fail.""",
-        ("minigrad compare copy --out compare", "minigrad reach --out reach"),
+        ("minigrad compare copy --seeds 1 --out compare", "minigrad reach --out reach"),
         ("reach/reach.png", "compare/context.png"),
         "",
         "tests/minitransformer/studies/test_context.py",
-        quick="--seconds 4 --seeds 1",
+        quick="--seconds 4",
     ),
     Row(
         "A published network that forgets",
@@ -280,7 +281,10 @@ ROWS = (
         learn that from nothing. A model that has filled gaps before has an idea of the words
         already, and needs few examples more: that is *fine-tuning*. Beside it stands the same model
         that starts from nothing, and what guessing would give.""",
-        ("minigrad few-labels --out few-labels", "minigrad glosses --out glosses"),
+        (
+            "minigrad few-labels --seeds 2 --out few-labels",
+            "minigrad glosses --seeds 2 --out glosses",
+        ),
         ("few-labels/few-labels.png", "glosses/glosses.png"),
         "",
         "tests/minitransformer/studies/test_few_labels.py",
@@ -292,11 +296,11 @@ ROWS = (
         that of *lender*? The sentences asked about use other words than those that the two were
         learned from. An untrained network is the control, and it must be at chance; simpler tests
         it passes, which therefore prove nothing.""",
-        ("minigrad sense --out sense",),
+        ("minigrad sense --seeds 2 --out sense",),
         ("sense/layers.png", "sense/maps.png"),
         "",
         "tests/minitransformer/studies/test_sense.py",
-        quick="--seeds 1",
+        quick="--seeds 1 --controls 2",
     ),
     Row(
         "What “it” is",
@@ -305,7 +309,7 @@ ROWS = (
         Spanish, where the ending of that word shows it. Then the harder question: can one see it in
         its attention? Several ways of reading it are compared, each with an untrained network
         beside it.""",
-        ("minigrad refer --out refer",),
+        ("minigrad refer --seeds 2 --out refer",),
         ("refer/refer.png",),
         "",
         "tests/minitransformer/studies/test_refer.py",
