@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from minigrad.files import FileError, trying_to
@@ -76,10 +77,10 @@ class Workshop:
         waiting: dict[str, Future[Ran]] = {}
         pool = ThreadPoolExecutor(AT_ONCE)
         for row in rows:
-            for place, command in enumerate(row.commands):
+            shorter = row.quick if quick else ()
+            for command, more in zip_longest(row.commands, shorter, fillvalue=""):
                 before = [x for other, x in waiting.items() if uses(command, other)]
-                text = f"{command} {row.quick}" if quick and not place else command
-                waiting[command] = pool.submit(self.run, text, before)
+                waiting[command] = pool.submit(self.run, f"{command} {more}".strip(), before)
         for count, done in enumerate(as_completed(waiting.values()), 1):
             tell(f"gallery: {done.result().name}", count, len(waiting))
         pool.shutdown()  # not by `with`: that would run all commands after Ctrl-C too

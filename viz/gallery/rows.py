@@ -19,7 +19,7 @@ class Row:
     gallery; the words after -o and --out name what they write. shows: those of the files that are
     shown, or linked to. number: a pattern of the lines that are its result; "" for what its studies
     say. test: the file that
-    checks it. quick: what is added to the first command where time is short. needs: a package
+    checks it. quick: what is added to the first commands where time is short. needs: a package
     without which the commands cannot run, if any, and install how to come by it.
     """
 
@@ -29,7 +29,7 @@ class Row:
     shows: tuple[str, ...]
     number: str
     test: str
-    quick: str = ""
+    quick: tuple[str, ...] = ()
     needs: str = ""
     install: str = ""
 
@@ -111,7 +111,7 @@ ROWS = (
         ),
         "",
         "tests/minitransformer/studies/test_positions.py",
-        quick="--seeds 1 --steps 400",
+        quick=("--seeds 1 --steps 400",),
     ),
     Row(
         "Attention, bare",
@@ -157,7 +157,7 @@ ROWS = (
         ("norms/averages.png", "norms/gradients.png", "norms/curves.png"),
         "",
         "tests/minitransformer/studies/test_norms.py",
-        quick="--seeds 1",
+        quick=("--seeds 1",),
     ),
     Row(
         "A transformer learns to reverse",
@@ -172,7 +172,7 @@ ROWS = (
         ("reverse/curve.png", "reverse/attention.png", "film.html"),
         r"^exact match .*",
         "tests/minitransformer/test_workflow.py",
-        quick="--steps 800",
+        quick=("--steps 800",),
     ),
     Row(
         "What each head looks at, and why",
@@ -204,7 +204,7 @@ ROWS = (
         ("translate/curve.png", "translate/attention.png"),
         r"^(exact match|BLEU|¡ vamos|el burro) ?.*",
         "tests/minitransformer/test_decoding.py",
-        quick="--steps 300",
+        quick=("--steps 300",),
     ),
     Row(
         "Before attention: memory that fades",
@@ -218,7 +218,7 @@ ROWS = (
         ("reach/reach.png", "compare/context.png"),
         "",
         "tests/minitransformer/studies/test_context.py",
-        quick="--seconds 4",
+        quick=("--seconds 4",),
     ),
     Row(
         "A published network that forgets",
@@ -246,7 +246,7 @@ ROWS = (
         ("text/curve.png", "text/attention.png"),
         r"^(bits per character|It is a truth) .*",
         "tests/minitransformer/models/test_language.py",
-        quick="--steps 300",
+        quick=("--steps 300",),
     ),
     Row(
         "A published model",
@@ -273,7 +273,7 @@ ROWS = (
         ("masked/curve.png", "masked/attention.png"),
         r"^(masked accuracy|the dog) .*",
         "tests/minitransformer/models/test_bert.py",
-        quick="--steps 400",
+        quick=("--steps 400",),
     ),
     Row(
         "A head start where labels are few",
@@ -288,7 +288,7 @@ ROWS = (
         ("few-labels/few-labels.png", "glosses/glosses.png"),
         "",
         "tests/minitransformer/studies/test_few_labels.py",
-        quick="--seeds 1",
+        quick=("--seeds 1 --steps 500", "--seeds 1 --steps 300"),
     ),
     Row(
         "One word, two meanings",
@@ -300,7 +300,7 @@ ROWS = (
         ("sense/layers.png", "sense/maps.png"),
         "",
         "tests/minitransformer/studies/test_sense.py",
-        quick="--seeds 1 --controls 2",
+        quick=("--seeds 1 --controls 2",),
     ),
     Row(
         "What “it” is",
@@ -313,6 +313,6 @@ ROWS = (
         ("refer/refer.png",),
         "",
         "tests/minitransformer/studies/test_refer.py",
-        quick="--seeds 1",
+        quick=("--seeds 1",),
     ),
 )

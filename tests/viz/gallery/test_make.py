@@ -20,7 +20,7 @@ TRAIN = "minigrad train reverse --length 3 --steps 4 --d-model 8 --d-ff 8 --laye
 ASK = "minigrad attention reverse '1 2' -o heads.png"
 TRAINED = Row(
     "Reversing", "It *reverses*, by `attention`.", (TRAIN, ASK), ("heads.png",),
-    r"^exact match .*", "tests/viz/gallery/test_make.py", quick="--steps 2",
+    r"^exact match .*", "tests/viz/gallery/test_make.py", quick=("--steps 2",),
 )  # fmt: skip
 DEMANDING = replace(
     TRAINED, title="Elsewhere", commands=("minigrad ops nothing",), needs="no_such_package",
