@@ -1,8 +1,8 @@
-"""Make the README's pictures: `python docs/make_pictures.py` (three minutes).
+"""Make the README's pictures: `python docs/make_pictures.py` (a quarter of an hour).
 
 Trains the default `reverse` run, filmed, an LSTM with attention that copies, and a GPT on a novel,
-and draws what the README shows of them, with the command itself. Pictures of pages need Chromium;
-without it they stay as they are.
+makes the studies, and draws what the README shows of them, with the command itself. Pictures of
+pages need Chromium; without it they stay as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,19 @@ from PIL import Image
 
 PICTURES = Path(__file__).parent / "pictures"
 SENTENCE = "Elizabeth was sure that Mr. Darcy did not love her"
+STUDIES = {
+    "positions": {"positions.png": "positions.png", "without.png": "without.png"},
+    "norms": {"averages.png": "averages.png", "curves.png": "depth.png"},
+    "compare": {"context.png": "context.png"},
+    "reach": {"reach.png": "reach.png"},
+    "forget": {"forget.png": "forget.png"},
+    "few-labels": {"few-labels.png": "few-labels.png"},
+    "glosses": {"glosses.png": "glosses.png"},
+    "sense": {"maps.png": "sense.png"},
+    "refer": {"refer.png": "refer.png"},
+}
+"""What the README shows of each study: its picture, and how that is called there."""
+ARGUMENTS = {"compare": ("copy", "--seeds", "3")}
 EXPRESSION = ("mean((tanh(x @ w + b) - y)**2)", "x=4x3", "w=3x2", "b=2", "y=4x2")
 
 
@@ -71,6 +84,11 @@ def main() -> None:
         minigrad("train", "text", "--out", run)
         shutil.copy(run / "curve.png", PICTURES / "bits.png")
         minigrad("attention", run, SENTENCE, "-o", PICTURES / "causal.png")
+        for study, shown in STUDIES.items():
+            minigrad(study, *ARGUMENTS.get(study, ()), "--out", Path(folder) / study)
+            for name, called in shown.items():
+                shutil.copy(Path(folder) / study / name, PICTURES / called)
+    minigrad("graph", "neuron", "--values", "--grads", "-o", PICTURES / "neuron.svg")
     minigrad("graph", "attention", "-o", PICTURES / "attention-graph.svg")
     minigrad("graph", "transformer", "-o", PICTURES / "transformer.svg")
     norms = ("encoder-layer", "--against", "encoder-layer-pre")

@@ -116,10 +116,10 @@ def draw_curves(finding: Finding) -> Drawing:
         sharex=True, sharey=True,
     )  # fmt: skip
     for row, depth in zip(axes, depths, strict=True):
-        row[0].set_ylabel("loss", fontsize=8)
         for each, warmup in zip(row, warmups, strict=True):
             warm = f"warm-up of {warmup} steps" if warmup > 1 else "no warm-up"
-            name_panel(each, f"{depth} layers, {warm}", "step" if depth == depths[-1] else "")
+            x, y = "step" * (depth == depths[-1]), "loss" * (each is row[0])
+            name_panel(each, f"{depth} layers, {warm}", x, y)
             own = {
                 norm: [
                     smooth(x["losses"])

@@ -191,7 +191,8 @@ def draw_loss(finding: Finding) -> Drawing:
             each.bar(place, right, 0.7, color=BLUE, label="exactly right")
             spread = place + np.linspace(-0.2, 0.2, len(x) + 2)[1:-1]
             each.plot(spread, x[:, 0], "o", color=INK, markersize=2.5, label="each seed")
-            each.text(place, right + 0.03, percent(right), fontsize=8, ha="center")
+            top = x[:, 0].max() + 0.04
+            each.text(place, top, percent(right), fontsize=8, ha="center")
         guess = kinds["none"][:, 2].mean()
         label = f"guess of the order: {percent(guess)}"
         each.axhline(guess, color=VERMILION, linewidth=1.2, linestyle="--", label=label)
