@@ -170,14 +170,12 @@ class Norms(Group):
             for kind in dict.fromkeys(case[:3] for case in outcomes)
         }
         for depth in sorted({layers for _, layers, _ in mean}):
-            ahead, worth = (
-                mean["pre", depth, 1] - mean["post", depth, 1],
-                mean["post", depth, self.warmup] - mean["post", depth, 1],
-            )
             said.append(
-                f"{depth} layers, mean over seeds: without warm-up pre-norm fills "
-                f"{ahead:+.0f} points more gaps than post-norm, to which warm-up is worth "
-                f"{worth:+.0f} points."
+                f"With {depth} layers, mean over seeds, pre-norm fills "
+                f"{mean['pre', depth, 1]:.0f} % of the gaps and post-norm "
+                f"{mean['post', depth, 1]:.0f} %; with warm-up post-norm fills "
+                f"{mean['post', depth, self.warmup]:.0f} %. The most frequent word alone would "
+                f"fill {100 * guessed:.0f} %."
             )
         stuck = [x.right <= guessed + STUCK_WITHIN for x in outcomes.values()]
         if any(stuck):

@@ -154,16 +154,19 @@ def sentences(masked: Sequence[Measured], translating: Sequence[Measured]) -> li
     """What follows from the numbers."""
     says = []
     if masked:
-        right = [float(x.right["trained"].mean()) for x in masked]
+        right, blind = (
+            spread([float(x.right[state].mean()) for x in masked])
+            for state in ("trained", "untrained")
+        )
         pointing = [[*x.pointing("trained").values()] for x in masked]
         spans = [
             f"{name} in {spread(column)}"
             for name, column in zip((HEAD, *METHODS), zip(*pointing, strict=True), strict=True)
         ]
         says.append(
-            f"The models take the pronoun for the right noun in {spread(right)} of the sentences "
-            f"(1 is all). That it is this noun says {join(spans)}. Where a head looks is one "
-            "thing, and what the model knows another."
+            f"The models take the pronoun for the right one of two nouns in {right} of the "
+            f"sentences, untrained ones in {blind}. To the right noun points {join(spans)}: where "
+            "a head looks is one thing, and what the model knows another."
         )
     if never := [x.name for x in masked if x.never_asked]:
         says.append(
@@ -184,12 +187,13 @@ def join(texts: Sequence[str]) -> str:
 
 
 def spread(shares: Sequence[float]) -> str:
-    """The least and the largest of some shares; the one that all are.
+    """The least and the largest of some shares, in per cent; the one that all are.
 
-    >>> spread([0.5, 0.75]), spread([1.0, 1.0])
-    ('.50 to .75', '1')
+    >>> spread([0.5, 0.75]), spread([1.0, 1.0]), spread([0.999])
+    ('50 to 75 %', '100 %', '99 %')
     """
-    return " to ".join(dict.fromkeys(map(share, (min(shares), max(shares)))))
+    ends = (f"{100 if x == 1 else min(100 * x, 99):.0f}" for x in (min(shares), max(shares)))
+    return " to ".join(dict.fromkeys(ends)) + " %"
 
 
 def numbers_of(measured: Measured) -> dict[str, Any]:

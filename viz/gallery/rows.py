@@ -218,7 +218,7 @@ ROWS = (
         ("reach/reach.png", "compare/context.png"),
         "",
         "tests/minitransformer/studies/test_context.py",
-        quick=("--seconds 4",),
+        quick=("--seconds 8 --length 8",),
     ),
     Row(
         "A published network that forgets",

@@ -84,7 +84,8 @@ def test_what_is_said_follows_from_the_numbers() -> None:
     gradients = {"pre": np.array([[0.2, 0.1]]), "post": np.array([[0.1, 0.3]])}
     gradient, four, stuck = TINY.says(outcomes, gradients, guessed=0.18)
     assert "is 3.0 times as large with post-norm" in gradient and "√4 = 2.0" in gradient
-    assert "+35 points more gaps" in four and "worth +20 points" in four
+    assert "pre-norm fills 65 % of the gaps and post-norm 30 %; with warm-up" in four
+    assert "post-norm fills 50 %. The most frequent word alone would fill 18 %." in four
     assert stuck.startswith("1 of 8 trainings") and "post-norm with 4 layers." in stuck
 
 
