@@ -59,7 +59,8 @@ class Exhibit:
         """What the row is believed for: what its studies say, or lines of what was printed."""
         if not self.row.number:
             return self.says
-        found = re.finditer(self.row.number, "\n".join(x.output for x in self.ran), re.MULTILINE)
+        lines = [line.strip() for x in self.ran for line in x.output.splitlines()]
+        found = re.finditer(self.row.number, "\n".join(lines), re.MULTILINE)
         return [" ".join(x[0].split()) for x in found]
 
 

@@ -14,7 +14,7 @@ from minigrad.files import FileError
 from minitransformer.progress import heard_by
 from viz.gallery.make import Workshop, make_gallery, uses
 from viz.gallery.rows import ROWS, Row
-from viz.pages.gallery import Ran
+from viz.pages.gallery import Exhibit, Ran
 
 TRAIN = "minigrad train reverse --length 3 --steps 4 --d-model 8 --d-ff 8 --layers 1 --out reverse"
 ASK = "minigrad attention reverse '1 2' -o heads.png"
@@ -41,6 +41,12 @@ def test_a_row_has_its_text_its_commands_what_they_drew_and_its_number(made: str
     assert 'src="data:image/png;base64,iVBOR' in made
     assert "<p class='found'>exact match 0.0 % on" in made
     assert "after 4 steps" in made
+
+
+def test_a_number_is_found_in_a_line_that_is_indented() -> None:
+    row = replace(TRAINED, number=r"^word by word .*")
+    ran = [Ran("minigrad attend", "1  Title\n   word by word  and so on\n", 0, 1.0)]
+    assert Exhibit(row, ran, []).numbers == ["word by word and so on"]
 
 
 def test_a_row_that_lacks_a_package_says_how_to_come_by_it_and_is_not_run(made: str) -> None:
