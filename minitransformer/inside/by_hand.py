@@ -237,7 +237,7 @@ def equal(
 ) -> Step:
     """The step that compares one matrix equation with what is reckoned word by word."""
     error = max(float(np.abs(a - b).max()) for a, b in zip(whole, single, strict=True))
-    told = f"equal to {error:.0e}" if error else "equal to the last bit"
+    told = f"they agree to {error:.0e}" if error else "they agree to the last bit"
     return Step(
         part,
         "All words at once",

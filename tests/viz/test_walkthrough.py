@@ -34,7 +34,7 @@ def test_tables_have_words_at_their_sides_and_the_numbers_of_the_steps(
     assert lines[first + 1].split() == ["money", "bank", "grows"]
     for row, line in zip(scores, lines[first + 2 : first + 5], strict=True):
         assert [float(x.replace("−", "-")) for x in line.split()[1:]] == row.round(2).tolist()
-    assert re.search(r"equal to \de-1[5-9]|equal to the last bit", "\n".join(lines))
+    assert re.search(r"agree to \de-1[5-9]|agree to the last bit", "\n".join(lines))
 
 
 @pytest.mark.parametrize("columns", [40, 60, 100, 160])

@@ -57,7 +57,7 @@ def test_word_by_word_and_the_matrix_equation_are_compared(causal: bool) -> None
     masks = [causal_mask(3)] * 2 if causal else None
     steps = without_parameters(sentences, masks=masks)
     (step,) = (step for step in steps if step.title == "All words at once")
-    told = step.notes[0].removeprefix("word by word and as one matrix equation: equal to ")
+    told = step.notes[0].removeprefix("word by word and as one matrix equation: they agree to ")
     error = 0.0 if told == "the last bit" else float(told)
     assert error < 1e-14
     apart = max(np.abs(x.values - x.by).max() for x in step.matrices)
