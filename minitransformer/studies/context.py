@@ -49,7 +49,7 @@ KNOWN = [name for name, task in TASKS.items() if issubclass(task, Sequences)]
 @study("compare", argument="task")
 @dataclass(frozen=True)
 class Context(Group):
-    """What models of one size keep of a long sequence: RNN, LSTM, transformer."""
+    """What RNN, LSTM and transformer keep of long sequences. All have about as many weights."""
 
     task: str = setting("copy", " | ".join(KNOWN))
     length: int = setting(

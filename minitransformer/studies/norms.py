@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 @study("norms")
 @dataclass(frozen=True)
 class Norms(Group):
-    """Layer norm beside batch norm; before sublayers and after them, in shallow and deep models."""
+    """Layer norm beside batch norm, and pre-norm beside post-norm. In shallow and deep models."""
 
     depth: int = setting(
         12, f"layers of the deepest models; others have half, and {SHALLOW}", least=4, most=100

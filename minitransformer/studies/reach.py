@@ -30,7 +30,7 @@ WIDTH = 48
 @study("reach")
 @dataclass(frozen=True)
 class Reach(Group):
-    """How far back a gradient reaches in each model, before training."""
+    """How far back gradients reach in each model, untrained."""
 
     length: int = setting(60, "tokens of the source", least=4, most=500)
     seeds: int = setting(3, "models of each kind, each with weights of its own", least=1, most=100)
