@@ -169,14 +169,14 @@ class Norms(Group):
             * float(np.mean([x.right for case, x in outcomes.items() if case[:3] == kind]))
             for kind in dict.fromkeys(case[:3] for case in outcomes)
         }
-        for depth in sorted({layers for _, layers, _ in mean}):
-            said.append(
-                f"With {depth} layers, mean over seeds, pre-norm fills "
-                f"{mean['pre', depth, 1]:.0f} % of the gaps and post-norm "
-                f"{mean['post', depth, 1]:.0f} %; with warm-up post-norm fills "
-                f"{mean['post', depth, self.warmup]:.0f} %. The most frequent word alone would "
-                f"fill {100 * guessed:.0f} %."
-            )
+        said += [
+            f"With {depth} layers, mean over seeds, pre-norm fills "
+            f"{mean['pre', depth, 1]:.0f} % of the gaps and post-norm "
+            f"{mean['post', depth, 1]:.0f} %; with warm-up post-norm fills "
+            f"{mean['post', depth, self.warmup]:.0f} %. The most frequent word alone would fill "
+            f"{100 * guessed:.0f} %."
+            for depth in sorted({layers for _, layers, _ in mean})
+        ]
         stuck = [x.right <= guessed + STUCK_WITHIN for x in outcomes.values()]
         if any(stuck):
             kinds = dict.fromkeys(
