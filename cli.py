@@ -272,7 +272,7 @@ def study_command(name: str) -> click.Command | None:
 
 
 def conduct(entry: type[Any], out: Path | None, **given: Any) -> None:
-    """Find out what a study asks; print it, draw it, and write it down."""
+    """Find out what a study asks; print it, write it down, and draw it."""
     from minitransformer.studies.results import results_folder, write_summary
     from viz.console import preparation, print_finding
     from viz.figure.findings import draw_finding

@@ -70,11 +70,13 @@ def test_the_pairs_of_parts_add_up_to_every_score_of_every_layer(name: str) -> N
     parts = parts_by_path(model, inputs)
     for path, step in steps_of(model, inputs).items():
         queries, keys = (np.stack([*x.values()]) for x in parts[path])
-        np.testing.assert_allclose(queries.sum(0), step.inputs[0].data, atol=1e-12)
-        np.testing.assert_allclose(keys.sum(0), step.inputs[1].data, atol=1e-12)
+        np.testing.assert_allclose(queries.sum(0), step.inputs[0].data, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(keys.sum(0), step.inputs[1].data, rtol=0, atol=1e-12)
         keys = np.repeat(keys, queries.shape[2] // keys.shape[2], axis=2)
         pairs = np.einsum("abhtk,cbhsk->acbhts", queries, keys) / np.sqrt(queries.shape[-1])
-        np.testing.assert_allclose(pairs.sum((0, 1)), modules[path].scores(step), atol=1e-12)
+        np.testing.assert_allclose(
+            pairs.sum((0, 1)), modules[path].scores(step), rtol=0, atol=1e-12
+        )
         assert all(np.abs(x).max() > 1e-6 for x in (*queries, *keys))
 
 
