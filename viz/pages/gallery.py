@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -39,7 +39,9 @@ class About(Protocol):
     @property
     def text(self) -> str: ...
     @property
-    def shows(self) -> tuple[str, ...]: ...
+    def shows(self) -> Mapping[str, str]: ...
+    @property
+    def is_open(self) -> bool: ...
     @property
     def number(self) -> str: ...
     @property
@@ -60,7 +62,7 @@ class Exhibit:
         if not self.row.number:
             return self.says
         lines = [line.strip() for x in self.ran for line in x.output.splitlines()]
-        found = re.finditer(self.row.number, "\n".join(lines), re.MULTILINE)
+        found = re.finditer(self.row.number, "\n".join([*self.says, *lines]), re.MULTILINE)
         return [" ".join(x[0].split()) for x in found]
 
 
@@ -90,9 +92,12 @@ def section(exhibit: Exhibit, folder: Path) -> str:
         anchor=anchor(exhibit),
         title=html.escape(row.title),
         text=text,
-        pictures="".join(shown(folder / name) for name in row.shows),
+        pictures="".join(shown(folder / name, text) for name, text in row.shows.items()),
         numbers=numbers + lacking,
-        ran="".join(transcript(x, not row.shows) for x in exhibit.ran),
+        ran="".join(
+            transcript(x, not row.shows or (x is exhibit.ran[0] and row.is_open))
+            for x in exhibit.ran
+        ),
     )
 
 
@@ -111,15 +116,18 @@ def marked(text: str) -> str:
     return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped))
 
 
-def shown(path: Path) -> str:
-    """A picture, or a link to a page; nothing where the file is not there."""
+def shown(path: Path, text: str) -> str:
+    """A picture with what is to be seen in it, or a link to a page with this text; nothing where
+    the file is not there."""
     if not path.exists():
         return ""
     kind = KINDS.get(path.suffix)
     if kind is None:
-        return f'<p><a class="page" href="{html.escape(path.name)}">open {path.name}</a></p>'
+        return f'<p><a class="page" href="{html.escape(path.name)}">{marked(text)}</a></p>'
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<img alt="{html.escape(path.stem)}" src="data:{kind};base64,{data}">'
+    about = marked(text)
+    picture = f'<img alt="{html.escape(path.stem)}" src="data:{kind};base64,{data}">'
+    return f"<figure>{picture}<figcaption>{about}</figcaption></figure>"
 
 
 def transcript(ran: Ran, is_open: bool) -> str:
@@ -137,9 +145,10 @@ def transcript(ran: Ran, is_open: bool) -> str:
 BODY = """
 <header class="bar"><h1>From a number to a transformer</h1></header>
 <main>
-  <p>Read from top to bottom, it needs nothing but a little arithmetic. Each part has the command
-    that made it, what the command drew, and the number that it is believed for. All of it was
-    computed on one machine in {minutes}; you can run every command, and change it.</p>
+  <p>Read from top to bottom, it needs nothing but a little arithmetic. Each part has a picture or
+    a page to play with, its result in a grey box, and the commands that made it: click on one to
+    see all that it printed. They ran on one machine, two at a time, in {minutes} altogether; you
+    can run each of them, and change it.</p>
   <nav aria-label="contents"><ol>{contents}</ol></nav>
 {exhibits}
 </main>

@@ -19,8 +19,8 @@ from viz.pages.gallery import Exhibit, Ran
 TRAIN = "minigrad train reverse --length 3 --steps 4 --d-model 8 --d-ff 8 --layers 1 --out reverse"
 ASK = "minigrad attention reverse '1 2' -o heads.png"
 TRAINED = Row(
-    "Reversing", "It *reverses*, by `attention`.", (TRAIN, ASK), ("heads.png",),
-    r"^exact match .*", "tests/viz/gallery/test_make.py", quick=("--steps 2",),
+    "Reversing", "It *reverses*, by `attention`.", (TRAIN, ASK), "tests/viz/gallery/test_make.py",
+    {"heads.png": "What each *head* sees."}, r"^exact match .*", ("--steps 2",),
 )  # fmt: skip
 DEMANDING = replace(
     TRAINED, title="Elsewhere", commands=("minigrad ops nothing",), needs="no_such_package",
@@ -39,6 +39,7 @@ def test_a_row_has_its_text_its_commands_what_they_drew_and_its_number(made: str
     assert "It <em>reverses</em>, by <code>attention</code>." in made
     assert f"<code>{TRAIN}</code>" in made
     assert 'src="data:image/png;base64,iVBOR' in made
+    assert "<figcaption>What each <em>head</em> sees.</figcaption>" in made
     assert "<p class='found'>exact match 0.0 % on" in made
     assert "after 4 steps" in made
 
