@@ -418,7 +418,7 @@ def test_an_empty_path_is_no_path(given: str) -> None:
 
 
 def test_a_wrong_use_is_two_sentences(a_run: Path) -> None:
-    assert "extra argument (2). See `minigrad predict" in fails("predict", a_run, "1", "2")
+    assert "not 3 of them. See `minigrad predict" in fails("predict", a_run, "1", "2")
 
 
 def test_the_end_asks_what_the_file_says(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 import viz
 from minigrad import Tensor, Value
+from minitransformer.inside.by_hand import without_parameters
 from minitransformer.inside.film import Camera
+from minitransformer.inside.sentences import from_seed
 from minitransformer.recipe import Recipe
 from minitransformer.runs import Run
 from minitransformer.training import Trainer
@@ -41,6 +43,7 @@ def film(folder: Path) -> Any:
 
 
 MAKERS: dict[str, Callable[[Path], Any]] = {
+    "attend": lambda folder: viz.attend(without_parameters(from_seed(["money bank grows"]))),
     "attention": lambda folder: viz.attention(WEIGHTS),
     "compare": lambda folder: viz.compare(Value(2.0) * 3, Value(2.0) + 1),
     "draw_attention": lambda folder: viz.draw_attention(

@@ -156,7 +156,7 @@ def test_an_example_is_called_by_its_name(name: str) -> None:
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
-    with pytest.raises(ValueError, match=r"neither one of expression, .* nor a run folder"):
+    with pytest.raises(ValueError, match=r"neither one of neuron, .* nor a run folder"):
         computation("expresion")
     with pytest.raises(ValueError, match=r"'runs/nope' is neither .* nor a run folder"):
         computation("runs/nope")
