@@ -51,7 +51,10 @@ class Question(NamedTuple):
 @study("few-labels", argument="runs")
 @dataclass(frozen=True)
 class FewLabels(Group):
-    """Word senses by 1 to 16 labels each: a trained encoder, and the same from random weights."""
+    """What reading is worth where labels are few.
+
+    Senses of words by 1 to 16 labels of each: a trained encoder, and the same from random weights.
+    """
 
     runs: tuple[str, ...] = setting((), "[RUN of `train masked`]...")
     steps: int = setting(1500, "steps of reading, where no RUN is named", least=1, most=10**6)

@@ -41,7 +41,7 @@ word, and of the second, that are wrong or missing; errors against what other wo
 @study("forget")
 @dataclass(frozen=True)
 class Forget(Group):
-    """How a published GRU without attention forgets the end of long words."""
+    """What a published GRU without attention forgets of words."""
 
     pairs: int = setting(200, "pairs of words of each length", least=2, most=10_000)
     seeds: int = setting(3, "draws of such pairs", least=1, most=100)

@@ -62,7 +62,10 @@ class Part(NamedTuple):
 @study("glosses")
 @dataclass(frozen=True)
 class Glosses(Group):
-    """Kinds of WordNet's glosses by 5 to 50 labels each: trained encoder, scratch and MiniLM."""
+    """What kind of thing glosses of WordNet are about.
+
+    By 5 to 50 labels of each kind: a trained encoder, the same from scratch, and MiniLM.
+    """
 
     steps: int = setting(900, "steps of reading glosses without labels", least=1, most=10**6)
     d_model: int = setting(64, "width of the encoder, four heads", least=4, most=2_000)

@@ -52,7 +52,11 @@ Outcomes = Mapping[str, Mapping[str, list[Outcome]]]
 @study("positions", argument="sentence")
 @dataclass(frozen=True)
 class Positions(Group):
-    """What tells places apart, how near ones are alike, and what a model loses without."""
+    """What tells places apart, and what a model loses without.
+
+    Waves, one-hot, learned and rotary positions: how near places are alike, why a shift is a
+    rotation, and copying and sorting with each of them.
+    """
 
     sentence: str = setting(SENTENCE, "[SENTENCE]")
     width: int = setting(64, "columns of the vector of a place", least=4, most=1_000)

@@ -26,9 +26,10 @@ HEAD = "best head"
 @study("refer", argument="runs")
 @dataclass(frozen=True)
 class Refer(Group):
-    """What *it* is to a model: to runs of `train masked --pronouns 0.5` and of `train translate`,
-    or to smollm; and which of two nouns attention, its rollout, gradients and knock-outs say.
+    """What a pronoun means to a model, and what shows it.
 
+    RUN is one of `train masked --pronouns 0.5` or of `train translate`, or smollm: which of two
+    nouns it means, and which attention, its rollout, gradients and knock-outs say.
     Instead of smollm it may be a file or a folder of another published language model.
     """
 

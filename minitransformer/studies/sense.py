@@ -71,7 +71,7 @@ class Asked(NamedTuple):
 @study("sense", argument="runs")
 @dataclass(frozen=True)
 class Sense(Group):
-    """Whether bank, server and check get other vectors in other meanings, before and after.
+    """Whether a word has other vectors in other meanings.
 
     RUN is one of `minigrad train masked` or `minigrad train translate`, or a published BERT
     (minilm, a folder). Without any, models are trained here, and minilm is asked too.
