@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -74,21 +74,29 @@ class Workshop:
 
     def run_all(self, rows: Sequence[Row], quick: bool) -> dict[str, Ran]:
         """What each command of some rows printed, by the command as its row has it."""
-        waiting: dict[str, Future[Ran]] = {}
+        waiting = {  # the commands, as they are to be run
+            command: changed(command, more)
+            for row in rows
+            for command, more in zip_longest(row.commands, row.quick if quick else (), fillvalue="")
+        }
+        needed = {x: [other for other in waiting if uses(x, other)] for x in waiting}
+        running: dict[Future[Ran], str] = {}
+        ran: dict[str, Ran] = {}
         pool = ThreadPoolExecutor(AT_ONCE)
-        for row in rows:
-            shorter = row.quick if quick else ()
-            for command, more in zip_longest(row.commands, shorter, fillvalue=""):
-                before = [x for other, x in waiting.items() if uses(command, other)]
-                waiting[command] = pool.submit(self.run, changed(command, more), before)
-        for count, done in enumerate(as_completed(waiting.values()), 1):
-            tell(f"gallery: {done.result().name}", count, len(waiting))
-        pool.shutdown()  # not by `with`: that would run all commands after Ctrl-C too
-        return {command: x.result() for command, x in waiting.items()}
+        while waiting or running:
+            ready = [x for x in waiting if ran.keys() >= {*needed[x]}]
+            for command in ready[: AT_ONCE - len(running)]:
+                before = [ran[other] for other in needed[command]]
+                running[pool.submit(self.run, waiting.pop(command), before)] = command
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                ran[running.pop(done)] = done.result()
+                tell(f"gallery: {done.result().name}", len(ran), len(needed))
+        pool.shutdown()  # not by `with`: that would wait for what runs after Ctrl-C too
+        return ran
 
-    def run(self, command: str, before: Sequence[Future[Ran]]) -> Ran:
-        """Run a command once those before it are done, if they all ended well."""
-        failed = next((x.result() for x in before if x.result().code), None)
+    def run(self, command: str, before: Sequence[Ran]) -> Ran:
+        """Run a command, if all those that it needs ended well."""
+        failed = next((x for x in before if x.code), None)
         if failed or not self.is_open:
             return Ran(command, f"not run, for want of: {failed.command}" if failed else "", -1, 0)
         started = time.perf_counter()

@@ -104,11 +104,11 @@ def test_after_an_interruption_nothing_more_is_begun(
     with heard_by(interrupt), pytest.raises(KeyboardInterrupt):
         make_gallery(tmp_path, rows=[replace(TRAINED, commands=commands)])
     until = time.monotonic() + 60
-    while len(ended) < len(commands) and time.monotonic() < until:
+    while len(ended) < 2 and time.monotonic() < until:
         time.sleep(0.1)
     assert ended[commands[0]].code == 0
     assert ended[commands[1]].code < 0  # it was under way
-    assert (ended[commands[3]].code, ended[commands[3]].output) == (-1, "")
+    assert len(ended) == 2
     assert not (tmp_path / "index.html").exists()
 
 
