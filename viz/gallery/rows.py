@@ -178,7 +178,7 @@ ROWS = (
         The norm may stand before each part (*pre-norm*) or after it (*post-norm*, as in the
         paper). That matters in tall stacks: here models learn to fill gaps in sentences, at once
         or with a *warm-up*, which begins with small changes.""",
-        commands=("minigrad norms --seeds 2 --out norms",),
+        commands=("minigrad norms --seeds 1 --out norms",),
         shows={
             "norms/averages.png": """What shares a mean with the framed number. Above, layer norm:
             the coloured row, one word. Below, batch norm: the coloured column, in every sentence,
@@ -187,7 +187,7 @@ ROWS = (
             stacks (above) both norms do; in tall ones (below) post-norm stays behind.""",
         },
         number=r"^With \d+ layers.*",
-        quick=("--seeds 1",),
+        quick=("--steps 200",),
         test="tests/minitransformer/studies/test_norms.py",
     ),
     Row(
@@ -351,15 +351,15 @@ ROWS = (
         kinds of thing they are about. There a minute of filling gaps helps little; MiniLM, a
         published BERT that has read far more, helps much.""",
         commands=(
-            "minigrad few-labels --seeds 2 --out few-labels",
-            "minigrad glosses --seeds 2 --out glosses",
+            "minigrad few-labels masked --seeds 2 --out few-labels",
+            "minigrad glosses --seeds 1 --out glosses",
         ),
         shows={
             "few-labels/few-labels.png": """Right answers by the number of labelled sentences; in
             the test other words tell the meaning.""",
             "glosses/glosses.png": "Right answers by the number of labelled definitions.",
         },
-        quick=("--seeds 1 --steps 500", "--seeds 1 --steps 300"),
+        quick=("--seeds 1", "--steps 300"),
         test="tests/minitransformer/studies/test_few_labels.py",
     ),
     Row(
