@@ -266,10 +266,10 @@ ROWS = (
         shows={
             "reach/reach.png": """To the right, the word read longest ago. Every line of the grid
             is a thousand times less than the one above.""",
-            "compare/context.png": """Right answers by length. In the grey part are lengths that
-            nobody was trained on: there all of them fail.""",
+            "compare/context.png": """Right answers by length. The grey part has lengths that nobody
+            was trained on: there all of them get worse, and at twice the length none is right.""",
         },
-        number=r"^(At length|Beyond it|Between an RNN).*",
+        number=r"^(Right at length|Beyond it|Between an RNN).*",
         quick=("--seconds 10 --length 8",),
         test="tests/minitransformer/studies/test_context.py",
     ),
