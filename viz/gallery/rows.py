@@ -105,7 +105,7 @@ ROWS = (
         pair of neighbours becomes one (`bpe` and `wordpiece` are two ways of doing it). In the
         table each token has its number in brackets; ␣ is a space.""",
         commands=('minigrad tokens "She unlocked the riverbank."',),
-        number=r"^trained on .*",
+        number=r"not known: [\w, ]+\w",
         test="tests/minitransformer/tokens/test_tokeniser.py",
     ),
     Row(
@@ -209,9 +209,9 @@ ROWS = (
             it learns from, orange for held-out ones. They lie together: it has found the rule, and
             not learned the examples by heart.""",
             "reverse/attention.png": """What each head looks at. A row is a token that looks, a
-            column one that is looked at; dark: much. See the last four maps: the first thing
-            written looks at the last thing read. Nobody told it that reversing means reading
-            backwards.""",
+            column one that is looked at; the stronger the colour, the more. See the last four
+            maps: the first thing written looks at the last thing read. Nobody told it that
+            reversing means reading backwards.""",
         },
         number=r"^exact match .*",
         quick=("--steps 800",),
@@ -266,8 +266,9 @@ ROWS = (
         shows={
             "reach/reach.png": """To the right, the word read longest ago. Every line of the grid
             is a thousand times less than the one above.""",
-            "compare/context.png": """Right answers by length. The grey part has lengths that nobody
-            was trained on: there all of them get worse, and at twice the length none is right.""",
+            "compare/context.png": """Right answers by length. The grey part has lengths that
+            nobody was trained on: there all of them get worse, and at twice the length none is
+            right.""",
         },
         number=r"^(Right at length|Beyond it|Between an RNN).*",
         quick=("--seconds 10 --length 8",),

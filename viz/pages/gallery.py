@@ -58,11 +58,12 @@ class Exhibit:
 
     @property
     def numbers(self) -> list[str]:
-        """What the row is believed for: what its studies say, or lines of what was printed."""
+        """What the row is believed for: of what its studies say, or else of the lines that were
+        printed, those that it chooses."""
         if not self.row.number:
             return self.says
-        lines = [line.strip() for x in self.ran for line in x.output.splitlines()]
-        found = re.finditer(self.row.number, "\n".join([*self.says, *lines]), re.MULTILINE)
+        lines = self.says or [line.strip() for x in self.ran for line in x.output.splitlines()]
+        found = re.finditer(self.row.number, "\n".join(lines), re.MULTILINE)
         return [" ".join(x[0].split()) for x in found]
 
 

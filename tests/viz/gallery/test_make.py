@@ -124,3 +124,11 @@ def test_each_row_shows_what_its_commands_write_and_names_its_test(row: Row) -> 
         folder = name.partition("/")[0]
         assert any(uses(f"x {folder}", command) for command in row.commands), name
     assert (Path(__file__).parents[3] / row.test).exists(), row.test
+
+
+def test_what_a_study_says_is_told_once() -> None:
+    row = replace(TRAINED, number=r"^Right .*")
+    ran = Ran("minigrad compare copy", "Right at 20: 99\n%.\nRight at 40: 0 %.\n", 0, 1.0)
+    said = ["Right at 20: 99 %.", "Nobody extrapolates."]
+    assert Exhibit(row, [ran], said).numbers == ["Right at 20: 99 %."]
+    assert Exhibit(row, [ran], []).numbers == ["Right at 20: 99", "Right at 40: 0 %."]
