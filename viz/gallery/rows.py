@@ -61,17 +61,18 @@ ROWS = (
         really moves.""",
         commands=("minigrad check Value", "minigrad graph neuron -o neuron.svg --values --grads"),
         shows={
-            "neuron.svg": """Each card is one operation. Black: its value. Orange, after ∂: the
-            gradient. Raise the 0.5 at the top left by 0.01, and the result at the bottom rises by
-            0.0183: its gradient 1.83 times 0.01."""
+            "neuron.svg": """Yellow cards are the numbers one starts from, the others are
+            operations. Black: the value. Orange, after ∂: the gradient. Raise the 0.5 at the top
+            left by 0.01, and the result at the bottom rises by about 0.018: its gradient, 1.83,
+            times 0.01."""
         },
         number=CHECKS,
         test="tests/minigrad/test_scalar.py",
     ),
     Row(
         title="Many numbers at once",
-        text="""Networks work on whole tables of numbers, *matrices*. To multiply two of them, take
-        a row of the one and a column of the other, number by number, and add up. Each such
+        text="""Networks work on whole tables of numbers, *matrices*. To multiply two of them,
+        multiply a row of the one by a column of the other, number by number, and add up. Each such
         operation has one rule that says how a gradient goes back through it, and no rule is taken
         on trust: all are compared with real nudges.""",
         commands=(
@@ -92,7 +93,6 @@ ROWS = (
         back, with every number and the rule behind it. The page does so for the last picture.""",
         commands=("minigrad explain expression -o explain.html",),
         shows={"explain.html": "go through it, step by step"},
-        number=r"^explain.html .*",
         test="tests/viz/graphs/test_dot.py",
     ),
     Row(
@@ -123,8 +123,9 @@ ROWS = (
             right are so slow that they hardly change in ten words. Below, the simplest other way:
             a column for each place.""",
             "positions/without.png": """Blue: sequences copied, or sorted, without a mistake; a dot
-            for each seed. Grey: the right symbols in any order. Without positions a model knows
-            what is there, but not in which order; sorting, which needs no order, it learns.""",
+            for each seed. Grey: the right symbols in any order. Dashed: who knows the symbols and
+            guesses their order. Without positions a model knows what is there, but not in which
+            order; sorting, for which that does not matter, it learns nearly as well.""",
         },
         number=r"^(Without positions|Sorting needs).*",
         quick=("--seeds 1 --steps 400",),
@@ -138,7 +139,9 @@ ROWS = (
         their *score*. The scores of a word are turned into shares that sum to one (that is called
         *softmax*), and its new vector is made of all words' vectors, its own too, each as much as
         its share. Afterwards the two banks differ. The vectors here are drawn at random: this
-        shows the arithmetic, not yet any meaning.""",
+        shows the arithmetic, not yet any meaning. It is worked out twice, word by word and as one
+        product of matrices; that the two agree to `2e-16`, 0.0000000000000002, means: but for
+        rounding.""",
         commands=(
             f"minigrad attend {BANK}",
             f"minigrad attend {BANK} -o attend.html",
@@ -157,7 +160,7 @@ ROWS = (
         otherwise, with long keys, one word would get everything.
 
         Several such *heads* look at the sentence side by side, each for something else. What they
-        find is joined, and a last matrix, W_O, brings it back to a word's width.""",
+        find is joined, and a last matrix, `W_O`, brings it back to a word's width.""",
         commands=(
             f"minigrad attend {BANK} --qkv --heads 2",
             f"minigrad attend {BANK} --qkv --heads 2 -o heads.html",
@@ -207,11 +210,14 @@ ROWS = (
             "film.html": "watch it learn, as a film",
             "reverse/curve.png": """Loss, and right answers, against steps: blue for examples that
             it learns from, orange for held-out ones. They lie together: it has found the rule, and
-            not learned the examples by heart.""",
+            not learned the examples by heart. *Exact match*: the whole answer is right; green,
+            *token accuracy*: how many of its tokens are. In the upper part each line of the grid
+            is a tenth of the one above.""",
             "reverse/attention.png": """What each head looks at. A row is a token that looks, a
             column one that is looked at; the stronger the colour, the more. See the last four
             maps: the first thing written looks at the last thing read. Nobody told it that
-            reversing means reading backwards.""",
+            reversing means reading backwards. (`<bos>` is the sign for the beginning, `<eos>` for
+            the end.)""",
         },
         number=r"^exact match .*",
         quick=("--steps 800",),
@@ -229,7 +235,6 @@ ROWS = (
             'minigrad attention reverse "3 1 4 1 5" -o look.html',
         ),
         shows={"live.html": "change a digit", "look.html": "take an answer apart"},
-        number=r"^(look|live).html .*",
         test="tests/viz/pages/test_live.py",
     ),
     Row(
@@ -255,17 +260,18 @@ ROWS = (
     Row(
         title="Before attention: memory that fades",
         text="""Older networks read a sentence word by word and keep all they know of it in one
-        vector of fixed size: an *RNN*, or better an *LSTM*. What was read long ago fades. The first
-        picture shows it before any training: how much would a change of each word be felt in the
-        answer? For an RNN, sixty words back, next to nothing. With attention every word is one step
-        away.
+        vector of fixed size: an *RNN*, or better an *LSTM*. What was read long ago fades. There are
+        four models of the same size in the pictures: an RNN, an LSTM, an LSTM to which attention
+        was added, and a transformer. The first picture shows them before any training: how much
+        would a change of each word be felt in the answer? For an RNN, sixty words back, next to
+        nothing. With attention every word is one step away.
 
-        In the second picture four models of the same size learn to copy for the same time. The
-        longer a sequence, the worse for those that must remember.""",
+        In the second picture they learn to copy, each for the same time. The longer a sequence,
+        the worse for those that must remember.""",
         commands=("minigrad compare copy --seeds 1 --out compare", "minigrad reach --out reach"),
         shows={
             "reach/reach.png": """To the right, the word read longest ago. Every line of the grid
-            is a thousand times less than the one above.""",
+            is a thousand times less than the one above: 10⁰ is 1, 10⁻³ a thousandth.""",
             "compare/context.png": """Right answers by length. The grey part has lengths that
             nobody was trained on: there all of them get worse, and at twice the length none is
             right.""",
@@ -283,8 +289,9 @@ ROWS = (
         wrong.""",
         commands=("minigrad forget --out forget",),
         shows={
-            "forget/forget.png": """Sounds that are wrong, by the number of letters, with what
-            chance would give."""
+            "forget/forget.png": """Sounds (*phonemes*) that are wrong, by the number of letters:
+            red in both words, blue in the first, yellow in the second; dotted, if the answer were
+            one to other words."""
         },
         test="tests/minitransformer/studies/test_forget.py",
         needs="g2p_en",
@@ -344,9 +351,10 @@ ROWS = (
         title="A head start where labels are few",
         text="""Is a *check* to be paid, or to be signed? With a handful of labelled sentences that
         is hard to learn from nothing. A model that has filled gaps before has an idea of the words
-        already, and needs few examples more: that is *fine-tuning*. Beside it: only a last matrix
-        is learned (*frozen*), the same model from nothing (*from scratch*), and one that was never
-        trained.
+        already, and needs only a few examples more: to learn on from there is *fine-tuning*. Beside
+        it: all is kept but for a last matrix, which is learned (*frozen*), the same model from
+        nothing (*from scratch*), and one with random weights, of which only the last matrix is
+        learned (*frozen, untrained*).
 
         The second picture asks of real definitions, from the dictionary WordNet, which of eight
         kinds of thing they are about. There a minute of filling gaps helps little; MiniLM, a
@@ -367,16 +375,16 @@ ROWS = (
         title="One word, two meanings",
         text="""Back to the *bank*. In a sentence about fishing, is its vector nearer to that of
         *shore*, or to that of *lender*? The sentences use other words than those from which the
-        two were learned. Untrained networks must be at chance, and are. A simpler test, whether
-        sentences of the same meaning lie together, even an untrained network passes: so it proves
-        nothing. Then it is asked whether a translator writes the right Spanish word, and what
-        MiniLM makes of everyday sentences.""",
+        two were learned. Untrained networks must be at chance, 50 %, and nearly are. A simpler
+        test, whether sentences of the same meaning lie together, even an untrained network passes:
+        so it proves nothing. Then it is asked whether a translator writes the right Spanish word,
+        and what MiniLM makes of everyday sentences.""",
         commands=("minigrad sense --seeds 2 --out sense",),
         shows={
             "sense/maps.png": """Each dot is *bank* (then *server*, *check*) in one sentence,
-            coloured by its meaning; crosses are the two synonyms. Left before training, then layer
-            by layer after it. Only nearness counts: at the right end each colour lies with its
-            synonym."""
+            coloured by its meaning; crosses are the two synonyms. Left: before training. Then
+            after it: the word's vector before any layer (*embedding*), after layer 1, and after
+            layer 2. Only nearness counts: at the right end each colour lies with its synonym."""
         },
         quick=("--seeds 1 --controls 2",),
         test="tests/minitransformer/studies/test_sense.py",
@@ -394,7 +402,8 @@ ROWS = (
         shows={
             "refer/refer.png": """A dot for each model: blue trained, orange untrained. To the
             left, how often the model itself is right; to the right, how often each way of looking
-            inside points to that noun. They are not the same."""
+            inside points to that noun. *Each head* is every head by itself, *best head* the one
+            that did best on other sentences. They are not the same."""
         },
         quick=("--seeds 1",),
         test="tests/minitransformer/studies/test_refer.py",

@@ -146,10 +146,10 @@ def transcript(ran: Ran, is_open: bool) -> str:
 BODY = """
 <header class="bar"><h1>From a number to a transformer</h1></header>
 <main>
-  <p>Read from top to bottom, it needs nothing but a little arithmetic. Each part has a picture or
-    a page to play with, its result in a grey box, and the commands that made it: click on one to
-    see all that it printed. They ran on one machine, two at a time, in {minutes} altogether; you
-    can run each of them, and change it.</p>
+  <p>Read from top to bottom, it needs nothing but a little arithmetic. Each part has a picture, or
+    a page to play with; most have their result in a grey box; and all have the commands that made
+    them: click on one to see all that it printed. They ran on one machine, two at a time, in
+    {minutes} altogether; you can run each of them, and change it.</p>
   <nav aria-label="contents"><ol>{contents}</ol></nav>
 {exhibits}
 </main>
