@@ -61,10 +61,10 @@ ROWS = (
         really moves.""",
         commands=("minigrad check Value", "minigrad graph neuron -o neuron.svg --values --grads"),
         shows={
-            "neuron.svg": """Yellow cards are the numbers one starts from, the others are
-            operations. Black: the value. Orange, after ∂: the gradient. Raise the 0.5 at the top
-            left by 0.01, and the result at the bottom rises by about 0.018: its gradient, 1.83,
-            times 0.01."""
+            "neuron.svg": """Cards called *value* are the numbers one starts from, the others are
+            operations. Above stands the value, below, after ∂, the gradient. Raise the 0.5 at the
+            top left by 0.01, and the result at the bottom rises by about 0.018: its gradient,
+            1.83, times 0.01."""
         },
         number=CHECKS,
         test="tests/minigrad/test_scalar.py",
@@ -157,10 +157,11 @@ ROWS = (
         word three vectors: a *query*, what it looks for; a *key*, what it is found by; and a
         *value*, what it gives. As in a library: what you ask for, what stands on the spine, what is
         in the book. A score is now a query times a key, divided by the square root of their length:
-        otherwise, with long keys, one word would get everything.
+        otherwise, with long keys, one word would get nearly everything.
 
-        Several such *heads* look at the sentence side by side, each for something else. What they
-        find is joined, and a last matrix, `W_O`, brings it back to a word's width.""",
+        Several such *heads* look at the sentence side by side, each free to look for something
+        else. What they find is joined, and a last matrix, `W_O`, brings it back to a word's
+        width.""",
         commands=(
             f"minigrad attend {BANK} --qkv --heads 2",
             f"minigrad attend {BANK} --qkv --heads 2 -o heads.html",
@@ -209,10 +210,10 @@ ROWS = (
         shows={
             "film.html": "watch it learn, as a film",
             "reverse/curve.png": """Loss, and right answers, against steps: blue for examples that
-            it learns from, orange for held-out ones. They lie together: it has found the rule, and
-            not learned the examples by heart. *Exact match*: the whole answer is right; green,
-            *token accuracy*: how many of its tokens are. In the upper part each line of the grid
-            is a tenth of the one above.""",
+            it learns from, orange for held-out ones. They lie together: it has not just learned
+            the examples by heart. *Exact match*: the whole answer is right; green, *token
+            accuracy*: how many of its tokens are. In the upper part each line of the grid is a
+            tenth of the one above.""",
             "reverse/attention.png": """What each head looks at. A row is a token that looks, a
             column one that is looked at; the stronger the colour, the more. See the last four
             maps: the first thing written looks at the last thing read. Nobody told it that
@@ -266,8 +267,9 @@ ROWS = (
         would a change of each word be felt in the answer? For an RNN, sixty words back, next to
         nothing. With attention every word is one step away.
 
-        In the second picture they learn to copy, each for the same time. The longer a sequence,
-        the worse for those that must remember.""",
+        In the second picture they learn to copy, each for the same time. Those that must remember
+        do worse the longer a sequence is. (A slower model takes fewer steps in that time; the
+        first picture says how hard it is to learn, not what is forgotten.)""",
         commands=("minigrad compare copy --seeds 1 --out compare", "minigrad reach --out reach"),
         shows={
             "reach/reach.png": """To the right, the word read longest ago. Every line of the grid
@@ -286,12 +288,14 @@ ROWS = (
         LSTM) says how English words are pronounced, and has no attention: all that it knows of a
         word's letters is one vector. We write two words as one, as in *doghouse*, and compare what
         it says with what it says of each alone. The longer they are, the more of the sounds are
-        wrong.""",
+        wrong, and more in the second word than in the first: so it is not simply the oldest
+        letters that fade. That one vector is too small is a likely reason, not a proven one, for
+        two words in one are also unlike those it was trained on.""",
         commands=("minigrad forget --out forget",),
         shows={
             "forget/forget.png": """Sounds (*phonemes*) that are wrong, by the number of letters:
-            red in both words, blue in the first, yellow in the second; dotted, if the answer were
-            one to other words."""
+            in both words, in the first and in the second; dotted, if the answer were one to other
+            words."""
         },
         test="tests/minitransformer/studies/test_forget.py",
         needs="g2p_en",
@@ -375,10 +379,10 @@ ROWS = (
         title="One word, two meanings",
         text="""Back to the *bank*. In a sentence about fishing, is its vector nearer to that of
         *shore*, or to that of *lender*? The sentences use other words than those from which the
-        two were learned. Untrained networks must be at chance, 50 %, and nearly are. A simpler
-        test, whether sentences of the same meaning lie together, even an untrained network passes:
-        so it proves nothing. Then it is asked whether a translator writes the right Spanish word,
-        and what MiniLM makes of everyday sentences.""",
+        two were learned. Untrained networks must be at chance, 50 %, and on the whole are. A
+        simpler test, whether sentences of the same meaning lie together, even an untrained network
+        passes: so it proves nothing. Then it is asked whether a translator writes the right
+        Spanish word, and what MiniLM makes of everyday sentences.""",
         commands=("minigrad sense --seeds 2 --out sense",),
         shows={
             "sense/maps.png": """Each dot is *bank* (then *server*, *check*) in one sentence,
