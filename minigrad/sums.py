@@ -25,6 +25,10 @@ THREADED = 1 << 18
 """From this size on, BLAS splits a matrix-vector product over threads, which costs more than it
 saves."""
 
+UNSET = 5
+"""OpenBLAS's AVX-512 kernel for float32 rows of this width adds memory that nobody has set, beside
+the sums that it gives back: they are right, and NumPy warns, now and then, of an invalid value."""
+
 
 add: Any = np.add.reduce
 
@@ -68,7 +72,8 @@ def sum_rows(x: Any) -> Any:
 
 def dot_rows(x: Any, vector: Any) -> Any:
     """Each row of a matrix times `vector`."""
-    return x @ vector if x.size < THREADED else np.vecdot(x, vector)
+    by_blas = x.size < THREADED and x.shape[-1] != UNSET
+    return x @ vector if by_blas else np.vecdot(x, vector)
 
 
 def norm(g: Any) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.sums import BLOCK, LONG, add_up, sum_columns, sum_rows
+from minigrad.sums import BLOCK, LONG, add_up, dot_rows, sum_columns, sum_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -55,6 +55,19 @@ def test_columns_of_any_length_and_width_are_summed() -> None:
         np.testing.assert_array_equal(sum_columns(np.ones((rows, width), np.float32)), rows)
     stack = np.arange(2.0 * 3 * BLOCK * 2).reshape(2, 3 * BLOCK, 2)
     np.testing.assert_allclose(sum_columns(stack), stack.sum(axis=1))
+
+
+class Unmultiplied(Array):
+    """An array that may not stand in a product of BLAS's."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **params: Any) -> Any:
+        assert ufunc is not np.matmul
+        return getattr(ufunc, method)(*map(np.asarray, operands), **params)
+
+
+def test_rows_of_the_width_that_blas_may_warn_of_are_multiplied_without_it() -> None:
+    rows = np.arange(15, dtype=np.float32).reshape(3, 5)
+    np.testing.assert_array_equal(dot_rows(rows.view(Unmultiplied), rows[0]), rows @ rows[0])
 
 
 def test_long_rows_are_summed_as_exactly_as_short_ones() -> None:
