@@ -129,9 +129,9 @@ def ask_translator(model: Any, form: Pairs, seed: int) -> dict[str, Measures]:
 
 
 def ask_published(model: Any, form: Masked) -> dict[str, Measures]:
-    """Of each word in `EVERYDAY`: `nearer`, `neighbours` as in `ask_masked`, each sentence against
-    all others; and cosines `within` a meaning and `across`. What is `centred` is less its mean:
-    that of the word and, where they are, that of its synonyms."""
+    """Of each word in `EVERYDAY`: `nearer` as in `ask_masked`, each sentence against as many others
+    of each meaning; `neighbours`, against all others; and cosines `within` a meaning and `across`.
+    What is `centred` is less its mean: that of the word and, where they are, of its synonyms."""
     return {each.word: measures_of_everyday(model, form, each) for each in EVERYDAY}
 
 
@@ -146,8 +146,10 @@ def measures_of_everyday(model: Any, form: Masked, each: Everyday) -> Measures:
     means = np.empty((*x.shape[:2], 2, x.shape[2]))
     for place, side in enumerate(sides):
         own = place - side * len(each.sentences[0])
-        means[:, place, side] = np.delete(synonyms[side], own, axis=1).mean(axis=1)
-        means[:, place, 1 - side] = synonyms[1 - side].mean(axis=1)
+        # The other side is less one, too: anything is nearer to the mean of more, as chance has it.
+        means[:, place] = np.stack(
+            [np.delete(side_of, own, axis=1).mean(axis=1) for side_of in synonyms], axis=1
+        )
     centred = x - x.mean(axis=1, keepdims=True)
     moved = means - means.mean(axis=(1, 2), keepdims=True)
     within, across = within_and_across(x, sides, centred=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import compress
 from math import factorial, prod
 from typing import Any, NamedTuple
 
@@ -29,11 +30,12 @@ class Case(NamedTuple):
 class Outcome(NamedTuple):
     """Shares of held-out sequences, and what of them was right before any training.
 
-    exact: answers without a mistake; untrained: before training. symbols: answers with the right
-    symbols in any order. unmoved: sources that get the same answer when they are shuffled. guess:
-    the share that one expects to be exact who knows the symbols and guesses their order; a model
-    may do worse on short sequences, whose symbols training has shown in another order. before,
-    after: the learned vectors of places, (P, D), where there are any.
+    exact: answers without a mistake; untrained: before training. tokens: of the answers' tokens,
+    those in their right places. symbols: answers with the right symbols in any order. unmoved: of
+    the sources that shuffling changes, those that get the same answer after it. guess: the share
+    that one expects to be exact who knows the symbols and guesses their order; a model may do worse
+    on short sequences, whose symbols training has shown in another order. before, after: the
+    learned vectors of places, (P, D), where there are any.
     """
 
     exact: float
@@ -64,11 +66,12 @@ def learn(case: Case) -> Outcome:
     answers, rng = trainer.answers(), np.random.default_rng(case.seed)
     shuffled = [(rng.permutation(source).tolist(), target) for source, target in test]
     after = answer(trainer.model, trainer.form, shuffled, trainer.settings.batch_size)
+    changed = [x != y for (x, _), (y, _) in zip(shuffled, test, strict=True)]
     return Outcome(
         exact(answers, test),
         trainer.last["token_accuracy"],
         float(np.mean([sorted(x) == sorted(y) for x, (_, y) in zip(answers, test, strict=True)])),
-        float(np.mean([x == y for x, y in zip(answers, after, strict=True)])),
+        float(np.mean([x == y for x, y in compress(zip(answers, after, strict=True), changed)])),
         untrained,
         float(np.mean([1 / orders(target) for _, target in test])),
         before,

@@ -33,7 +33,7 @@ def tables_of(numbers: Mapping[str, Any]) -> list[Table]:
             table_of_published(
                 each,
                 "nearer_centred",
-                f"{title}nearer to the synonym in the other sentences (chance 50 %)",
+                f"{title}nearer to the synonym in four others of each meaning (chance 50 %)",
             ),
             table_of_published(
                 each,

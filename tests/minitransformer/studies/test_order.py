@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minitransformer.recipe import Recipe
+from minitransformer.studies import order
 from minitransformer.studies.order import Case, Outcome, learn, orders
 
 
@@ -27,6 +28,13 @@ def test_without_positions_a_shuffled_source_gets_the_same_answer(
 ) -> None:
     assert outcomes["none"].unmoved == 1
     assert outcomes["learned"].unmoved < 1
+
+
+def test_what_shuffling_leaves_as_it_is_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that copies gives another answer to all that shuffling changes."""
+    monkeypatch.setattr(order.Trainer, "answers", lambda self: [y for _, y in self.data.test])
+    monkeypatch.setattr(order, "answer", lambda model, form, read, size: [x for x, _ in read])
+    assert learn(Case("copy", "learned", 4, 1, 1)).unmoved == 0
 
 
 def test_vectors_of_places_are_kept_as_they_were_and_as_they_are(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,26 @@ def test_a_reader_is_asked_everyday_sentences() -> None:
     assert {*found} == {"bank", "server", "check"}
     assert all(len(x) == 2 for x in found["bank"].values())
     assert found["bank"]["within"][0] > found["bank"]["within_centred"][0]
+
+
+def test_a_model_that_knows_nothing_of_everyday_sentences_is_right_in_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    vectors: dict[str, Any] = {}
+
+    def draw(model: Any, form: Any, texts: list[str], word: str) -> Any:
+        """A vector for the company that a word has, and a little of its own for the word."""
+        company = [" ".join(re.findall(r"\w+", re.sub(rf"\b{word}\b", "", text, flags=re.I)))
+                   for text in texts]  # fmt: skip
+        for name in (word, *company):
+            vectors.setdefault(name, rng.normal(size=200))
+        return np.array([[vectors[x] + vectors[word] / 4 for x in company]])
+
+    monkeypatch.setattr(asked, "occurrences", draw)
+    shares = []
+    for _ in range(30):
+        vectors.clear()
+        found = ask_published(None, Masked(Words.train(["a"], special=BERT), 9))
+        shares.append([found[word]["nearer_centred"][0] for word in found])
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.06)
