@@ -22,6 +22,7 @@ from minitransformer.forms import Example, Pairs
 from minitransformer.models.model import AttentionSettings
 from minitransformer.progress import tell
 from minitransformer.settings import Group, SettingError, setting
+from minitransformer.studies.percent import percent
 from minitransformer.studies.sizes import equally_large, size
 from minitransformer.studies.study import Finding, Table, study
 from minitransformer.studies.workers import in_parallel
@@ -152,6 +153,7 @@ class Context(Group):
         means = {name: np.mean([x.after[0] for x in own], axis=0) for name, own in found.items()}
         longest = lengths.index(self.length)
         shares = ", ".join(f"{name} {percent(x[longest])} %" for name, x in means.items())
+        steps = ", ".join(f"{x} {np.mean([y.steps for y in own]):,.0f}" for x, own in found.items())
         best, beyond = self.best_beyond(found)
         doubled = self.best_doubled(found)
         return [
@@ -159,6 +161,7 @@ class Context(Group):
             f"Beyond it at most {percent(best)} % are right{beyond}; at {lengths[-1]}, twice as "
             f"long, at most {percent(doubled)} %"
             + (": none of them extrapolates." * (doubled < FEW) or "."),
+            f"Equal time is not equal steps. Of these they made, in the mean: {steps}.",
             "How far back a gradient reaches before any training: minigrad reach.",
         ]
 
@@ -289,15 +292,3 @@ def train(
         optimizer.zero_grad()
         tell("training", int(spent), seconds)
     return steps
-
-
-def percent(share: float) -> str:
-    """A share in percent: what is not all does not look like all, nor what is not nothing like it.
-
-    >>> [percent(x) for x in (0, 0.0004, 0.001, 0.5, 0.999, 0.9996, 1)]
-    ['0', '<0.1', '0.1', '50', '99.9', '99.9', '100']
-    """
-    x = 100 * float(share)
-    if 0 < x < 0.05:
-        return "<0.1"
-    return f"{min(x, 99.9):.1f}" if 0 < x < 1 or 99 < x < 100 else f"{x:.0f}"

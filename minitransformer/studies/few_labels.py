@@ -20,6 +20,7 @@ from minitransformer import workflow
 from minitransformer.finetuning import ALL_WAYS, USUAL, accuracy
 from minitransformer.progress import tell
 from minitransformer.settings import Group, setting
+from minitransformer.studies.percent import percent
 from minitransformer.studies.study import Finding, Table, study
 from minitransformer.studies.workers import in_parallel
 from minitransformer.tasks.english import Row, labelled
@@ -155,8 +156,7 @@ def shares_table(title: str, shares: Shares) -> Table:
     """What was right with each seed: a row for each way, a column for each number of labels."""
     ways = [*next(iter(shares.values()))]
     rows: list[tuple[str, ...]] = [
-        (way, *(" ".join(f"{100 * x:.0f}" for x in own[way]) for own in shares.values()))
-        for way in ways
+        (way, *(" ".join(map(percent, own[way])) for own in shares.values())) for way in ways
     ]
     return Table(title, ("labels of each", *map(str, shares)), rows)
 
@@ -165,8 +165,7 @@ def means(what: str, shares: Shares) -> str:
     """The means of the seeds, by way and number of labels."""
     ways = [*next(iter(shares.values()))]
     told = [
-        f"{way} {', '.join(f'{100 * float(np.mean(own[way])):.0f}' for own in shares.values())}"
-        for way in ways
+        f"{way} {', '.join(percent(np.mean(own[way])) for own in shares.values())}" for way in ways
     ]
     *most, last = map(str, shares)
     return f"{what}, means at {', '.join(most)} and {last} labels: {'; '.join(told)} %."

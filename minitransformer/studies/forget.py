@@ -21,7 +21,7 @@ from minitransformer.interop.g2p import WIDTH
 from minitransformer.interop.published import load_published
 from minitransformer.progress import tell
 from minitransformer.settings import Group, setting
-from minitransformer.studies.context import percent
+from minitransformer.studies.percent import percent
 from minitransformer.studies.study import Finding, Table, study
 from minitransformer.tasks.corpus import NOVEL
 

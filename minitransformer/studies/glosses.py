@@ -1,8 +1,8 @@
 """Glosses: what kind of thing a gloss of WordNet is about, learned from few labels.
 
 Eight kinds, 5 to 50 labelled glosses of each, and a thousand others to be told. Compared are an
-encoder that has filled the gaps of 11,000 glosses, the same from random weights, and MiniLM, a
-published encoder that has read far more.
+encoder that has filled the gaps of 11,000 others, the same from random weights, and MiniLM, a
+published encoder that has read far more, for all we know the glosses that are asked here too.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from minitransformer.studies.few_labels import (
     read_into,
     shares_table,
 )
+from minitransformer.studies.percent import percent
 from minitransformer.studies.study import Finding, study
 from minitransformer.studies.workers import in_parallel
 from minitransformer.tasks.english import Row
@@ -96,7 +97,10 @@ class Glosses(Group):
             for (count, _), share in zip(drawn, begun[1], strict=True):
                 shares[count].setdefault(MINILM, []).append(share)
         chance = 1 / len(kinds())
-        title = f"% right of {len(unseen()):,} unseen glosses, with each seed (chance {chance:.1%})"
+        title = (
+            f"% right of {len(unseen()):,} unseen glosses, with each seed "
+            f"(chance {percent(chance)} %)"
+        )
         return Finding(
             self.name,
             [shares_table(title, shares)],

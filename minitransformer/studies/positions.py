@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from minigrad.tensor import Array
 from minitransformer.parts.embedding import sinusoidal_positions
 from minitransformer.settings import Group, SettingError, changeable, setting
 from minitransformer.studies.order import Case, Outcome, learn
+from minitransformer.studies.percent import percent
 from minitransformer.studies.shifts import (
     off_after_shift,
     off_when_fitted,
@@ -188,7 +188,7 @@ def similarity_table(alike: Mapping[str, Array], fitted: Mapping[str, list[float
         (
             name,
             *(f"{x[:, d].mean().round(2) + 0:.2f}" if d < x.shape[1] else "" for d in DISTANCES),
-            f"{100 * np.mean(fitted[name]):.1f} %" if name in fitted else "",
+            f"{percent(np.mean(fitted[name]))} %" if name in fitted else "",
         )
         for name, x in alike.items()
     ]
@@ -231,7 +231,7 @@ def losses(outcomes: Outcomes) -> list[Table]:
 
 
 def mean(outcomes: list[Outcome], name: str) -> str:
-    """The mean of a share over the seeds, in percent."""
+    """The mean of a share over the seeds, in per cent."""
     return percent(np.mean([getattr(x, name) for x in outcomes]))
 
 
@@ -247,8 +247,8 @@ def says_of_vectors(
         f"16); one-hot vectors are all equally far apart.",
         f"To move on by k places is the same rotation wherever one starts (nothing is off by more "
         f"than {off:.0e}). So a linear map that is fitted to some places foretells others: it is "
-        f"off by {100 * fitted['sinusoidal'][0]:.1f} %, for one-hot vectors by "
-        f"{100 * fitted['one-hot'][0]:.0f} %.",
+        f"off by {percent(fitted['sinusoidal'][0])} %, for one-hot vectors by "
+        f"{percent(fitted['one-hot'][0])} %.",
         "Rotary positions put the same waves into the score: of a key like its query it falls off "
         "as they do, of any other it is 0 in the mean, at each distance.",
         f"Learned neighbours have a cosine of {before[:, 1].mean():.2f} before training, and of "
@@ -273,12 +273,3 @@ def says_of_loss(outcomes: Outcomes) -> list[str]:
 def each(cosines: Array) -> str:
     """A cosine with each seed."""
     return " ".join(f"{x:.2f}" for x in cosines)
-
-
-def percent(share: Any) -> str:
-    """A share in percent; only what is all looks like all.
-
-    >>> [percent(x) for x in (0.0, 0.0213, 0.5, 0.9996, 1.0)]
-    ['0.0', '2.1', '50.0', '99.9', '100']
-    """
-    return "100" if share >= 1 else f"{min(100 * float(share), 99.9):.1f}"

@@ -15,6 +15,7 @@ import numpy as np
 
 from minitransformer.interop.published import is_published
 from minitransformer.settings import Group, SettingError, setting
+from minitransformer.studies.percent import spread
 from minitransformer.studies.pronouns import METHODS, Job, Measured, measure
 from minitransformer.studies.study import Finding, Table, study
 from minitransformer.studies.swap import swap
@@ -185,16 +186,6 @@ def sentences(masked: Sequence[Measured], translating: Sequence[Measured]) -> li
 def join(texts: Sequence[str]) -> str:
     """Texts in a row, the last after "and"."""
     return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
-
-
-def spread(shares: Sequence[float]) -> str:
-    """The least and the largest of some shares, in per cent; the one that all are.
-
-    >>> spread([0.5, 0.75]), spread([1.0, 1.0]), spread([0.999])
-    ('50 to 75 %', '100 %', '99 %')
-    """
-    ends = (f"{100 if x == 1 else min(100 * x, 99):.0f}" for x in (min(shares), max(shares)))
-    return " to ".join(dict.fromkeys(ends)) + " %"
 
 
 def numbers_of(measured: Measured) -> dict[str, Any]:

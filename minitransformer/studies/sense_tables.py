@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minitransformer.studies.asked import NINE
+from minitransformer.studies.percent import mean_of, percent, spread
 from minitransformer.studies.study import Table
 from minitransformer.tasks.grammar import SENSES
 
@@ -38,40 +39,11 @@ def tables_of(numbers: Mapping[str, Any]) -> list[Table]:
             table_of_published(
                 each,
                 "neighbours_centred",
-                f"{title}the nearest neighbour means the same (chance {share(NINE)})",
+                f"{title}the nearest neighbour means the same (chance {percent(NINE)} %)",
             ),
             table_of_cosines(each, f"{title}mean cosine of two within a meaning / across"),
         ]
     return found
-
-
-def share(x: float) -> str:
-    """A share in per cent.
-
-    >>> share(1), share(23 / 24), share(0.5)
-    ('100 %', '95.8 %', '50 %')
-    """
-    return f"{100 * x:.3g} %"
-
-
-def spread(values: Sequence[float]) -> str:
-    """The least and the largest of several shares; their mean, if these read the same.
-
-    >>> spread([0.25, 0.75, 0.5]), spread([1, 1]), spread([0.006, 0.007])
-    ('25–75 %', '100 %', '0.65 %')
-    """
-    least, most = (f"{100 * x:.0f}" for x in (min(values), max(values)))
-    return share(float(np.mean(values))) if least == most else f"{least}–{most} %"
-
-
-def mean_of(values: Sequence[float]) -> str:
-    """The mean of shares, and the least and the largest where they differ.
-
-    >>> mean_of([0.25, 0.5, 0.75]), mean_of([1, 1])
-    ('50 % (25–75 %)', '100 %')
-    """
-    both = f" ({spread(values)})" if min(values) < max(values) else ""
-    return f"{share(float(np.mean(values)))}{both}"
 
 
 def of_words(x: Any, words: Sequence[str], name: str, layer: int | None = None) -> float:

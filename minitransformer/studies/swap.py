@@ -90,31 +90,8 @@ def finding_of(
     return Finding(
         name,
         [
-            Table(
-                "how much likelier is the end after the right noun than after the other, in nats; "
-                "in brackets after the nouns alone, without the sentence",
-                ("right noun, not the other", "end", "nats", "alone"),
-                [
-                    (
-                        f"{twins.nouns[x]}, not {twins.nouns[1 - x]}",
-                        twins.ends[x],
-                        f"{of[0][x]:+.2f}",
-                        f"({of[1][x]:+.2f})",
-                    )
-                    for twins, of in zip((FIRST, *TWINS), margins, strict=True)
-                    for x in range(2)
-                ],
-            ),
-            Table(
-                "right, without the first two, which are well known",
-                ("", "ends", "both of two twins"),
-                [
-                    ("with the sentence", f"{sentences} of {2 * count}", f"{both} of {count}"),
-                    ("the nouns alone", f"{alone} of {2 * count}", f"{both_alone} of {count}"),
-                    ("always the first noun", f"{count} of {2 * count}", f"0 of {count}"),
-                    ("chance", f"{count} of {2 * count}", f"{count / 4:g} of {count}"),
-                ],
-            ),
+            table_of_margins(margins),
+            table_of_right((sentences, both), (alone, both_alone)),
             Table(
                 'how far the two sentences "… because it was too tired" and "… wide" are apart',
                 ("", 'at "it"', "at the full stop"),
@@ -125,9 +102,9 @@ def finding_of(
             "A decoder reads from left to right. Where it reads the pronoun, the word that tells "
             "what it is has not come yet: all that it computes there, what its heads look at too, "
             f"is the same in both sentences (they differ by {max(at_pronoun.values()):g}).",
-            f"Of {2 * count} ends it likes {sentences} better after the right noun. But "
-            f"{alone} of them it likes better after the right noun alone: most of this is which "
-            "word goes with which, and not what the sentence says.",
+            f"Of {2 * count} ends it likes {sentences} better after the right noun in the "
+            f"sentence, and {alone} after the right noun alone. So many it may know by which word "
+            "goes with which, and not by what the sentence says.",
         ],
         {
             "margins_in_nats": margins[:, 0].tolist(),
@@ -137,6 +114,41 @@ def finding_of(
             "differences": {"at_the_pronoun": at_pronoun, "at_the_full_stop": at_end},
         },
         {"margins": margins},
+    )
+
+
+def table_of_margins(margins: Array) -> Table:
+    """How much likelier each end is after its noun than after the other, and without a sentence."""
+    return Table(
+        "how much likelier is the end after the right noun than after the other, in nats; in "
+        "brackets after the nouns alone, without the sentence",
+        ("right noun, not the other", "end", "nats", "alone"),
+        [
+            (
+                f"{twins.nouns[x]}, not {twins.nouns[1 - x]}",
+                twins.ends[x],
+                f"{of[0][x]:+.2f}",
+                f"({of[1][x]:+.2f})",
+            )
+            for twins, of in zip((FIRST, *TWINS), margins, strict=True)
+            for x in range(2)
+        ],
+    )
+
+
+def table_of_right(sentences: tuple[int, int], alone: tuple[int, int]) -> Table:
+    """How many ends, and how many pairs of them, are right: with the sentence and without it."""
+    count = len(TWINS)
+    counted = {
+        "with the sentence": sentences,
+        "the nouns alone": alone,
+        "always the first noun": (count, 0),
+        "chance": (count, count / 4),
+    }
+    return Table(
+        "right, without the first two, which are well known",
+        ("", "ends", "both of two twins"),
+        [(name, f"{x} of {2 * count}", f"{y:g} of {count}") for name, (x, y) in counted.items()],
     )
 
 

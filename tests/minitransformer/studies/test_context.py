@@ -98,7 +98,7 @@ def test_a_model_knows_after_training_what_it_did_not_before(
 def invented(learner: Learner) -> Learned:
     """What is right: one more of a hundred with each seed, nothing beyond the trained lengths."""
     known = np.array([1, 0.9, 0.8, 0.7, 0, 0, 0]) - 0.01 * learner.seed
-    return Learned(np.zeros((2, 7)), np.clip([known, known], 0, 1), 100 + learner.seed)
+    return Learned(np.zeros((2, 7)), np.clip([known, known], 0, 1), 100 * (1 + learner.seed))
 
 
 def test_a_finding_has_every_seed_the_controls_and_what_follows(
@@ -118,8 +118,10 @@ def test_a_finding_has_every_seed_the_controls_and_what_follows(
         "Beyond it at most 0 % are right; at 40, twice as long, at most 0 %: none of them "
         "extrapolates."
     )
+    assert found.says[2].startswith("Equal time is not equal steps.")
+    assert "rnn 150, lstm 150, lstm-attention 150, transformer 150." in found.says[2]
     assert found.numbers["none_extrapolates"]
-    assert found.numbers["models"]["lstm"]["steps"] == [100, 101]
+    assert found.numbers["models"]["lstm"]["steps"] == [100, 200]
     assert found.arrays["lstm"].shape == (2, 2, 7)
 
 

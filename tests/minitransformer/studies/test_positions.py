@@ -47,10 +47,10 @@ def test_every_kind_of_position_is_compared_with_vectors_that_know_no_order(foun
 
 
 def test_what_is_told_of_a_model_without_positions_is_what_was_measured(found: Finding) -> None:
-    assert "Without positions 2.0 % of sequences are copied, with waves 90.0 %." in found.says[-2]
+    assert "Without positions 2.0 % of sequences are copied, with waves 90 %." in found.says[-2]
     assert "guesses their order is right in 3.0 %" in found.says[-2]
     (table,) = (x for x in found.tables if x.title.startswith("copy"))
-    assert ("none", "2.0  2.0", "95.0", "100") in table.rows
+    assert ("none", "2.0  2.0", "95", "100") in table.rows
     assert ("order guessed", "3.0", "100", "") in table.rows
 
 

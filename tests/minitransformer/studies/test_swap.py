@@ -85,6 +85,11 @@ def test_the_finding_counts_what_is_right_and_leaves_out_the_well_known_twins(
         "nouns_alone": (margins[1:, 1] > 0).sum(), "of": 28,
     }  # fmt: skip
     assert found.tables[1].rows[0][1].endswith(" of 28")
+    assert found.tables[1].rows[2:] == [
+        ("always the first noun", "14 of 28", "0 of 14"), ("chance", "14 of 28", "3.5 of 14"),
+    ]  # fmt: skip
+    alone = found.numbers["right"]["nouns_alone"]
+    assert f"and {alone} after the right noun alone" in found.says[1]
     assert len(found.tables[0].rows) == 30
     assert "differ by 0)" in found.says[0]
 
