@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minitransformer.studies import Finding
-from viz.figure.panels import name_panel, panels
-from viz.figure.style import AMBER, BLUE, GREEN, GREY, INK, VERMILION, house_style
+from viz.figure.panels import label_ends, name_panel, panels
+from viz.figure.style import BLUE, GREEN, GREY, INK, PURPLE, VERMILION, house_style
 
 if TYPE_CHECKING:
     from viz.figure.drawing import Drawing
@@ -18,7 +18,7 @@ COLOURS = {
     "fine-tuned": GREEN,
     "frozen": BLUE,
     "from scratch": VERMILION,
-    "frozen, untrained": AMBER,
+    "frozen, untrained": PURPLE,
     "frozen MiniLM": INK,
 }
 
@@ -32,39 +32,38 @@ def draw(finding: Finding) -> dict[str, Drawing]:
         columns=len(right), size=(3.1, 2.4), right=1.45, gaps=(0.5, 0.6), sharey=True,
     )  # fmt: skip
     for each, (word, shares) in zip(axes[0], right.items(), strict=True):
-        draw_shares(each, shares, finding.numbers["chance"])
+        draw_shares(each, shares, finding.numbers["chance"], is_named=each is axes[0, -1])
         name_panel(each, f'"{word}", unseen sentences that are right', "labels of each sense")
-    name_lines(axes[0, -1])
     return {"few-labels.png": figure}
 
 
 def draw_shares(
-    axes: Any, shares: Mapping[int, Mapping[str, Sequence[float]]], chance: float
+    axes: Any,
+    shares: Mapping[int, Mapping[str, Sequence[float]]],
+    chance: float,
+    is_named: bool = True,
 ) -> None:
-    """Lines through the means, a dot for each seed, and where chance is."""
+    """Lines through the means, a dot for each seed, and where chance is.
+
+    is_named: whether each line's name stands beside its end, or only that of chance.
+    """
     from matplotlib.ticker import PercentFormatter
 
     counts = [*shares]
+    ends = [(chance, "chance", GREY)]
     axes.set_xscale("log")
     for way in next(iter(shares.values())):
         own = np.array([shares[count][way] for count in counts])  # (counts, seeds)
-        axes.plot(counts, own.mean(axis=1), color=COLOURS[way], linewidth=1.4, label=way)
+        means = own.mean(axis=1)
+        axes.plot(counts, means, color=COLOURS[way], linewidth=1.4, label=way)
+        if is_named:
+            ends.append((means[-1], way, COLOURS[way]))
         for seed in own.T:
             axes.plot(counts, seed, ".", color=COLOURS[way], markersize=4, alpha=0.5)
     axes.axhline(chance, color=GREY, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        "chance", (1, chance), xycoords=axes.get_yaxis_transform(), xytext=(3, 0),
-        textcoords="offset points", fontsize=7.5, color=GREY, va="center",
-    )  # fmt: skip
     axes.set_xticks(counts, map(str, counts))
     axes.minorticks_off()
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-
-
-def name_lines(axes: Any) -> None:
-    """Name the lines beside a panel."""
-    axes.legend(
-        frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0
-    )
+    label_ends(axes, ends)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minitransformer.studies import Finding
-from viz.figure.panels import name_panel, panels
-from viz.figure.style import AMBER, BLUE, GREY, VERMILION, house_style
+from viz.figure.panels import label_ends, name_panel, panels
+from viz.figure.style import BLUE, GREY, PURPLE, VERMILION, house_style
 
 if TYPE_CHECKING:
     from viz.figure.drawing import Drawing
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LINES = {
     "all errors": (0, VERMILION, "-"),
     "of the first word": (1, BLUE, "-"),
-    "of the second word": (2, AMBER, "-"),
+    "of the second word": (2, PURPLE, "-"),
     "chance: other words": (3, GREY, ":"),
 }
 """The label of a measure, its place among them, its colour and its dash."""
@@ -43,7 +43,6 @@ def draw(finding: Finding) -> dict[str, Drawing]:
     axes.set_ylim(0, 1)
     axes.set_xticks(letters)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    axes.legend(
-        frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0
-    )
+    ends = found[:, -1].mean(0)
+    label_ends(axes, [(ends[place], name, colour) for name, (place, colour, _) in LINES.items()])
     return {"forget.png": figure}

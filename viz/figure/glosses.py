@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minitransformer.studies import Finding
-from viz.figure.few_labels import draw_shares, name_lines
+from viz.figure.few_labels import draw_shares
 from viz.figure.panels import name_panel, panels
 from viz.figure.style import house_style
 
@@ -19,5 +19,4 @@ def draw(finding: Finding) -> dict[str, Drawing]:
     figure, ((axes,),) = panels("What kind of thing a gloss of WordNet is about", right=1.6)
     draw_shares(axes, finding.numbers["right"], finding.numbers["chance"])
     name_panel(axes, "unseen glosses that are right", "labels of each of eight kinds")
-    name_lines(axes)
     return {"glosses.png": figure}

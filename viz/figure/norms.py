@@ -73,7 +73,7 @@ def draw_block(axes: Any, numbers: Array, shared: Array) -> None:
         is_dark = shared[row, column] and abs(number) > DARK
         axes.text(
             column, row, f"{number + 0.0:.1f}".replace("-0.0", "0.0").replace("-", "−"),
-            fontsize=5.5, ha="center", va="center", alpha=1 if shared[row, column] else 0.5,
+            fontsize=7.5, ha="center", va="center",
             color="white" if is_dark else INK if shared[row, column] else GREY,
         )  # fmt: skip
 

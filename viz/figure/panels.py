@@ -5,6 +5,7 @@ Inside `house_style`, as all that draws.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,3 +86,43 @@ def label_end(axes: Any, x: float, y: float, text: str, colour: str, shift: floa
         text, (x, y), xytext=(6, shift), textcoords="offset points", color=colour, fontsize=8,
         va="center", annotation_clip=False,
     )  # fmt: skip
+
+
+def label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], gap: float = 6) -> None:
+    """Write what lines are beside a panel, all that is drawn in it: (height, text, colour) each.
+
+    Texts that would touch are pushed apart. gap: points between the panel and them.
+    """
+    axes.set_ylim(axes.get_ylim())  # where the ends are is known, and stays
+    points = 72 / axes.get_figure(root=True).dpi
+    heights = [float(axes.transData.transform((1, y))[1]) * points for y, _, _ in ends]
+    for (y, text, colour), shift in zip(ends, shifts_apart(heights, 12), strict=True):
+        axes.annotate(
+            text, (1, y), xycoords=axes.get_yaxis_transform(), xytext=(gap, shift),
+            textcoords="offset points", color=colour, fontsize=8, va="center",
+            annotation_clip=False,
+        )  # fmt: skip
+
+
+def shifts_apart(heights: Sequence[float], gap: float) -> list[float]:
+    """How far to shift each of some heights, so that any two are `gap` apart; order stays.
+
+    Those that touch are spread evenly around their middle.
+
+    >>> shifts_apart([0, 50, 4], 12)
+    [-4.0, 0.0, 4.0]
+    """
+    groups: list[list[int]] = []
+    lowest: list[float] = []  # where each group begins
+    for i in sorted(range(len(heights)), key=lambda i: heights[i]):
+        groups.append([i])
+        lowest.append(heights[i])
+        while len(groups) > 1 and lowest[-1] < lowest[-2] + len(groups[-2]) * gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+            middle = sum(heights[i] for i in groups[-1]) / len(groups[-1])
+            lowest[-2:] = [middle - (len(groups[-1]) - 1) * gap / 2]
+    shifts = [0.0 for _ in heights]
+    for group, first in zip(groups, lowest, strict=True):
+        for rank, i in enumerate(group):
+            shifts[i] = float(first + rank * gap - heights[i])
+    return shifts

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from viz.figure.characters import one_line
+from viz.figure.panels import label_ends
 from viz.figure.style import (
     BLUE,
     GREEN,
@@ -171,55 +172,12 @@ def _draw_accuracies(axes: Axes, accuracies: Mapping[str, list[Point]]) -> None:
 
 
 def _draw_lines(axes: Axes, lines: Sequence[tuple[list[Point], str, str]]) -> None:
-    """Draw values against steps, each with its colour, a dot at the last, and a text beside it.
-
-    Texts that would touch are pushed apart.
-    """
+    """Draw values against steps, each with its colour, a dot at the last, and a text beside it."""
     for points, colour, _ in lines:
         steps, values = zip(*points, strict=True)
         axes.plot(steps, values, color=colour, linewidth=1.4, clip_on=False)
         axes.plot(steps[-1], values[-1], "o", color=colour, markersize=4, clip_on=False)
-    axes.set_ylim(axes.get_ylim())  # where the ends are is known, and stays
-    pixels = [float(axes.transData.transform((0, points[-1][1]))[1]) for points, _, _ in lines]
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    heights = [72 * pixel / figure.dpi for pixel in pixels]
-    for (points, colour, text), shift in zip(lines, shifts_apart(heights, 12), strict=True):
-        axes.annotate(
-            text,
-            xy=(1, points[-1][1]),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(8, shift),
-            textcoords="offset points",
-            color=colour,
-            fontsize=8,
-            va="center",
-            annotation_clip=False,
-        )
-
-
-def shifts_apart(heights: Sequence[float], gap: float) -> list[float]:
-    """How far to shift each of some heights, so that any two are `gap` apart; order stays.
-
-    Those that touch are spread evenly around their middle.
-
-    >>> shifts_apart([0, 50, 4], 12)
-    [-4.0, 0.0, 4.0]
-    """
-    groups: list[list[int]] = []
-    lowest: list[float] = []  # where each group begins
-    for i in sorted(range(len(heights)), key=lambda i: heights[i]):
-        groups.append([i])
-        lowest.append(heights[i])
-        while len(groups) > 1 and lowest[-1] < lowest[-2] + len(groups[-2]) * gap:
-            groups[-2:] = [groups[-2] + groups[-1]]
-            middle = sum(heights[i] for i in groups[-1]) / len(groups[-1])
-            lowest[-2:] = [middle - (len(groups[-1]) - 1) * gap / 2]
-    shifts = [0.0 for _ in heights]
-    for group, first in zip(groups, lowest, strict=True):
-        for rank, i in enumerate(group):
-            shifts[i] = float(first + rank * gap - heights[i])
-    return shifts
+    label_ends(axes, [(points[-1][1], text, colour) for points, colour, text in lines], 8)
 
 
 def amount(metric: str, value: float) -> str:

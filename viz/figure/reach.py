@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minitransformer.studies import Finding
-from viz.figure.panels import label_end, name_panel, panels, plot_band
-from viz.figure.style import AMBER, BLUE, GREEN, VERMILION, house_style
+from viz.figure.panels import label_ends, name_panel, panels, plot_band
+from viz.figure.style import BLUE, GREEN, PURPLE, VERMILION, house_style
 
 if TYPE_CHECKING:
     from viz.figure.drawing import Drawing
 
-COLOURS = {"rnn": VERMILION, "lstm": AMBER, "lstm-attention": BLUE, "transformer": GREEN}
+COLOURS = {"rnn": VERMILION, "lstm": PURPLE, "lstm-attention": BLUE, "transformer": GREEN}
 
 
 @house_style()
@@ -25,7 +25,7 @@ def draw(finding: Finding) -> dict[str, Drawing]:
     # Nearest the answer is the last token, where all lines meet: the names stand where they part.
     for name, norms in finding.arrays.items():
         plot_band(axes, np.arange(1, norms.shape[1] + 1), norms, COLOURS[name], median=True)
-        shift = -9 if name == "transformer" else 3
-        label_end(axes, 1, np.median(norms[:, 0]), name, COLOURS[name], shift)
     axes.set_xlim(norms.shape[1], 1)
+    arrays = finding.arrays.items()
+    label_ends(axes, [(np.median(norms[:, 0]), name, COLOURS[name]) for name, norms in arrays])
     return {"reach.png": figure}

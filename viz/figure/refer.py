@@ -64,8 +64,8 @@ def draw_methods(arrays: Any) -> Drawing:
             places = column + side * 0.25 + spaced(len(values))[:, None]
             x = np.broadcast_to(places, _wide(values).shape)
             axes.plot(
-                x.ravel(), _wide(values).ravel(), "o", color=colour, markersize=3.5 if column != 1
-                else 2.2, alpha=0.85, markeredgewidth=0, clip_on=False, label=state,
+                x.ravel(), _wide(values).ravel(), "o", color=colour, markersize=5 if column != 1
+                else 3.5, alpha=0.85, markeredgewidth=0, clip_on=False, label=state,
             )  # fmt: skip
     axes.set_xticks(range(len(COLUMNS)), COLUMNS)
     axes.tick_params(axis="x", length=0)

@@ -12,8 +12,7 @@ from minitransformer.studies import Finding
 from minitransformer.studies.asked import NINE
 from minitransformer.studies.sense_tables import WORDS
 from minitransformer.tasks.grammar import SENSES
-from viz.figure.panels import name_panel, panels
-from viz.figure.plots import shifts_apart
+from viz.figure.panels import name_panel, panels, shifts_apart
 from viz.figure.style import BLUE, GREEN, GREY, INK, PALE, VERMILION, house_style
 
 if TYPE_CHECKING:

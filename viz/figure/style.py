@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by colour-blind readers too, and three greys.
-BLUE, GREEN, VERMILION, AMBER = "#0072B2", "#009E73", "#D55E00", "#E69F00"
+BLUE, GREEN, VERMILION, PURPLE = "#0072B2", "#009E73", "#D55E00", "#CC79A7"
 INK, GREY, PALE = "#22272E", "#5B6470", "#D5DAE0"
 
 TITLE_SIZE = 11.0  # points

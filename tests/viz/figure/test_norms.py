@@ -7,7 +7,7 @@ import pytest
 
 from minitransformer.studies import norms as studied
 from minitransformer.studies.norms import Case, Norms, Outcome
-from viz.figure import norms
+from viz.figure import norms, style
 
 
 def outcome(case: Case) -> Outcome:
@@ -36,7 +36,9 @@ def test_each_number_is_written_and_those_that_share_a_mean_are_bright(found, pi
         for each in row:
             numbers = [float(text.get_text().replace("−", "-")) for text in each.texts]
             written += numbers
-            shown += [a for a, t in zip(numbers, each.texts, strict=True) if t.get_alpha() == 1]
+            shown += [
+                a for a, t in zip(numbers, each.texts, strict=True) if t.get_color() != style.GREY
+            ]
         np.testing.assert_allclose(written, x.ravel(), atol=0.051)
         np.testing.assert_allclose(shown, bright, atol=0.051)
         label = row[0].get_ylabel().replace("−", "-")

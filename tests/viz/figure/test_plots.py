@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from minigrad.files import FileError
-from viz.figure.plots import draw_curve, shifts_apart
+from viz.figure.panels import shifts_apart
+from viz.figure.plots import draw_curve
 from viz.figure.style import save_figure
 
 Record = dict[str, float]
