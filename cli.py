@@ -500,7 +500,8 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
     metric = trainer.form.metric
     console.print(
         f"{metric.replace('_', ' ')} {amount(metric, summary[metric])} on {summary['held_out']:,} "
-        f"examples never seen in training, after {summary['steps']:,} steps "
+        f"examples never seen in training, after {summary['steps']:,} "
+        f"step{'s' * (summary['steps'] > 1)} "
         f"in {summary['seconds']:.1f} s",
         style="bold",
     )

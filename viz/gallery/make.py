@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from minigrad.files import FileError, trying_to
+from minigrad.files import FileError, trying_to, write_atomically
 from minitransformer.progress import tell
 from viz.gallery.rows import ROWS, Row
-from viz.pages.gallery import Exhibit, Ran, gallery
+from viz.pages.gallery import Exhibit, Ran, gallery, with_way_back
 
 AT_ONCE = 2
 """Commands that run at the same time."""
@@ -46,6 +46,9 @@ def make_gallery(folder: Path, quick: bool = False, rows: Sequence[Row] = ROWS) 
         raise
     exhibits = [exhibit(row, ran, folder) for row in rows]
     page = gallery(exhibits, folder, time.perf_counter() - started)
+    for path in folder.glob("*.html"):
+        back = with_way_back(path.read_text(encoding="utf-8"))
+        write_atomically(path, back.encode())
     page.save(folder / "index.html")
     return [x for x in ran.values() if x.code]
 

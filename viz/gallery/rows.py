@@ -166,8 +166,8 @@ ROWS = (
             f"minigrad attend {BANK} --qkv --heads 2",
             f"minigrad attend {BANK} --qkv --heads 2 -o heads.html",
         ),
-        shows={"heads.html": "follow two heads, number by number"},
-        number=r"^word by word and as one.*",
+        shows={"heads.html#step=9": "follow two heads, number by number"},
+        number=r"^Z = softmax.*\n\nword by word and as one.*",
         test="tests/minitransformer/inside/test_heads_by_hand.py",
     ),
     Row(
@@ -244,9 +244,11 @@ ROWS = (
         Spanish ones made by a small grammar. It writes one word, reads what it has written, writes
         the next, until it writes the sign for the end. It may take the likeliest word each time,
         or follow several beginnings at once and keep the best, which is called *beam search*. The
-        second sentence below was held out: it has never seen a donkey and a square together.""",
+        second sentence below was held out: it has never seen a donkey and a square together. For
+        comparison the same model is asked after a single step.""",
         commands=(
             "minigrad train translate --out translate",
+            "minigrad train translate --steps 1 --out translate-1",
             'minigrad predict translate "let\'s go !"',
             f'minigrad predict translate "{TIRED}" --beam 4',
         ),
@@ -338,9 +340,11 @@ ROWS = (
         title="Fill the gaps: BERT",
         text="""An encoder by itself learns to fill gaps, so it may read on both sides of one. For
         that nobody needs to label anything: any text will do. After a short training on the
-        sentences of the grammar it is asked what stood in “… because it was too [MASK] .”""",
+        sentences of the grammar it is asked what stood in “… because it was too [MASK] .” For
+        comparison the same model is asked after a single step.""",
         commands=(
             "minigrad train masked --out masked",
+            "minigrad train masked --steps 1 --out masked-1",
             'minigrad fill masked "the dog did not cross the street because it was too [MASK] ."',
         ),
         shows={

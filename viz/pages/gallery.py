@@ -93,7 +93,7 @@ def section(exhibit: Exhibit, folder: Path) -> str:
         anchor=anchor(exhibit),
         title=html.escape(row.title),
         text=text,
-        pictures="".join(shown(folder / name, text) for name, text in row.shows.items()),
+        pictures="".join(shown(folder, name, text) for name, text in row.shows.items()),
         numbers=numbers + lacking,
         ran="".join(
             transcript(x, not row.shows or (x is exhibit.ran[0] and row.is_open))
@@ -117,18 +117,25 @@ def marked(text: str) -> str:
     return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped))
 
 
-def shown(path: Path, text: str) -> str:
-    """A picture with what is to be seen in it, or a link to a page with this text; nothing where
-    the file is not there."""
+def shown(folder: Path, name: str, text: str) -> str:
+    """A picture with what is to be seen in it, whose first sentence stands for it where it is not
+    seen; or a link to a page, or a place in one; nothing where the file is not there."""
+    path = folder / name.partition("#")[0]
     if not path.exists():
         return ""
     kind = KINDS.get(path.suffix)
     if kind is None:
-        return f'<p><a class="page" href="{html.escape(path.name)}">{marked(text)}</a></p>'
+        return f'<p><a class="page" href="{html.escape(name)}">{marked(text)}</a></p>'
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    about = marked(text)
-    picture = f'<img alt="{html.escape(path.stem)}" src="data:{kind};base64,{data}">'
-    return f"<figure>{picture}<figcaption>{about}</figcaption></figure>"
+    first = re.sub("[*`]", "", " ".join(text.split())).partition(". ")[0]
+    picture = f'<img alt="{html.escape(first)}" src="data:{kind};base64,{data}">'
+    return f"<figure>{picture}<figcaption>{marked(text)}</figcaption></figure>"
+
+
+def with_way_back(page: str) -> str:
+    """A page that the gallery links to, with a link back in its header."""
+    header = '<header class="bar">'
+    return page.replace(header, f'{header}<a href="index.html">← gallery</a>', 1)
 
 
 def transcript(ran: Ran, is_open: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,16 +12,19 @@ from typing import Any
 import pytest
 
 from minigrad.files import FileError
+from minitransformer.inside.by_hand import without_parameters
+from minitransformer.inside.sentences import from_seed
 from minitransformer.progress import heard_by
 from viz.gallery.make import Workshop, make_gallery, uses
 from viz.gallery.rows import ROWS, Row
+from viz.pages.attend import attend
 from viz.pages.gallery import Exhibit, Ran
 
 TRAIN = "minigrad train reverse --length 3 --steps 4 --d-model 8 --d-ff 8 --layers 1 --out reverse"
 ASK = "minigrad attention reverse '1 2' -o heads.png"
 TRAINED = Row(
     "Reversing", "It *reverses*, by `attention`.", (TRAIN, ASK), "tests/viz/gallery/test_make.py",
-    {"heads.png": "What each *head* sees."}, r"^exact match .*", ("--steps 2",),
+    {"heads.png": "What each *head* sees. Here, \"two\"."}, r"^exact match .*", ("--steps 2",),
 )  # fmt: skip
 DEMANDING = replace(
     TRAINED, title="Elsewhere", commands=("minigrad ops nothing",), needs="no_such_package",
@@ -39,9 +43,27 @@ def test_a_row_has_its_text_its_commands_what_they_drew_and_its_number(made: str
     assert "It <em>reverses</em>, by <code>attention</code>." in made
     assert f"<code>{TRAIN}</code>" in made
     assert 'src="data:image/png;base64,iVBOR' in made
-    assert "<figcaption>What each <em>head</em> sees.</figcaption>" in made
+    assert '<figcaption>What each <em>head</em> sees. Here, "two".</figcaption>' in made
     assert "<p class='found'>exact match 0.0 % on" in made
     assert "after 4 steps" in made
+
+
+def test_a_picture_that_is_not_seen_is_told_by_the_first_sentence_of_what_it_shows(
+    made: str,
+) -> None:
+    assert '<img alt="What each head sees"' in made
+
+
+def test_a_page_is_linked_to_at_its_place_and_leads_back_but_not_one_made_by_itself(
+    tmp_path: Path,
+) -> None:
+    command = "minigrad attend 'a b' -o attend.html"
+    row = replace(TRAINED, commands=(command,), shows={"attend.html#step=2": "look"})
+    assert make_gallery(tmp_path, rows=[row]) == []
+    assert 'href="attend.html#step=2"' in (tmp_path / "index.html").read_text(encoding="utf-8")
+    back = '<header class="bar"><a href="index.html">'
+    assert back in (tmp_path / "attend.html").read_text(encoding="utf-8")
+    assert back not in attend(without_parameters(from_seed(["a b"]))).html
 
 
 def test_a_number_is_found_in_a_line_that_is_indented() -> None:
@@ -121,7 +143,7 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.title)
 def test_each_row_shows_what_its_commands_write_and_names_its_test(row: Row) -> None:
     for name in row.shows:
-        folder = name.partition("/")[0]
+        folder = re.split("[/#]", name)[0]
         assert any(uses(f"x {folder}", command) for command in row.commands), name
     assert (Path(__file__).parents[3] / row.test).exists(), row.test
 
