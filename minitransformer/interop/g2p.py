@@ -6,9 +6,11 @@ dictionary does not have: https://github.com/Kyubyong/g2p. Code and weights are 
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
+from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
@@ -74,7 +76,7 @@ def load_g2p(path: Path) -> tuple[SequenceToSequence, Spoken]:
         try:
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-        except (BadZipFile, EOFError, AttributeError) as error:
+        except (BadZipFile, EOFError, AttributeError, TokenError, zlib.error) as error:
             raise ValueError(str(error)) from error
     model = SequenceToSequence(form.shape, GRUSettings(d_model=WIDTH, layers=1), nn.source(0))
     shapes = {ROWS[name]: parameter.shape for name, parameter in model.named_parameters()}
@@ -87,3 +89,21 @@ def load_g2p(path: Path) -> tuple[SequenceToSequence, Spoken]:
             raise WeightsError(f"{path} is no g2p-en: {told}")
     model.load_state_dict({ours: arrays[theirs] for ours, theirs in ROWS.items()})
     return model, form
+
+
+def read_homographs(path: Path) -> dict[str, list[list[str]]]:
+    """Real words and how they are spoken, from homographs.en of the package: it has some hundred
+    that are spoken in two ways, each with the phonemes of both.
+
+    FileError says in one line what cannot be read.
+    """
+    found = {}
+    with reading(path):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                word, first, second, _ = line.split("|")  # then, what part of speech has the first
+                found[word.lower()] = [first.split(), second.split()]
+        spoken = [each for ways in found.values() for each in ways]
+        if not spoken or not all(spoken) or {x for each in spoken for x in each} - {*PHONEMES}:
+            raise ValueError("not words and their phonemes")
+    return found

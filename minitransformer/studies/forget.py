@@ -4,6 +4,8 @@ Words whose sound nobody has to look up: two are written as one, and right is wh
 answers to each of them alone, one after the other. That it may be wrong about a word does not count
 here, only that it answers otherwise where it has to keep both. Not all of that is forgetting: a
 letter may sound otherwise between two words, and the longest were too long for its training, too.
+So beside them stand real words as long, from a list that comes with the model, which has them up to
+some 13 letters. It may have been trained on these.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.tensor import Array
-from minitransformer.interop.g2p import WIDTH
-from minitransformer.interop.published import load_published
+from minitransformer.interop.g2p import WIDTH, read_homographs
+from minitransformer.interop.published import find, load_published
 from minitransformer.progress import tell
 from minitransformer.settings import Group, setting
 from minitransformer.studies.percent import percent
@@ -33,9 +35,15 @@ EXAMPLE = "backpropagation", "algorithm"
 WORD = re.compile(r"(?<![\w’'-])[a-z]+(?![\w’'-])")
 """A word in small letters, which is no name and no part of another."""
 
+Spoken = dict[str, list[list[str]]]
+"""Words, and the phonemes of each way to speak them."""
+
 MEASURES = "errors", "first", "second", "others"
 """Phonemes that are wrong, missing or too many, by the number of right ones; those of the first
 word, and of the second, that are wrong or missing; errors against what other words sound like."""
+
+ENOUGH = 10
+"""Real words of a length, or a letter longer or shorter, from which on they are asked for."""
 
 
 @study("forget")
@@ -50,18 +58,14 @@ class Forget(Group):
         """Ask the GRU of g2p-en for words of the bundled novel, one at a time and two as one."""
         model, form, _ = load_published("g2p")
         speaker = Speaker(model, form)
-        words = words_by_length(NOVEL.read_text(encoding="utf-8"))
-        found = np.empty((self.seeds, len(LETTERS), len(MEASURES)))
-        for seed in range(self.seeds):
-            rng = np.random.default_rng(seed)
-            for place, letters in enumerate(LETTERS):
-                tell("asking", seed * len(LETTERS) + place, self.seeds * len(LETTERS))
-                drawn = rng.choice(words[letters // 2], (self.pairs, 2)).tolist()
-                found[seed, place] = speaker.measure(drawn)
+        found = self.ask(speaker)
         means = found.mean(axis=0)
+        spoken = read_homographs(find("g2p").with_name("homographs.en"))
+        real = {x: (len(own), speaker.wrong_in(own)) for x, own in real_words(spoken).items()}
+        told = [f"{percent(y)} % at {x} letters ({count} words)" for x, (count, y) in real.items()]
         return Finding(
             self.name,
-            [self.measured(found), speaker.example(*EXAMPLE)],
+            [self.measured(found, real), speaker.example(*EXAMPLE)],
             [
                 f"To write two words of {LETTERS[0] // 2} letters as one costs "
                 f"{percent(means[0, 0])} % of their phonemes, which may sound otherwise there; two "
@@ -70,29 +74,59 @@ class Forget(Group):
                 f"Of the first of these, {percent(means[-1, 1])} % are lost, of the second "
                 f"{percent(means[-1, 2])} %: it has read every letter, and answers from a state of "
                 f"{WIDTH} numbers.",
+                f"Of real words as long, within a letter, it gets wrong: {', '.join(told)}. So far "
+                "it is less their length that costs than that they are two, though it may have "
+                "been trained on the real ones. Of longer ones its list has too few to tell.",
             ],
             {
                 "letters": list(LETTERS),
                 **{name: found[..., i].tolist() for i, name in enumerate(MEASURES)},
+                "real_words": [
+                    {"letters": x, "words": count, "errors": y} for x, (count, y) in real.items()
+                ],
             },
-            {"letters": np.array(LETTERS), "found": found},
+            {
+                "letters": np.array(LETTERS),
+                "found": found,
+                "real": np.array([(x, y) for x, (_, y) in real.items()]),
+            },
         )
 
-    def measured(self, found: Array) -> Table:
-        """All lengths, the errors with each seed, the rest as means."""
+    def ask(self, speaker: Speaker) -> Array:
+        """(seeds, lengths, MEASURES): what was measured with each draw of pairs."""
+        words = words_by_length(NOVEL.read_text(encoding="utf-8"))
+        found = np.empty((self.seeds, len(LETTERS), len(MEASURES)))
+        for seed in range(self.seeds):
+            rng = np.random.default_rng(seed)
+            for place, letters in enumerate(LETTERS):
+                tell("asking", seed * len(LETTERS) + place, self.seeds * len(LETTERS))
+                drawn = rng.choice(words[letters // 2], (self.pairs, 2)).tolist()
+                found[seed, place] = speaker.measure(drawn)
+        return found
+
+    def measured(self, found: Array, real: dict[int, tuple[int, float]]) -> Table:
+        """All lengths, the errors with each seed, the rest as means; and those in real words."""
         rows: list[tuple[str, ...]] = [
             (
                 f"{letters}",
                 "  ".join(map(percent, found[:, place, 0])),
-                "0",
                 *map(percent, found[:, place, 1:].mean(axis=0)),
+                f"{percent(real[letters][1])} ({real[letters][0]})" if letters in real else "",
             )
             for place, letters in enumerate(LETTERS)
         ]
         return Table(
             "% of phonemes that are wrong where two words are written as one; right is what it "
-            f"answers to each alone ({self.pairs} pairs, stress does not count)",
-            ("letters", "errors, each seed", "alone", "1st word", "2nd word", "other words'"),
+            f"answers to each alone ({self.pairs} pairs, stress does not count); and in real "
+            "words as long, within a letter (of so many)",
+            (
+                "letters",
+                "errors, each seed",
+                "1st word",
+                "2nd word",
+                "others'",
+                "real words",
+            ),
             rows,
         )
 
@@ -121,9 +155,20 @@ class Speaker(NamedTuple):
             total += len(first), len(second)
         return [edits / total.sum(), *(lost / total), others / total.sum()]
 
+    def wrong_in(self, words: Spoken) -> float:
+        """The errors in real words, by the number of right phonemes. Of several ways to speak a
+        word, that which needs the fewest edits is right."""
+        edits = total = 0
+        for ways, own in zip(words.values(), self.sounds([*words]), strict=True):
+            count, length = min(
+                (align(right, own)[0], len(right)) for right in map(without_stress, ways)
+            )
+            edits, total = edits + count, total + length
+        return edits / total
+
     def sounds(self, words: list[str]) -> list[list[str]]:
         """The phonemes of each word without stress, which is not the same in a longer one."""
-        return [[x.rstrip("012") for x in self.form.spell(answer)] for answer in self.say(words)]
+        return [without_stress(self.form.spell(answer)) for answer in self.say(words)]
 
     def example(self, first: str, second: str) -> Table:
         """What it answers to two words, and to both as one."""
@@ -132,6 +177,25 @@ class Speaker(NamedTuple):
             (word, self.form.write(x)) for word, x in zip(asked, self.say(asked), strict=True)
         ]
         return Table("for example", ("word", "what it answers"), rows)
+
+
+def without_stress(phonemes: Sequence[str]) -> list[str]:
+    """Phonemes without the number that a vowel has.
+
+    >>> without_stress(["AH0", "B", "AW1", "T"])
+    ['AH', 'B', 'AW', 'T']
+    """
+    return [x.rstrip("012") for x in phonemes]
+
+
+def real_words(spoken: Spoken) -> dict[int, Spoken]:
+    """Those as long as two words written as one, within a letter: by LETTERS, where there are
+    ENOUGH."""
+    found = {
+        letters: {word: ways for word, ways in spoken.items() if abs(len(word) - letters) <= 1}
+        for letters in LETTERS
+    }
+    return {letters: own for letters, own in found.items() if len(own) >= ENOUGH}
 
 
 def words_by_length(text: str) -> dict[int, list[str]]:

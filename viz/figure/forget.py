@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from minitransformer.studies import Finding
 from viz.figure.panels import label_ends, name_panel, panels
-from viz.figure.style import BLUE, GREY, PURPLE, VERMILION, house_style
+from viz.figure.style import BLUE, GREY, INK, PURPLE, VERMILION, house_style
 
 if TYPE_CHECKING:
     from viz.figure.drawing import Drawing
@@ -26,7 +26,7 @@ def draw(finding: Finding) -> dict[str, Drawing]:
     from matplotlib.ticker import PercentFormatter
 
     letters, found = finding.arrays["letters"], finding.arrays["found"]
-    title = "A GRU without attention forgets long words"
+    title = "What a GRU without attention loses of two words"
     figure, ((axes,),) = panels(title, size=(4.6, 2.4), right=1.75)
     name_panel(axes, "phonemes that are wrong", "letters of two words written as one")
     for label, (measure, colour, dash) in LINES.items():
@@ -39,6 +39,12 @@ def draw(finding: Finding) -> dict[str, Drawing]:
             letters, shares.mean(0), dash, color=colour, linewidth=1.4, marker=marker, ms=3,
             label=label,
         )  # fmt: skip
+    real = finding.arrays["real"]
+    axes.plot(*real.T, "s", color=INK, ms=4, label="real words as long")
+    axes.annotate(
+        "real words as long", real[-1], xytext=(6, 0), textcoords="offset points", color=INK,
+        fontsize=8, va="center",
+    )  # fmt: skip
     axes.set_xlim(letters[0] - 0.5, letters[-1] + 0.5)
     axes.set_ylim(0, 1)
     axes.set_xticks(letters)

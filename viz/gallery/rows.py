@@ -291,13 +291,14 @@ ROWS = (
         word's letters is one vector. We write two words as one, as in *doghouse*, and compare what
         it says with what it says of each alone. The longer they are, the more of the sounds are
         wrong, and more in the second word than in the first: so it is not simply the oldest
-        letters that fade. That one vector is too small is a likely reason, not a proven one, for
-        two words in one are also unlike those it was trained on.""",
+        letters that fade. Nor is it the number of letters alone: of real words of about 12 letters
+        few sounds are wrong, but those may have been in its training, and two words in one are
+        unlike anything there.""",
         commands=("minigrad forget --out forget",),
         shows={
             "forget/forget.png": """Sounds (*phonemes*) that are wrong, by the number of letters:
             in both words, in the first and in the second; dotted, if the answer were one to other
-            words."""
+            words; squares, in real words as long."""
         },
         test="tests/minitransformer/studies/test_forget.py",
         needs="g2p_en",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ import pytest
 
 from minigrad.files import FileError
 from minitransformer import Predictor
-from minitransformer.interop.g2p import LETTERS, PHONEMES, ROWS, WIDTH, load_g2p
+from minitransformer.interop.g2p import (
+    LETTERS,
+    PHONEMES,
+    ROWS,
+    WIDTH,
+    load_g2p,
+    read_homographs,
+)
 from minitransformer.interop.published import find, open_source
 from minitransformer.transfer import open_lender
 
@@ -111,6 +119,34 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path, content: bytes | None) 
     (tmp_path / "x.npz").write_bytes(whole[: len(whole) // 2] if content is None else content)
     with pytest.raises(FileError, match="malformed") as error:
         load_g2p(tmp_path / "x.npz")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_file_with_wrong_bytes_is_one_line(tmp_path: Path, compressed: bool) -> None:
+    """Whatever they come upon: the header of an array is read as Python."""
+    (np.savez_compressed if compressed else np.savez)(tmp_path / "x.npz", **blank())
+    whole, rng = (tmp_path / "x.npz").read_bytes(), np.random.default_rng(0)
+    for place in [*range(40, 170), *rng.integers(len(whole), size=60)]:
+        (tmp_path / "x.npz").write_bytes(whole[:place] + b"(" + whole[place + 1 :])
+        with suppress(FileError):
+            load_g2p(tmp_path / "x.npz")
+
+
+def test_a_list_of_homographs_has_both_ways_to_speak_each(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("# word|one|other|part\nABUSE|AH0 B Y UW1 Z|AH0 B Y UW1 S|V\n\n")
+    assert read_homographs(tmp_path / "x") == {
+        "abuse": [["AH0", "B", "Y", "UW1", "Z"], ["AH0", "B", "Y", "UW1", "S"]]
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing", "ABUSE|AH0|V", "ABUSE|AH0||V", "ABUSE|AH0|abuse|V", "\udcff"]
+)
+def test_a_list_of_anything_else_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text(text, errors="surrogateescape")
+    with pytest.raises(FileError, match="malformed") as error:
+        read_homographs(tmp_path / "x")
     assert "\n" not in str(error.value)
 
 

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.files import FileError
-from minitransformer.studies.forget import LETTERS, Forget, Speaker, align, words_by_length
+from minitransformer.studies.forget import (
+    LETTERS,
+    Forget,
+    Speaker,
+    align,
+    real_words,
+    words_by_length,
+)
 from minitransformer.tasks.corpus import NOVEL
 
 SHORT = st.text("abc", max_size=5)
@@ -65,6 +72,17 @@ def test_what_is_lost_is_told_by_the_word_that_it_is_of() -> None:
     assert Speaker(None, Spelling(6)).measure(pairs) == [0.25, 0, 0.5, 1]
 
 
+def test_of_two_ways_to_speak_a_real_word_the_nearer_one_is_right() -> None:
+    words = {"abcd": [["x0"] * 4, ["a2", "b", "c", "x"]], "ef": [["e"], ["e", "f"]]}
+    assert Speaker(None, Spelling(99)).wrong_in(words) == 1 / 6
+
+
+def test_real_words_are_as_long_within_a_letter_and_enough() -> None:
+    spoken = {f"{'a' * letters}{x}": [["A"]] for letters in (6, 7, 8, 13) for x in "bcdefg"}
+    found = real_words(spoken)
+    assert {letters: {*map(len, own)} for letters, own in found.items()} == {8: {7, 8, 9}}
+
+
 def test_words_are_in_small_letters_and_whole() -> None:
     text = "It is a truth, that _Darcy_ and well-bred ladies don’t dance; truth."
     assert words_by_length(text) == {
@@ -91,6 +109,9 @@ def test_the_published_model_loses_more_of_longer_words_and_of_the_end() -> None
     errors, first, second, others = np.moveaxis(found.arrays["found"].mean(axis=0), -1, 0)
     assert (np.diff(errors[[0, 1, -1]]) > 0).all() and errors[-1] > 0.4
     assert (second > first).all() and (others > errors).all()
+    assert [(x["letters"], x["words"]) for x in found.numbers["real_words"]] == [(8, 220), (12, 31)]
+    real = np.array([x["errors"] for x in found.numbers["real_words"]])
+    assert (real < errors[:2] / 4).all()
     measured, example = found.tables
     assert [row[0] for row in measured.rows] == [f"{x}" for x in LETTERS]
     assert example.rows[2][0] == "backpropagationalgorithm"
