@@ -505,6 +505,9 @@ def finish(trainer: Trainer, run: Run, console: Any) -> None:
         f"in {summary['seconds']:.1f} s",
         style="bold",
     )
+    if "always_the_most_frequent" in summary:
+        share = amount(metric, summary["always_the_most_frequent"])
+        console.print(f"always the most frequent token would fill {share}")
     if "bleu" in summary:
         console.print(f"BLEU {summary['bleu']:.1f}")
     console.print(f"  {text}  →  {trainer.form.show(trainer.model, source)}")

@@ -8,7 +8,6 @@ Transformer Architecture" (2020).
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -16,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.tensor import Array
-from minitransformer.batch import IGNORE
 from minitransformer.models.model import AttentionSettings
 from minitransformer.progress import tell
 from minitransformer.recipe import Recipe
@@ -95,7 +93,7 @@ class Norms(Group):
         cases = self.cases()
         found = in_parallel(self.train, cases, [f"{case}, seed {case.seed}" for case in cases])
         outcomes = dict(zip(cases, found, strict=True))
-        guessed = most_frequent(self.recipe(cases[0]))
+        guessed = self.recipe(cases[0]).task.load(0).measure([])["always_the_most_frequent"]
         return Finding(
             self.name,
             [averages_table(changes), layers_table(gradients), results_table(outcomes, guessed)],
@@ -190,13 +188,6 @@ class Norms(Group):
                 "whose norms stand after, warm up for 4,000 steps."
             )
         return said
-
-
-def most_frequent(recipe: Recipe) -> float:
-    """The share of held-out gaps that always the same word would fill right, the likeliest one."""
-    test = recipe.task.load(0).test
-    asked = Counter(x for _, labels in test for x in labels if x != IGNORE)
-    return max(asked.values()) / asked.total()
 
 
 def averages_table(changes: dict[str, tuple[float, ...]]) -> Table:

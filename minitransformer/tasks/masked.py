@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
 import numpy as np
 
+from minitransformer.batch import IGNORE
 from minitransformer.forms import Example, Masked
 from minitransformer.settings import SettingError, setting
 from minitransformer.tasks import english
@@ -23,7 +26,18 @@ from minitransformer.tokens.words import Words
 Texts = Literal["windows", "lines"]
 
 
-class MaskedWindows(Windows):
+class HasGaps:
+    """Data with gaps."""
+
+    test: list[Example]
+
+    def measure(self, answers: Sequence[str]) -> dict[str, float]:
+        """The share of the test's gaps that always the same token would fill: the likeliest one."""
+        asked = Counter(x for _, labels in self.test for x in labels if x != IGNORE)
+        return {"always_the_most_frequent": max(asked.values()) / asked.total()}
+
+
+class MaskedWindows(HasGaps, Windows):
     """Windows with gaps, other ones each time."""
 
     form: Masked
@@ -33,7 +47,7 @@ class MaskedWindows(Windows):
 
 
 @dataclass(frozen=True)
-class MaskedSentences(Examples):
+class MaskedSentences(HasGaps, Examples):
     """Sentences with gaps, other ones each time; those of the test stay the same.
 
     Each to train on comes with a question of its own, or None: where its pronoun is the one gap,

@@ -341,18 +341,16 @@ ROWS = (
         title="Fill the gaps: BERT",
         text="""An encoder by itself learns to fill gaps, so it may read on both sides of one. For
         that nobody needs to label anything: any text will do. After a short training on the
-        sentences of the grammar it is asked what stood in “… because it was too [MASK] .” For
-        comparison the same model is asked after a single step.""",
+        sentences of the grammar it is asked what stood in “… because it was too [MASK] .”""",
         commands=(
             "minigrad train masked --out masked",
-            "minigrad train masked --steps 1 --out masked-1",
             'minigrad fill masked "the dog did not cross the street because it was too [MASK] ."',
         ),
         shows={
             "masked/curve.png": """Gaps filled with the very word that stood there. All of them
             cannot be: a dog may be sick as well as tired."""
         },
-        number=r"^(masked accuracy|the dog) .*",
+        number=r"^(masked accuracy|always|the dog) .*",
         quick=("--steps 400",),
         test="tests/minitransformer/models/test_bert.py",
     ),

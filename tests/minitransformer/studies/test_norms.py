@@ -8,7 +8,7 @@ import pytest
 from minigrad.mode import no_grad
 from minitransformer.settings import SettingError
 from minitransformer.studies import workers
-from minitransformer.studies.norms import READ, Case, Norms, Outcome, most_frequent, results_table
+from minitransformer.studies.norms import READ, Case, Norms, Outcome, results_table
 from minitransformer.training import loss_of
 
 TINY = Norms(depth=4, d_model=8, steps=3, warmup=2, seeds=2)
@@ -54,13 +54,6 @@ def test_a_finding_has_every_training_and_what_would_be_guessed(
     rows = found.tables[-1].rows
     assert rows[-1][0] == "always the most frequent word"
     assert rows[-1][2] == f"{found.numbers['always_the_most_frequent']:.1%}"
-
-
-def test_the_most_frequent_word_is_counted_among_the_gaps() -> None:
-    recipe = TINY.recipe(TINY.cases()[0])
-    data = recipe.task.load(0)
-    asked = [word for example in data.test for word in data.form.asked(example) if word]
-    assert most_frequent(recipe) == asked.count("the") / len(asked)
 
 
 def test_a_training_without_bounds_is_told_and_not_hidden() -> None:

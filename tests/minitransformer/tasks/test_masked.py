@@ -53,7 +53,15 @@ def test_sentences_of_the_grammar_are_the_default(grammar: MaskedSentences) -> N
     ]
     assert max(len(read) for read, _ in [*grammar.training, *grammar.test]) == form.max_source
     assert not any(form.unknown(text) for text in unseen)
-    assert grammar.measure([]) == {}
+
+
+def test_the_most_frequent_token_is_counted_among_the_gaps(
+    grammar: MaskedSentences, tmp_path: Path
+) -> None:
+    asked = [word for example in grammar.test for word in grammar.form.asked(example) if word]
+    share = asked.count("the") / len(asked)
+    assert grammar.measure([]) == {"always_the_most_frequent": share}
+    assert a_file(tmp_path, "so so so\n" * 99).measure([]) == {"always_the_most_frequent": 1.0}
 
 
 def test_gaps_to_train_on_are_others_each_time_and_those_of_the_test_stay(
