@@ -42,6 +42,9 @@ MEASURES = "errors", "first", "second", "others"
 """Phonemes that are wrong, missing or too many, by the number of right ones; those of the first
 word, and of the second, that are wrong or missing; errors against what other words sound like."""
 
+AT_ONCE = 1_000
+"""Words that are asked for at once."""
+
 ENOUGH = 10
 """Real words of a length, or a letter longer or shorter, from which on they are asked for."""
 
@@ -139,7 +142,11 @@ class Speaker(NamedTuple):
 
     def say(self, words: list[str]) -> list[list[int]]:
         """The phonemes of each word."""
-        return self.form.answer(self.model, [self.form.read(word) for word in words])
+        found: list[list[int]] = []
+        for start in range(0, len(words), AT_ONCE):
+            read = [self.form.read(word) for word in words[start : start + AT_ONCE]]
+            found += self.form.answer(self.model, read)
+        return found
 
     def measure(self, pairs: list[list[str]]) -> list[float]:
         """The MEASURES of pairs of words."""

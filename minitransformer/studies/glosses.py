@@ -35,7 +35,6 @@ from minitransformer.studies.few_labels import (
     read_into,
     shares_table,
 )
-from minitransformer.studies.percent import percent
 from minitransformer.studies.study import Finding, study
 from minitransformer.studies.workers import in_parallel
 from minitransformer.tasks.english import Row
@@ -99,7 +98,7 @@ class Glosses(Group):
         chance = 1 / len(kinds())
         title = (
             f"% right of {len(unseen()):,} unseen glosses, with each seed "
-            f"(chance {percent(chance)} %)"
+            f"(chance {100 * chance:g} %)"
         )
         return Finding(
             self.name,

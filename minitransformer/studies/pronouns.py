@@ -26,8 +26,7 @@ from minitransformer.inside.attribution import (
 )
 from minitransformer.inside.maps import attention_maps
 from minitransformer.recipe import Recipe, open_model
-from minitransformer.settings import SettingError
-from minitransformer.studies.trained import train, untrained
+from minitransformer.studies.trained import require_grammar, train, untrained
 from minitransformer.tasks.english import hide_pronoun
 from minitransformer.tasks.grammar import Example, pairs
 
@@ -139,11 +138,7 @@ def measure(job: Job) -> Measured:
 def opened(run: str) -> tuple[Recipe, Form, Module]:
     """The model of a run. SettingError for one that has not learned the grammar's pronouns."""
     recipe, form, model = open_model(run)
-    if recipe.task.name not in ("masked", "translate") or recipe.task.data:
-        raise SettingError(
-            f"{run} has not learned the grammar's pronouns; train one: "
-            "minigrad train masked --pronouns 0.5, or minigrad train translate"
-        )
+    require_grammar(run, recipe)
     return recipe, form, model
 
 

@@ -54,8 +54,9 @@ class Refer(Group):
         measured = in_parallel(measure, jobs, [f"{x.task} {x.name}".strip() for x in jobs])
         masked = [x for x in measured if x.task == "masked"]
         translating = [x for x in measured if x.task == "translate"]
-        tables = [table_of_answers(masked)] * bool(masked)
-        tables += [table_of_genders(translating)] * bool(translating)
+        tables = [table_of_answers(masked)] if masked else []
+        if translating:
+            tables.append(table_of_genders(translating))
         if masked:
             tables += [table_of_pointing(masked), table_of_agreement(masked)]
         numbers = {x.task: [numbers_of(y) for y in measured if y.task == x.task] for x in measured}
@@ -167,8 +168,7 @@ def sentences(masked: Sequence[Measured], translating: Sequence[Measured]) -> li
         ]
         says.append(
             f"The models take the pronoun for the right one of two nouns in {right} of the "
-            f"sentences, untrained ones in {blind}. To the right noun points {join(spans)}: where "
-            "a head looks is one thing, and what the model knows another."
+            f"sentences, untrained ones in {blind}. To the right noun points {join(spans)}."
         )
     if never := [x.name for x in masked if x.never_asked]:
         says.append(

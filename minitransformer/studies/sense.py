@@ -32,7 +32,7 @@ from minitransformer.studies.asked import (
 )
 from minitransformer.studies.sense_tables import says_of, tables_of
 from minitransformer.studies.study import Finding, study
-from minitransformer.studies.trained import train, untrained
+from minitransformer.studies.trained import require_grammar, train, untrained
 from minitransformer.studies.workers import in_parallel
 
 Kind = Literal["masked", "translate", "published"]
@@ -129,13 +129,8 @@ class Sense(Group):
                 raise SettingError(f"{path} reads no text in both directions; name a BERT")
             return Job("published", path, path)
         recipe = Recipe.of_run(Run.open(path))
-        task = recipe.task
-        if task.name not in ("masked", "translate") or task.data:
-            raise SettingError(
-                f"{path} has not learned the bundled grammar: name a run of `minigrad train "
-                "masked` or `minigrad train translate`, or a published BERT"
-            )
-        return Job(task.name, path, path, recipe.training.seed)
+        require_grammar(path, recipe)
+        return Job(recipe.task.name, path, path, recipe.training.seed)
 
 
 def ask(job: Job) -> Asked:

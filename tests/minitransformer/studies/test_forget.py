@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.files import FileError
+from minitransformer.studies import forget
 from minitransformer.studies.forget import (
     LETTERS,
     Forget,
@@ -65,6 +66,19 @@ class Spelling:
 def test_a_model_that_forgets_nothing_makes_no_errors() -> None:
     pairs = [["abcd", "efgh"], ["ijkl", "mnop"]]
     assert Speaker(None, Spelling(99)).measure(pairs) == [0, 0, 0, 1]
+
+
+def test_many_words_are_asked_for_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+
+    class Counting(Spelling):
+        def answer(self, model: Any, words: list[str]) -> list[list[str]]:
+            counts.append(len(words))
+            return super().answer(model, words)
+
+    monkeypatch.setattr(forget, "AT_ONCE", 2)
+    said: list[Any] = Speaker(None, Counting(9)).say(["a", "bc", "d", "e", "f"])
+    assert (said, counts) == ([["a"], ["b", "c"], ["d"], ["e"], ["f"]], [2, 2, 1])
 
 
 def test_what_is_lost_is_told_by_the_word_that_it_is_of() -> None:

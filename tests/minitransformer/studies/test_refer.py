@@ -93,6 +93,15 @@ def test_runs_are_measured_in_the_place_of_new_models(monkeypatch: pytest.Monkey
     assert [job.run for job in asked[0]] == ["runs/a", "runs/b"]
 
 
+@pytest.mark.parametrize(("task", "titles"), [("masked", 3), ("translate", 1)])
+def test_runs_of_one_task_alone_are_measured(
+    monkeypatch: pytest.MonkeyPatch, task: str, titles: int
+) -> None:
+    monkeypatch.setattr(refer, "in_parallel", lambda *_: [some(Job(task, 0))])
+    found = Refer(runs=("runs/a",)).find()
+    assert (len(found.tables), len(found.says), [*found.numbers]) == (titles, 1, [task])
+
+
 def test_a_published_model_is_asked_by_itself() -> None:
     with pytest.raises(SettingError, match="smollm is asked other questions"):
         Refer(runs=("runs/a", "smollm"))
