@@ -19,7 +19,7 @@ import numpy as np
 from minitransformer import workflow
 from minitransformer.finetuning import ALL_WAYS, USUAL, accuracy
 from minitransformer.progress import tell
-from minitransformer.settings import Group, setting
+from minitransformer.settings import Group, SettingError, setting
 from minitransformer.studies.percent import percent
 from minitransformer.studies.study import Finding, Table, study
 from minitransformer.studies.workers import in_parallel
@@ -111,8 +111,15 @@ class FewLabels(Group):
 
 
 def require_encoder(run: str) -> None:
-    """FileError where a run is none, or has no encoder to lend."""
-    open_lender(run).sizes_for("labels")
+    """FileError where a run is none, or has no encoder to lend; SettingError for a classifier,
+    which may have been told of senses."""
+    lender = open_lender(run)
+    lender.sizes_for("labels")
+    if lender.form.name == "labels":
+        raise SettingError(
+            f"{run} has learned from labels, and maybe from those that are asked for here: name a "
+            "run of `minigrad train masked`"
+        )
 
 
 def read_into(path: str, settings: dict[str, Any]) -> Record:

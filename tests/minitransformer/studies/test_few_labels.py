@@ -10,8 +10,17 @@ import pytest
 from minigrad.files import FileError
 from minitransformer import finetuning
 from minitransformer.finetuning import ALL_WAYS
+from minitransformer.settings import SettingError
 from minitransformer.studies import few_labels, workers
-from minitransformer.studies.few_labels import FIRST, FewLabels, accuracies, means, shares_table
+from minitransformer.studies.few_labels import (
+    FIRST,
+    FewLabels,
+    accuracies,
+    means,
+    require_encoder,
+    shares_table,
+)
+from minitransformer.workflow import start
 
 
 @pytest.fixture
@@ -50,6 +59,18 @@ def test_runs_take_turns_with_the_seeds(small: None, monkeypatch: pytest.MonkeyP
 def test_a_run_that_is_none_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(FileError):
         FewLabels(runs=(str(tmp_path / "none"),)).find()
+
+
+def test_a_run_that_has_learned_from_labels_is_refused(tmp_path: Path) -> None:
+    """What it was told may be the senses of these very sentences."""
+    sizes = {"d_model": 8, "heads": 2, "layers": 1, "d_ff": 8}
+    (tmp_path / "rows.tsv").write_text("a b\tc\nd e\tf\n" * 9)
+    labels = {"task": "labels", "data": str(tmp_path / "rows.tsv"), "tokens": "word"}
+    _, masked = start({"task": "masked", **sizes}, tmp_path / "masked")
+    _, classifier = start({**labels, **sizes}, tmp_path / "labels")
+    require_encoder(str(masked.path))
+    with pytest.raises(SettingError, match="labels has learned from labels"):
+        require_encoder(str(classifier.path))
 
 
 def test_each_way_is_given_the_rows_and_fine_tuning_its_settings(
