@@ -15,12 +15,15 @@ const OPS = {
   linear(_, x, weight, bias) {
     const [outs, ins] = weight.shape;
     const y = tensor([...x.shape.slice(0, -1), outs]);
-    for (let row = 0, at = 0; at < y.data.length; row += ins) {
-      if (bias) y.data.set(bias.data, at);
-      let out = 0;
-      for (; out + 3 < outs; out += 4, at += 4) addFourDots(y.data, at, x.data, row, weight.data, out * ins, ins);
-      for (; out < outs; out++, at++) y.data[at] += dot(x.data, row, weight.data, out * ins, ins);
+    const rows = y.data.length / outs;
+    for (let row = 0; row < rows; row++) if (bias) y.data.set(bias.data, row * outs);
+    let out = 0;
+    for (; out + 3 < outs; out += 4) {
+      let row = 0;
+      for (; row + 1 < rows; row += 2) addEightDots(y.data, row * outs + out, outs, x.data, row * ins, weight.data, out * ins, ins);
+      if (row < rows) addDots(y.data, row * outs + out, 4, x.data, row * ins, weight.data, out * ins, ins);
     }
+    for (let row = 0; row < rows; row++) addDots(y.data, row * outs + out, outs - out, x.data, row * ins, weight.data, out * ins, ins);
     return y;
   },
   scaled_dot_product_attention({ mask }, query, key, value, change) {
@@ -37,7 +40,7 @@ const OPS = {
     };
     forEachCell((at, row, column) =>
       (scores.data[at] = dot(query.data, row * width, key.data, column * width, width) / Math.sqrt(width)));
-    const weights = byRows(scores, (row, number) => softmax(row, open?.subarray(number * columns)));
+    const weights = byRows(scores, (row, to, number) => softmax(row, open?.subarray(number * columns), to));
     const y = tensor([1, heads, rows, wide]);
     change?.(weights, open);
     forEachCell((at, row, column) => {
@@ -46,27 +49,27 @@ const OPS = {
     return { ...y, scores: scores.data, weights: weights.data, open };
   },
   layer_norm({ eps }, x, weight, bias) {
-    const centred = byRows(x, (row) => {
-      const mean = row.reduce(plus) / row.length;
-      return row.map((each) => each - mean);
+    const centred = byRows(x, (row, to) => {
+      const mean = total(row) / row.length;
+      for (let i = 0; i < row.length; i++) to[i] = row[i] - mean;
     });
     const y = OPS.rms_norm({ eps }, centred, weight);
     return bias ? OPS.add({}, y, bias) : y;
   },
   rms_norm({ eps }, x, weight) {
-    const y = byRows(x, (row) => {
+    const y = byRows(x, (row, to) => {
       const size = Math.sqrt(dot(row, 0, row, 0, row.length) / row.length + eps);
-      return row.map((each) => each / size);
+      for (let i = 0; i < row.length; i++) to[i] = row[i] / size;
     });
     return weight ? OPS.multiply({}, y, weight) : y;
   },
   rotary({ start, base }, x) {
     const [length, width] = x.shape.slice(-2);
-    return byRows(x, (row, number) => row.map((each, i) => {
+    return byRows(x, (row, to, number) => row.forEach((each, i) => {
       const isFirst = i < width / 2;
       const angle = (start + (number % length)) * base ** ((-2 * (i % (width / 2))) / width);
       const other = row[(i + width / 2) % width];
-      return each * Math.cos(angle) + (isFirst ? -other : other) * Math.sin(angle);
+      to[i] = each * Math.cos(angle) + (isFirst ? -other : other) * Math.sin(angle);
     }));
   },
   add: (_, ...inputs) => elementwise(plus, inputs),
@@ -181,16 +184,18 @@ function elementwise(f, inputs) {
   const rank = Math.max(...tensors.map(({ shape }) => shape.length));
   const sizes = (axis) => tensors.map(({ shape }) => shape[shape.length - rank + axis] ?? 1);
   const y = tensor(Array.from({ length: rank }, (_, axis) => Math.max(...sizes(axis))));
-  const [a, b, c] = tensors.map((x) => (sizeOf(x.shape) === y.data.length ? x.data : fitted(x, y.shape)));
-  for (let i = 0; i < y.data.length; i++) y.data[i] = f(a[i], b?.[i], c?.[i]);
+  const isRepeated = ({ shape }) => shape.every((size, axis) => size === y.shape[rank - shape.length + axis]);
+  const [a, b, c] = tensors.map((x) => (isRepeated(x) ? x.data : fitted(x, y.shape))); // whole, as often as it fits
+  for (let i = 0; i < y.data.length; i++) y.data[i] = f(a[i % a.length], b?.[i % b.length], c?.[i % c.length]);
   return y;
 }
 
-/** A tensor whose every row, along the last axis, is what `f` makes of that row and its number. */
-function byRows({ shape, data }, f) {
+/** A tensor of the same shape, whose every row, along the last axis, `fill` makes of that row and its number. */
+function byRows({ shape, data }, fill) {
   const y = tensor(shape);
   const width = shape.at(-1);
-  for (let at = 0, row = 0; at < data.length; at += width, row++) y.data.set(f(data.subarray(at, at + width), row), at);
+  const rowAt = (all, row) => all.subarray(row * width, (row + 1) * width);
+  for (let row = 0; row * width < data.length; row++) fill(rowAt(data, row), rowAt(y.data, row), row);
   return y;
 }
 
@@ -201,29 +206,52 @@ function dot(a, i, b, j, count) {
   return sum;
 }
 
-/** To four numbers of y, from a place on, add the products of a row of x with four rows of w: three times
- * as fast as one after the other, as no sum waits for itself. */
-function addFourDots(y, at, x, row, w, start, width) {
-  let [a, b, c, d] = [0, 0, 0, 0];
+/** To so many numbers of y, from a place on, add the products of a row of x with as many rows of w. */
+function addDots(y, at, count, x, row, w, start, width) {
+  for (let i = 0; i < count; i++) y[at + i] += dot(x, row, w, start + i * width, width);
+}
+
+/** The same to four numbers in each of two lines of y, so many apart, of two rows of x: four times as fast as
+ * one after the other, as no sum waits for itself, and what is read is used more than once. */
+function addEightDots(y, at, apart, x, row, w, start, width) {
+  const [next, w1, w2, w3, below] = [row + width, start + width, start + 2 * width, start + 3 * width, at + apart];
+  let [a0, a1, a2, a3, b0, b1, b2, b3] = [0, 0, 0, 0, 0, 0, 0, 0];
   for (let i = 0; i < width; i++) {
-    const each = x[row + i];
-    a += each * w[start + i];
-    b += each * w[start + width + i];
-    c += each * w[start + 2 * width + i];
-    d += each * w[start + 3 * width + i];
+    const a = x[row + i];
+    const b = x[next + i];
+    a0 += a * w[start + i];
+    a1 += a * w[w1 + i];
+    a2 += a * w[w2 + i];
+    a3 += a * w[w3 + i];
+    b0 += b * w[start + i];
+    b1 += b * w[w1 + i];
+    b2 += b * w[w2 + i];
+    b3 += b * w[w3 + i];
   }
-  y[at] += a;
-  y[at + 1] += b;
-  y[at + 2] += c;
-  y[at + 3] += d;
+  y[at] += a0;
+  y[at + 1] += a1;
+  y[at + 2] += a2;
+  y[at + 3] += a3;
+  y[below] += b0;
+  y[below + 1] += b1;
+  y[below + 2] += b2;
+  y[below + 3] += b3;
 }
 
 /** Positive numbers that sum to one, 0 where it is not `open`; zeros where nothing is. */
-function softmax(row, open) {
-  const top = row.reduce((most, x, i) => (!open || open[i] ? Math.max(most, x) : most), -Infinity);
-  const powers = row.map((x, i) => (!open || open[i] ? Math.exp(x - top) : 0));
-  const all = powers.reduce(plus) || 1;
-  return powers.map((power) => power / all);
+function softmax(row, open, to = new Float64Array(row.length)) {
+  let top = -Infinity;
+  for (let i = 0; i < row.length; i++) if ((!open || open[i]) && row[i] > top) top = row[i];
+  for (let i = 0; i < row.length; i++) to[i] = !open || open[i] ? Math.exp(row[i] - top) : 0;
+  const all = total(to) || 1;
+  for (let i = 0; i < row.length; i++) to[i] /= all;
+  return to;
+}
+
+function total(row) {
+  let sum = 0;
+  for (let i = 0; i < row.length; i++) sum += row[i];
+  return sum;
 }
 
 function plus(a, b) {
