@@ -82,8 +82,8 @@ def attention(
     return page("attention", title, body, data, height=800, scripts=SCRIPTS)
 
 
-SCRIPTS = ("attention.js", "attention_figures.js", "attention_sums.js", "attention_parts.js",
-           "attention_lens.js", "heads.js")  # fmt: skip
+SCRIPTS = ("attention.js", "attention_chosen.js", "attention_figures.js", "attention_sums.js",
+           "attention_parts.js", "attention_lens.js", "heads.js")  # fmt: skip
 
 
 WORDS = {

@@ -191,12 +191,3 @@ function spoken(tokens, place) {
 function number(x) {
   return element("span", { class: "number", title: String(x) }, short(x));
 }
-
-/** Goes to a neighbouring thumbnail by an arrow. */
-function stepThumbnails(key, layer, head) {
-  if (!(key in ARROWS)) return false;
-  const [down, right] = ARROWS[key];
-  choose({ layer: within(layer + down, layers.length), head: head + right });
-  layers[state.layer].thumbnails[state.head].focus();
-  return true;
-}

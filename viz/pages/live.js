@@ -8,19 +8,13 @@ const state = { layer: 0, head: 0, row: 0, column: 0, lines: false };
 const edits = { source: [], token: DATA.framed, off: new Set(), set: new Map() };
 let model, given, now; // the model, its answer to what the page was made with, and to the present edits
 let milliseconds = 0; // that the present answer took
-let pointed = null; // the cell under the pointer
 
 /** Unpacks the model, builds what never changes, and shows what the address asks for. */
 async function start() {
   model = loadModel(DATA.program, await unpacked(DATA.program.weights));
-  addTheme();
-  buildThumbnails(byId("heads"), layers, (layer, head) => choose({ layer: layers.indexOf(layer), head }));
-  layers.forEach((layer, number) => layer.thumbnails.forEach((button, head) =>
-    onKey(button, ({ key }) => stepThumbnails(key, number, head))));
+  buildChoice();
   for (const token of DATA.usable) byId("token").append(element("option", { value: token }, readable(DATA.tokens[token])));
   figures.push(buildFigure("weights", "weight"), buildFigure("change", "change since the start"));
-  byId("matrix").onclick = () => choose({ lines: false });
-  byId("lines").onclick = () => choose({ lines: true });
   byId("off").onclick = toggleHead;
   byId("token").onchange = ({ target }) => replaceTokens(edits.token, 1, [Number(target.value)]);
   byId("token").onkeydown = (event) => event.stopPropagation(); // letters choose there, and command nothing
@@ -31,8 +25,6 @@ async function start() {
   byId("release").onclick = () => setWeight(null);
   onKey(document, (event) => useKey(event, { o: toggleHead }));
   addEventListener("hashchange", readAddress);
-  addEventListener("resize", show);
-  onTheme(() => { paintHeads(); show(); });
   given = answerTo(DATA.source);
   readAddress();
   setTimeout(warmUp, 50, 5);
@@ -46,17 +38,6 @@ function warmUp(times) {
 
 // What the reader does.
 
-/** Change what the reader looks at: other values in the place of those in `state`. */
-function choose(change) {
-  Object.assign(state, change);
-  const { heads, rows, columns } = layers[state.layer];
-  state.head = within(state.head, heads);
-  state.row = within(state.row, rows);
-  state.column = within(state.column, columns);
-  pointed = null;
-  show();
-}
-
 /** Change what the model reads, or how it computes, and compute. */
 function edit(change) {
   Object.assign(edits, change);
@@ -69,6 +50,7 @@ function edit(change) {
 function replaceTokens(place, count, tokens) {
   const source = [...edits.source];
   source.splice(place, count, ...tokens);
+  edits.token = Math.min(edits.token, source.length - DATA.framed - 1);
   edit({ source, set: count === tokens.length ? edits.set : new Map() });
 }
 
@@ -166,29 +148,34 @@ function tokensOf(side, { source, read }) {
 // The page's address tells all that the reader sees and has changed.
 
 /** Show what it asks for: "#layer=decoder.layers.0.cross_attention&head=2&cell=3,1", and the edits,
- * "source=5,6,7&off=0:1&set=0:1:2:3:0.9", by the numbers of tokens, and of layers, heads and so on. */
+ * "source=5,6,7&off=0:1&set=0:1:2:3:0.9", by the numbers of tokens, and of layers, heads and so on. What
+ * could not be edited so is left out. */
 function readAddress() {
   const fragment = new URLSearchParams(location.hash.slice(1));
-  const numbers = (text) => text.split(/[,:]/).map(Number);
-  const source = numbers(fragment.get("source") ?? "").slice(0, DATA.program.lengths.source);
-  const isRight = ([layer, , , , weight]) => layer in layers && weight >= 0 && weight <= 1;
-  const set = fragment.getAll("set").map(numbers).filter(isRight);
-  edit({
-    source: fragment.has("source") && source.every((token) => token in DATA.tokens) ? source : DATA.source,
-    off: new Set(fragment.getAll("off").filter((head) => numbers(head)[0] in layers)),
-    set: new Map(set.map(([layer, head, row, column, weight]) => [`${layer}:${head}:${row}`, { column, weight }])),
-  });
-  const named = layers.findIndex(({ path }) => path === fragment.get("layer"));
-  const [layer, head] = named < 0 ? opens : [named, parseInt(fragment.get("head")) - 1];
-  const cell = fragment.get("cell")?.split(",").map((text) => parseInt(text) - 1);
-  const [row, column] = cell ?? firstCell(layers[layer], within(head, layers[layer].heads));
-  choose({ layer, head, row, column, lines: fragment.has("lines") });
+  const all = (name) => fragment.getAll(name).map((text) => text.split(/[,:]/).map(Number));
+  const isHead = ([layer, head]) => head in (layers[layer]?.thumbnails ?? []);
+  const isPlace = (place) => Number.isInteger(place) && place >= 0;
+  const isSet = ([, , row, column, weight]) => isPlace(row) && isPlace(column) && weight >= 0 && weight <= 1;
+  edits.source = all("source").find(isSource) ?? DATA.source;
+  edits.token = within(edits.token, edits.source.length);
+  edits.off = new Set(all("off").filter(isHead).map(([layer, head]) => `${layer}:${head}`));
+  edits.set = new Map(all("set").filter((each) => isHead(each) && isSet(each)).map(
+    ([layer, head, row, column, weight]) => [`${layer}:${head}:${row}`, { column, weight }]));
+  compute();
+  choose(placeAsked(fragment));
+}
+
+/** Whether the model can read these tokens: as many as it takes, framed as at first. */
+function isSource(tokens) {
+  const isFrame = (place) => place < DATA.framed || place >= tokens.length - DATA.framed;
+  const first = [...DATA.source.slice(0, DATA.framed), ...DATA.source.slice(DATA.source.length - DATA.framed)];
+  return tokens.length > 2 * DATA.framed && tokens.length <= DATA.program.lengths.source
+    && String(tokens.filter((_, place) => isFrame(place))) === String(first)
+    && tokens.every((token, place) => isFrame(place) || DATA.usable.includes(token));
 }
 
 function writeAddress() {
-  const cell = `${state.row + 1},${state.column + 1}`;
-  const fragment = new URLSearchParams({ layer: layers[state.layer].path, head: state.head + 1, cell });
-  if (state.lines) fragment.set("lines", "");
+  const fragment = addressOf(["lines"]);
   if (String(edits.source) !== String(DATA.source)) fragment.set("source", edits.source);
   for (const head of edits.off) fragment.append("off", head);
   for (const [row, { column, weight }] of edits.set) fragment.append("set", `${row}:${column}:${weight}`);

@@ -33,11 +33,11 @@ SCRIPTS = (
     "live_shown.js",
     "live_answer.js",
     "live_ops.js",
+    "attention_chosen.js",
     "attention_figures.js",
     "heads.js",
 )
 STYLES = ("attention.css", "live.css")
-
 
 WORDS = {
     "pairs": {"over": "the vocabulary at each step", "asked": "writes"},
@@ -172,7 +172,7 @@ BODY = """
         <button type="button" id="off">head off</button>
       </div>
       <p id="origin" class="grey"></p>
-      <dl id="facts" class="facts" aria-live="polite"></dl>
+      <dl id="facts" aria-live="polite"></dl>
       <div id="hand" class="bar">
         <label for="weight">weight by hand</label>
         <input type="range" id="weight" min="0" max="1" step="0.01">

@@ -1,18 +1,14 @@
 // What the page that is alive shows: `show` draws all of it from `state`, `edits`, `given` and `now`.
-// attention_figures.js draws the chosen head.
+// attention_chosen.js tells of the chosen head, and attention_figures.js draws it.
 
 const figures = [];
 
 function show() {
+  showChoice(isOff(state.layer, state.head));
   const layer = layers[state.layer];
-  byId("name").textContent = fullName(layer, state.head);
-  byId("origin").textContent = layer.origin ?? "";
-  byId("matrix").ariaPressed = !state.lines;
-  byId("lines").ariaPressed = state.lines;
-  byId("off").ariaPressed = isOff(state.layer, state.head);
-  byId("change").hidden = !layer.change?.some((x) => x !== 0);
+  byId("change").hidden = !layer.change || largest(ofHead(layer, "change")) === 0;
   for (const figure of figures) if (!byId(figure.name).hidden) showFigure(figure);
-  showThumbnails();
+  showThumbnails("off", ", off", isOff);
   showOutcomes();
   showEditor();
   showChanges();
@@ -22,19 +18,6 @@ function show() {
   writeAddress();
 }
 
-function paintHeads() {
-  paintThumbnails(layers, (layer, head) => ofHead(layer, "weights", head));
-}
-
-function showThumbnails() {
-  markThumbnail(layers, layers[state.layer], state.head);
-  layers.forEach((layer, number) => layer.thumbnails.forEach((button, head) => {
-    button.tabIndex = number === state.layer && head === state.head ? 0 : -1;
-    button.ariaLabel = fullName(layer, head) + (isOff(number, head) ? ", off" : "");
-    button.classList.toggle("off", isOff(number, head));
-  }));
-}
-
 // What is read and answered, and what edits it.
 
 /** The source and the answer, each token of which that is another than at first is marked; and, once
@@ -42,11 +25,9 @@ function showThumbnails() {
 function showOutcomes() {
   const isFocused = document.activeElement?.matches(".source button");
   const [answer, before] = [spelled(now), spelled(given)];
-  const length = Math.max(answer.length, before.length);
-  const tokens = Array.from({ length }, (_, place) => compared(answer[place], before[place]));
   const rows = [
     outcome("source", words.source ?? "source", edits.source.map(tokenButton)),
-    outcome("answer", words.answer ?? "answer", tokens),
+    outcome("answer", words.answer ?? "answer", compared(answer, before).map(tokenShown)),
   ];
   if (isEdited()) {
     const shown = (each) => each.map((token) => tokenShown(readable(token)));
@@ -63,14 +44,6 @@ function outcome(kind, name, cells) {
 
 function tokenShown(content) {
   return element("span", { class: "token" }, content);
-}
-
-/** A token of the answer, marked where it was another. */
-function compared(token, before) {
-  const shown = token === undefined ? "·" : readable(token);
-  if (token === before) return tokenShown(shown);
-  const title = before === undefined ? "was not there" : `was ${readable(before)}`;
-  return tokenShown(element("mark", { title }, shown, element("sup", {}, "≠")));
 }
 
 /** A token of the source: a click, or Enter, goes to what chooses another. */
@@ -131,31 +104,25 @@ function showChanges() {
     undo(place, "off", () => edit({ off: new Set([...edits.off].filter((each) => each !== place)) })));
   const set = [...edits.set].map(([place, { column, weight }]) => {
     const [layer, , row] = place.split(":").map(Number);
-    const { queries, keys } = layers[layer];
-    const isThere = row < queries.length && column < keys.length;
+    const { queries, keys, columns, mask } = layers[layer];
+    const isThere = row < queries.length && column < keys.length && mask?.[row * columns + column] !== 0;
     const cell = isThere ? `${spoken(queries, row)} on ${spoken(keys, column)}` : "not there now";
     const without = () => edit({ set: new Map([...edits.set].filter(([each]) => each !== place)) });
     return undo(place, `${cell} = ${short(weight)}`, without);
   });
-  byId("changes").replaceChildren(...off, ...set);
+  refill(byId("changes"), ...off, ...set);
+}
+
+/** Other elements in a host; the focus stays on a button at its place, or goes to what edits a token. */
+function refill(host, ...children) {
+  const place = [...host.querySelectorAll("button")].indexOf(document.activeElement);
+  host.replaceChildren(...children);
+  if (place < 0) return;
+  const buttons = host.querySelectorAll("button:enabled");
+  (buttons[within(place, buttons.length)] ?? byId("token")).focus({ preventScroll: true });
 }
 
 // The chosen weight.
-
-function showFacts() {
-  const layer = layers[state.layer];
-  const { row, column } = pointed ?? state;
-  const at = row * layer.columns + column;
-  const { query, key, write } = sidesOf(layer);
-  const facts = { [query]: spoken(layer.queries, row) };
-  if (layer.written[row]) facts[write] = `“${readable(layer.written[row])}”`;
-  facts[key] = spoken(layer.keys, column);
-  for (const [name, array] of [["weight", "weights"], ["score", "scores"]]) facts[name] = exact(ofHead(layer, array), at);
-  if (layer.mask) facts.mask = layer.mask[at] ? "may attend" : "hidden";
-  byId("facts").replaceChildren(
-    ...Object.entries(facts).map(([name, text]) =>
-      element("div", {}, element("dt", {}, name), element("dd", { class: "number" }, text))));
-}
 
 /** What sets the weight by hand. */
 function showHand() {
@@ -195,7 +162,9 @@ function showLikeliest() {
   const table = element("table", {}, head, element("tbody", {}, ...lines));
   const none = element("p", { class: "grey" }, `Put ${DATA.tokens[DATA.gap]} in the place of a token to ask for it.`);
   const told = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, table);
-  byId("steps").replaceChildren(element("section", {}, element("h2", {}, title), lines.length ? told : none));
+  const { scrollLeft = 0, scrollTop = 0 } = document.querySelector("#steps .scroll") ?? {};
+  refill(byId("steps"), element("section", {}, element("h2", {}, title), lines.length ? told : none));
+  Object.assign(told, { scrollLeft, scrollTop });
 }
 
 function choice(token, probability) {

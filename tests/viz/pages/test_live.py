@@ -22,6 +22,7 @@ from minitransformer.tokens import Special, Words
 from minitransformer.tokens.tokeniser import BERT, OWN
 from viz.pages.live import OPS, live
 
+ENTER = "\ue007"
 WORDS = Words((*OWN.values(), *"abcdefgh"))
 MASKED = Words((*BERT.values(), *"abcdefgh"), Special.find(BERT, (*BERT.values(),)))
 PAIRS = Pairs(WORDS, WORDS, max_source=7, max_target=6)
@@ -180,6 +181,18 @@ def test_tokens_come_and_go_as_far_as_the_model_reads(opened: Any) -> None:
     assert not page.driver.find_element("css selector", "#remove").is_enabled()
 
 
+def test_likely_tokens_are_written_one_after_the_other(opened: Any) -> None:
+    page = opened(*built("gpt"), [4, 5], size=(390, 800))
+    page.run("Object.assign(document.querySelector('#steps .scroll'), { scrollLeft: 60 })")
+    page.run("document.querySelectorAll('#steps button')[1].focus()")
+    left = page.run("return document.querySelector('#steps .scroll').scrollLeft")
+    page.press(ENTER, ENTER)
+    assert page.run("return edits.source.length") == 4
+    second = "return document.querySelectorAll('#steps button')[1] === document.activeElement"
+    assert page.run(second)
+    assert page.run("return document.querySelector('#steps .scroll').scrollLeft") == left > 0
+
+
 def test_what_frames_a_text_stays_and_gaps_can_be_made(opened: Any) -> None:
     model, form = built("bert")
     page = opened(model, form, [2, 6, 7, 3])
@@ -191,6 +204,12 @@ def test_what_frames_a_text_stays_and_gaps_can_be_made(opened: Any) -> None:
     page.click("#insert")
     source = page.run("return edits.source")
     assert (source[0], source[-1], len(source)) == (2, 3, 5)
+    for count in (4, 3):
+        page.click("#remove")
+        assert page.run("return edits.source.length") == count
+    assert not page.driver.find_element("css selector", "#remove").is_enabled()
+    assert page.text("#place") == "token 2"
+    page.run("edit({source: arguments[0]})", source)
     page.run("replaceTokens(1, 1, [DATA.gap])")
     assert told(page) == answered(model, form, [2, 4, *source[2:]])
 
@@ -267,6 +286,12 @@ def test_weights_that_cannot_be_others_say_why(opened: Any) -> None:
     assert (slider.is_enabled(), page.text("#how")) == (False, "this head is off")
 
 
+def changes(page: Any) -> list[str]:
+    """What the page says that has been changed."""
+    found = "return [...document.querySelectorAll('#changes button')].map(x => x.textContent)"
+    return list(page.run(found))
+
+
 def test_every_change_can_be_undone_and_is_in_the_address(opened: Any, tmp_path: Path) -> None:
     page = opened(*built("transformer"), [4, 5, 6])
     page.run(
@@ -278,16 +303,16 @@ def test_every_change_can_be_undone_and_is_in_the_address(opened: Any, tmp_path:
     page.open(tmp_path / "live.html", fragment=fragment)
     wait_until_there(page)
     assert (told(page), page.run("return [...layers[0].weights]")) == changed
-    buttons = page.run(
-        "return [...document.querySelectorAll('#changes button')].map(x => x.textContent)"
-    )
-    assert buttons == [
+    assert changes(page) == [
         "Encoder self-attention, layer 2, head 2: off ×",
         "Encoder self-attention, layer 1, head 1: 3 “c” on 2 “b” = 0.5 ×",
     ]
-    page.click("#changes button")
-    page.click("#changes button")
+    page.run("document.querySelector('#changes button').focus()")
+    page.press(ENTER)
+    assert page.run("return document.activeElement.textContent") == changes(page)[0]
+    page.press(ENTER)
     assert page.run("return [edits.off.size, edits.set.size]") == [0, 0]
+    assert page.run("return document.activeElement.id") == "token"
 
 
 def test_an_address_that_makes_no_sense_changes_nothing(opened: Any, tmp_path: Path) -> None:
@@ -296,10 +321,26 @@ def test_an_address_that_makes_no_sense_changes_nothing(opened: Any, tmp_path: P
     before = told(page), page.run(weights)
     hidden = page.run("return layers.findIndex(x => x.path === 'decoder.layers.0.self_attention')")
     for fragment in ("off=9:0&set=9:0:0:0:1", "source=4,99", "set=0:0:0:0:x&layer=x&head=9&cell=9",
-                     "set=0:9:0:0:1&set=0:0:9:0:1", f"set={hidden}:0:0:2:1"):  # fmt: skip
+                     "set=0:9:0:0:1&set=0:0:9:0:1", f"set={hidden}:0:0:2:1",
+                     "off=0:9&off=0:x&off=0", "source=", "source=4,1", "source=4,4,4,4,4,4,4,4",
+                     "set=0:1:-1:0:1", "set=0:0:0:-1:1&set=0:0:0:1.5:1"):  # fmt: skip
         page.open(tmp_path / "live.html", fragment=fragment)
         wait_until_there(page)
         assert (told(page), page.run(weights)) == before
+        assert {x.partition(": ")[2] for x in changes(page)} <= {"not there now = 1 ×"}
+
+
+def test_an_address_cannot_take_away_what_frames_a_text(opened: Any, tmp_path: Path) -> None:
+    page = opened(*built("bert"), [2, 6, 7, 3])
+    for fragment, source in [
+        ("source=2,8,3", [2, 8, 3]),
+        ("source=6,7", [2, 6, 7, 3]),
+        ("source=2,3", [2, 6, 7, 3]),
+        ("source=2,6,2,3", [2, 6, 7, 3]),
+    ]:
+        page.open(tmp_path / "live.html", fragment=fragment)
+        wait_until_there(page)
+        assert page.run("return edits.source") == source
 
 
 def test_what_changed_is_drawn_beside_where_the_lengths_are_the_same(opened: Any) -> None:
@@ -313,6 +354,26 @@ def test_what_changed_is_drawn_beside_where_the_lengths_are_the_same(opened: Any
     np.testing.assert_allclose(np.subtract(after, page.run(weights)), change, atol=1e-6)
     page.run("replaceTokens(0, 0, [8])")
     assert page.run("return byId('change').hidden")
+
+
+def test_no_change_is_drawn_of_a_head_that_another_one_of_its_layer_leaves_as_it_was(
+    opened: Any,
+) -> None:
+    page = opened(*built("classifier"), [4, 5, 6])
+    page.run("choose({layer: 1, head: 0}); toggleHead()")
+    assert not page.run("return byId('change').hidden")
+    page.run("choose({head: 1})")
+    assert page.run("return byId('change').hidden")
+
+
+def test_both_figures_have_their_cells_as_far_below_their_names(opened: Any) -> None:
+    page = opened(*built("gpt"), [4, 5, 6], size=(1280, 900))
+    page.run("toggleHead()")
+    heights = page.run(
+        "return [...document.querySelectorAll('figcaption')].map(x => x.offsetHeight)"
+    )
+    assert len(heights) == 2
+    assert heights[0] == heights[1] > 0
 
 
 def test_letters_choose_a_token_and_command_nothing_there(opened: Any) -> None:
