@@ -935,13 +935,11 @@ def attention(what: str, text: str, out: Path, target: str | None, live: bool) -
     With --live a page computes weights and answer anew when a token is changed, a head switched off
     or a weight set by hand; it holds a model of attention with up to a million weights.
     """
-    from minigrad.files import trying_to
     from minitransformer.answering import Predictor
-    from minitransformer.inside.maps import attention_maps
-    from viz.figure.maps import draw_attention
     from viz.figure.style import PICTURES
     from viz.pages.attention import attention as explored
     from viz.pages.page import SUFFIXES
+    from viz.subject.runs import draw_heads, weights_alone
 
     is_page = out.suffix.lower() in SUFFIXES
     if not is_page and out.suffix.lower() not in PICTURES:
@@ -957,29 +955,14 @@ def attention(what: str, text: str, out: Path, target: str | None, live: bool) -
 
         predictor.require_head()
         save(alive(predictor.model, predictor.form, source, f"Live: {text}"), out)
-        return
-    if not predictor.answers and target is None:
-        found = attention_maps(predictor.model, [source])
-        maps = {path: x.weights[0] for path, x in found.items()}
-        tokens = predictor.form.sides((source, source))["source"]
-        if is_page:
-            save(explored(maps, tokens, tokens, title), out)
-            return
-        with trying_to("write", out):
-            draw_attention(maps, tokens, [], out, title)
+    elif not is_page:
+        draw_heads(predictor, source, target, title, out)
         click.echo(out)
-        return
-    inspected = predictor.inspect(source, target)
-    if is_page:
-        save(explored(inspected, title=title), out)
-        return
-    maps = {layer.path: layer.weights for layer in inspected.layers}
-    sides = {layer.path: layer.sides for layer in inspected.layers}
-    masks = {layer.path: layer.mask for layer in inspected.layers}
-    written = inspected.target if inspected.read else None
-    with trying_to("write", out):
-        draw_attention(maps, inspected.source, inspected.read, out, title, written, sides, masks)
-    click.echo(out)
+    elif predictor.answers or target is not None:
+        save(explored(predictor.inspect(source, target), title=title), out)
+    else:
+        maps, tokens = weights_alone(predictor, source)
+        save(explored(maps, tokens, tokens, title), out)
 
 
 @main.command()

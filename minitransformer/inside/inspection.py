@@ -6,7 +6,7 @@ switched off in turn, to see what the model does without it, unless the model is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,10 +163,6 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
     is_small = heads * count_parameters(model) * len(source) <= MOST_WORK
     parts = sums_of_parts(found, modules, model)
     asked = labels[places].tolist()
-    lens = None
-    if states and len(states) * states[0].size * logits.shape[-1] <= MOST_READ:
-        arrays = [x.data for x in states], [gradients[x.order] for x in states]
-        lens = read_lens(model, *arrays, places.tolist(), asked)
 
     def layer(path: str) -> Layer:
         queries, keys = model.sides(path)
@@ -190,8 +186,23 @@ def inspect(model: Any, form: Form, source: Sequence[int], target: Any | None = 
         probabilities=softmax(logits.data.reshape(len(labels), -1)[places]),
         normal=outcome(),
         layers=[layer(path) for path in found],
-        lens=lens,
+        lens=lens_of(model, states, gradients, logits, places.tolist(), asked),
     )
+
+
+def lens_of(
+    model: Any,
+    states: Sequence[Tensor],
+    gradients: Mapping[int, Array],
+    logits: Tensor,
+    places: list[int],
+    asked: list[int],
+) -> Lens | None:
+    """What each layer would say, if they end in the vocabulary and it would not take long."""
+    if not states or len(states) * states[0].size * logits.shape[-1] > MOST_READ:
+        return None
+    arrays = [x.data for x in states], [gradients[x.order] for x in states]
+    return read_lens(model, *arrays, places, asked)
 
 
 def arrays_of(steps: list[Tensor], gradients: dict[int, Array], attention: Any) -> dict[str, Any]:

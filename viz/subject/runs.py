@@ -10,6 +10,7 @@ import numpy as np
 from minigrad import Tensor
 from minigrad.files import trying_to
 from minigrad.nn import count_parameters
+from minigrad.tensor import Array
 from minitransformer.answering import Predictor
 from minitransformer.forms import Form, Masked
 from minitransformer.inside.maps import attention_maps
@@ -95,3 +96,37 @@ def draw_maps(of: Trainer | Predictor, source: list[int], text: str, path: Path)
             masks={name: x.mask for name, x in maps.items()},
         )
     return [path]
+
+
+def draw_heads(
+    of: Predictor, source: list[int], target: str | None, title: str, path: Path
+) -> None:
+    """Draw what every head does with a source (token numbers), where the target, or else the
+    model's own answer, is written; of a model that does not answer, as it reads the source.
+
+    ValueError as of `Predictor.inspect`.
+    """
+    if not of.answers and target is None:
+        maps, tokens = weights_alone(of, source)
+        with trying_to("write", path):
+            figure.draw_attention(maps, tokens, [], path, title)
+        return
+    found = of.inspect(source, target)
+    with trying_to("write", path):
+        figure.draw_attention(
+            {layer.path: layer.weights for layer in found.layers},
+            found.source,
+            found.read,
+            path,
+            title,
+            written=found.target if found.read else None,
+            sides={layer.path: layer.sides for layer in found.layers},
+            masks={layer.path: layer.mask for layer in found.layers},
+        )
+
+
+def weights_alone(of: Predictor, source: list[int]) -> tuple[dict[str, Array], list[str]]:
+    """A model's weights by the names of its layers, each (H, T, T), and the T tokens it reads."""
+    maps = attention_maps(of.model, [source])
+    tokens = of.form.sides((source, source))["source"]
+    return {name: x.weights[0] for name, x in maps.items()}, tokens

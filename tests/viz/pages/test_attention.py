@@ -19,6 +19,7 @@ from minitransformer.models.language import LanguageConfig, LanguageModel
 from minitransformer.models.transformer import Transformer, TransformerConfig
 from minitransformer.tokens import Special, Words
 from minitransformer.tokens.tokeniser import BERT, OWN
+from tests.viz.pages.opening import opened as opened_at
 from viz.figure.characters import readable
 from viz.figure.maps import draw_attention
 from viz.pages.attention import attention, most_choosing, most_needed
@@ -54,16 +55,7 @@ def path(inspection: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture
 def opened(browser: Any, path: Path) -> Callable[..., Any]:
     """Open the model's page, at a fragment, and wait until it is there."""
-    return lambda fragment="", **how: ready(browser, path, fragment, **how)
-
-
-def ready(browser: Any, path: Path, fragment: str = "", **how: Any) -> Any:
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    browser.open(path, fragment=fragment, **how)
-    there = "return byId('facts').children.length > 0"
-    WebDriverWait(browser.driver, 10, 0.02).until(lambda _: browser.run(there))
-    return browser
+    return lambda fragment="", **how: opened_at(browser, path, fragment, **how)
 
 
 def facts(browser: Any) -> dict[str, str]:
@@ -285,7 +277,7 @@ def test_what_the_signs_mean_is_said_where_there_are_signs(opened: Any, tmp_path
     assert "above 0 (blue), a little more weight here would raise it" in said
     assert "≠ marks tokens of the answer that change" in said
     attention(np.eye(2)).save(tmp_path / "page.html")
-    page = ready(opened(), tmp_path / "page.html")
+    page = opened_at(opened(), tmp_path / "page.html")
     assert not page.driver.find_element("css selector", "#legend").is_displayed()
 
 
@@ -298,7 +290,7 @@ def test_scores_far_from_0_are_moved_there_before_their_powers(
     layer = layer_of(inspection, ENCODER)
     far = replace(layer, scores=layer.scores + np.float32(shift))
     attention(replace(inspection, layers=[far])).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html", f"layer={ENCODER}&head=1&cell=1,1")
+    opened_at(browser, tmp_path / "page.html", f"layer={ENCODER}&head=1&cell=1,1")
     head, *rows, sums = table(browser, 1)
     assert head[3] == words.format(f"{abs(far.scores[0, 0].max()):.4g}")
     powers = np.array([row[3] for row in rows], float)
@@ -319,7 +311,7 @@ def test_the_score_of_additive_attention_is_v_times_the_tanh_of_query_and_key(
         weights=weights, gradient=weights, result=weights @ value, part=weights @ value, v=v,
     )  # fmt: skip
     attention(replace(inspection, layers=[layer])).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html", f"layer={CROSS}&head=1&cell=3,2")
+    opened_at(browser, tmp_path / "page.html", f"layer={CROSS}&head=1&cell=3,2")
     head, *rows, sums = table(browser, 0)
     assert head == ["", "query", "key", "tanh(query + key)", "v", "tanh(query + key) × v"]
     shown = np.array(rows, float)[:, 1:]
@@ -348,7 +340,7 @@ def test_a_classifier_is_asked_for_a_label_and_reads_nothing(
         normal=Outcome(["bad"], 0.3), lens=None,
     )  # fmt: skip
     attention(one).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html", "cell=2,1")
+    opened_at(browser, tmp_path / "page.html", "cell=2,1")
     head, row = table(browser, 4)[:2]
     assert head[:3] == ["label", "its probability", "likeliest"]
     assert row[0] == "bad"
@@ -534,7 +526,7 @@ def test_lines_go_from_the_queries_to_the_keys_that_have_weight(
 ) -> None:
     weights = np.array([[1, 0, 0], [1, 0, 0], [0, 0, 1]])
     attention(weights, ["p", "q", "r"], ["x", "y", "z"]).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html", "lines")
+    opened_at(browser, tmp_path / "page.html", "lines")
     alpha = browser.run(
         "const canvas = document.querySelector('.cells canvas');"
         "const pen = canvas.getContext('2d');"
@@ -582,7 +574,7 @@ def test_tokens_are_thinned_out_where_they_are_many_but_the_chosen_one_is_named(
     tokens = [f"token {i}" for i in range(150)]
     attention(np.full((150, 150), 1 / 150), tokens, tokens).save(tmp_path / "page.html")
     for size in ((1280, 800), (390, 844)):
-        ready(browser, tmp_path / "page.html", "cell=78,2", size=size)
+        opened_at(browser, tmp_path / "page.html", "cell=78,2", size=size)
         for side, chosen in (("queries", "token␣77"), ("keys", "token␣1")):
             spans = f"document.querySelectorAll('.{side} span')"
             assert 10 < browser.run(f"return {spans}.length") < 60
@@ -619,7 +611,7 @@ def test_any_array_of_weights_has_a_page_without_what_is_not_known(
     weights: Any, names: list[str], tmp_path: Path, browser: Any
 ) -> None:
     attention(weights).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html", "cell=2,3&off=")
+    opened_at(browser, tmp_path / "page.html", "cell=2,3&off=")
     thumbnails = "[...document.querySelectorAll('.thumbnail')]"
     assert browser.run(f"return {thumbnails}.map(button => button.title)") == names
     told = facts(browser)
@@ -678,7 +670,7 @@ def test_a_page_of_two_million_numbers_is_exact_and_does_not_contradict_itself(
     row, column = 3, int(scores[0, 3].argsort()[-3])
     attention(replace(inspection, layers=[large])).save(tmp_path / "page.html")
     fragment = f"layer={ENCODER}&head=1&cell={row + 1},{column + 1}"
-    ready(browser, tmp_path / "page.html", fragment)
+    opened_at(browser, tmp_path / "page.html", fragment)
     assert number(facts(browser)["score"]) == scores[0, row, column]
     *rows, others, sums = table(browser, 2)[2:]
     assert others[0] == f"the {590 - len(rows)} other keys"
@@ -726,7 +718,7 @@ def test_an_empty_answer_is_said_to_be_nothing(
 ) -> None:
     silent = replace(inspection.normal, answer=[])
     attention(replace(inspection, normal=silent)).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html")
+    opened_at(browser, tmp_path / "page.html")
     assert browser.text("#outcomes tr:nth-child(3)").startswith("answer nothing loss")
 
 
@@ -743,7 +735,7 @@ def test_of_a_text_the_page_tells_what_comes_next_at_each_place(
     words = Words((*OWN.values(), "a", " b", "c\n", "d"))
     found = inspect(a_language_model(), Text(words, 8), [4, 5, 6, 4])
     attention(found).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html")
+    opened_at(browser, tmp_path / "page.html")
     assert browser.text("#heads h2") == "Causal self-attention"
     assert "its own weights cannot depend on that" in browser.text("#note")
     assert "what the model itself finds likeliest" in browser.text("#note")
@@ -773,7 +765,7 @@ def test_of_gaps_the_page_has_a_row_for_each_with_its_place(tmp_path: Path, brow
     config = BertConfig(vocab=8, num_layers=1, d_model=8, num_heads=2, d_ff=12, max_length=8)
     found = inspect(Bert(config, rng=0), form, form.read("a [MASK] c [MASK]"), [6, 7])
     attention(found).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html", "cell=3,1")
+    opened_at(browser, tmp_path / "page.html", "cell=3,1")
     assert facts(browser)["asked for"] == "“b”"
     head, *rows = table(browser, 4)
     assert head[:4] == ["reads", "asked for", "its probability", "likeliest"]
@@ -794,7 +786,7 @@ def test_of_a_large_model_the_page_leaves_out_what_takes_long_or_much_room(
     words = Words((*OWN.values(), "a", "b", "c", "d"))
     found = inspect(a_language_model(), Text(words, 8), [4, 5, 6])
     attention(found).save(tmp_path / "page.html")
-    ready(browser, tmp_path / "page.html", "off=")
+    opened_at(browser, tmp_path / "page.html", "off=")
     assert not browser.run("return byId('off').checkVisibility()")
     assert "this large model would have to run 4 times more" in browser.text("#opens")
     assert "head off" not in browser.text("#legend")
@@ -813,7 +805,7 @@ def test_lines_leave_out_what_the_mask_hides(tmp_path: Path, browser: Any) -> No
     attention(inspect(a_language_model(), Text(words, 8), [4, 5, 6, 7])).save(
         tmp_path / "page.html"
     )
-    ready(browser, tmp_path / "page.html", "lines=")
+    opened_at(browser, tmp_path / "page.html", "lines=")
     drawn = browser.run(
         "const lines = []; drawLine = (pen, from, to) => lines.push([from, to]); show();"
         "return lines"

@@ -6,46 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from minigrad import nn
-from minitransformer.forms import Masked, Pairs
+from minitransformer.forms import Masked
 from minitransformer.inside.inspection import Inspection, inspect
 from minitransformer.models.bert import Bert, BertConfig
 from minitransformer.models.recurrent import LSTMAttentionSettings
-from minitransformer.models.transformer import Transformer, TransformerConfig
 from minitransformer.tokens import Special, Words
-from minitransformer.tokens.tokeniser import BERT, OWN
+from minitransformer.tokens.tokeniser import BERT
+from tests.viz.pages.opening import FORM, SIZES, WORDS, opened
 from viz.figure.characters import readable
 from viz.pages.attention import attention
 
 RIGHT, UP, ENTER = "\ue014", "\ue013", "\ue007"
-WORDS = Words((*OWN.values(), "a", "b c", "<script>", "d"))
-FORM = Pairs(WORDS, WORDS, max_source=7, max_target=7)
-SIZES: dict[str, Any] = {"d_model": 12, "num_heads": 2, "d_ff": 16, "max_length": 7}
-
-
-@pytest.fixture(scope="module")
-def inspection() -> Inspection:
-    layers = {"num_encoder_layers": 1, "num_decoder_layers": 2}
-    model = Transformer(TransformerConfig(8, 8, **SIZES, **layers), rng=3)
-    return inspect(model, FORM, [4, 6, 5, 7], [5, 4, 6])
-
-
-@pytest.fixture(scope="module")
-def path(inspection: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "attention.html"
-    attention(inspection).save(path)
-    return path
-
-
-def opened(browser: Any, path: Path, fragment: str = "", **how: Any) -> Any:
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    browser.open(path, fragment=fragment, **how)
-    there = "return byId('facts').children.length > 0"
-    WebDriverWait(browser.driver, 10, 0.02).until(lambda _: browser.run(there))
-    return browser
 
 
 def table(page: Any) -> list[list[str]]:

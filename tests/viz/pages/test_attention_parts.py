@@ -10,45 +10,14 @@ import pytest
 
 from minigrad import nn
 from minigrad.tensor import Array
-from minitransformer.forms import Pairs, Text
+from minitransformer.forms import Text
 from minitransformer.inside.inspection import Inspection, Layer, inspect
 from minitransformer.models.language import LanguageConfig, LanguageModel
 from minitransformer.models.recurrent import LSTMAttentionSettings
-from minitransformer.models.transformer import Transformer, TransformerConfig
-from minitransformer.tokens import Words
-from minitransformer.tokens.tokeniser import OWN
+from tests.viz.pages.opening import FORM, SIZES, WORDS, opened, wait_until
 from viz.pages.attention import attention, called
 
 CROSS = "decoder.layers.0.cross_attention"
-WORDS = Words((*OWN.values(), "a", "b", "c", "d"))
-FORM = Pairs(WORDS, WORDS, max_source=7, max_target=7)
-SIZES: dict[str, Any] = {"d_model": 12, "num_heads": 2, "d_ff": 16, "max_length": 7}
-
-
-@pytest.fixture(scope="module")
-def inspection() -> Inspection:
-    layers = {"num_encoder_layers": 1, "num_decoder_layers": 2}
-    model = Transformer(TransformerConfig(8, 8, **SIZES, **layers), rng=3)
-    return inspect(model, FORM, [4, 6, 5, 7], [5, 4, 6])
-
-
-@pytest.fixture(scope="module")
-def path(inspection: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "attention.html"
-    attention(inspection).save(path)
-    return path
-
-
-def opened(browser: Any, path: Path, fragment: str) -> Any:
-    browser.open(path, fragment=fragment)
-    wait_until(browser, "return byId('facts').children.length > 0")
-    return browser
-
-
-def wait_until(browser: Any, script: str) -> None:
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    WebDriverWait(browser.driver, 10, 0.02).until(lambda _: browser.run(script))
 
 
 def table(page: Any) -> tuple[list[str], list[str], Array]:

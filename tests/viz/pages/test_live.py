@@ -20,6 +20,7 @@ from minitransformer.inside.program import record
 from minitransformer.models import MODELS
 from minitransformer.tokens import Special, Words
 from minitransformer.tokens.tokeniser import BERT, OWN
+from tests.viz.pages.opening import opened as opened_at
 from viz.pages.live import OPS, live
 
 ENTER = "\ue007"
@@ -54,18 +55,9 @@ def opened(browser: Any, tmp_path: Path) -> Callable[..., Any]:
 
     def open_page(model: nn.Module, form: Form, source: list[int], **how: Any) -> Any:
         live(model, form, source).save(tmp_path / "live.html")
-        browser.open(tmp_path / "live.html", **how)
-        wait_until_there(browser)
-        return browser
+        return opened_at(browser, tmp_path / "live.html", **how)
 
     return open_page
-
-
-def wait_until_there(browser: Any) -> None:
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    there = "return byId('facts').children.length > 0"
-    WebDriverWait(browser.driver, 20, 0.02).until(lambda _: browser.run(there))
 
 
 COMPUTE = """
@@ -300,8 +292,7 @@ def test_every_change_can_be_undone_and_is_in_the_address(opened: Any, tmp_path:
     page.run("choose({layer: 0, head: 0, row: 2}); setWeight(0.5)")
     changed = told(page), page.run("return [...layers[0].weights]")
     fragment = page.address()[1:]
-    page.open(tmp_path / "live.html", fragment=fragment)
-    wait_until_there(page)
+    opened_at(page, tmp_path / "live.html", fragment=fragment)
     assert (told(page), page.run("return [...layers[0].weights]")) == changed
     assert changes(page) == [
         "Encoder self-attention, layer 2, head 2: off ×",
@@ -324,8 +315,7 @@ def test_an_address_that_makes_no_sense_changes_nothing(opened: Any, tmp_path: P
                      "set=0:9:0:0:1&set=0:0:9:0:1", f"set={hidden}:0:0:2:1",
                      "off=0:9&off=0:x&off=0", "source=", "source=4,1", "source=4,4,4,4,4,4,4,4",
                      "set=0:1:-1:0:1", "set=0:0:0:-1:1&set=0:0:0:1.5:1"):  # fmt: skip
-        page.open(tmp_path / "live.html", fragment=fragment)
-        wait_until_there(page)
+        opened_at(page, tmp_path / "live.html", fragment=fragment)
         assert (told(page), page.run(weights)) == before
         assert {x.partition(": ")[2] for x in changes(page)} <= {"not there now = 1 ×"}
 
@@ -338,8 +328,7 @@ def test_an_address_cannot_take_away_what_frames_a_text(opened: Any, tmp_path: P
         ("source=2,3", [2, 6, 7, 3]),
         ("source=2,6,2,3", [2, 6, 7, 3]),
     ]:
-        page.open(tmp_path / "live.html", fragment=fragment)
-        wait_until_there(page)
+        opened_at(page, tmp_path / "live.html", fragment=fragment)
         assert page.run("return edits.source") == source
 
 
