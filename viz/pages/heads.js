@@ -121,10 +121,12 @@ function cellUnder({ currentTarget, clientX, clientY }, { rows, columns }) {
   return { row: place((clientY - top) / height, rows), column: place((clientX - left) / width, columns) };
 }
 
-/** The digits that say which number an array has at a place: for float32, nine of them. */
+/** The digits that say which number an array has at a place, as few as do: of float32, nine at most. */
 function exact(values, at) {
   const x = values[at];
+  const isNear = (count) => Math.fround(x.toPrecision(count)) === x;
+  const count = [1, 2, 3, 4, 5, 6, 7, 8].find(isNear) ?? 9;
+  const shorter = values instanceof Float64Array ? x : Number(x.toPrecision(count));
   const isSmall = x !== 0 && Math.abs(x) < 1e-4;
-  const digits = isSmall ? x.toExponential(8) : String(Number(x.toPrecision(9)));
-  return (values instanceof Float64Array ? String(x) : digits).replaceAll("-", "−");
+  return (isSmall ? shorter.toExponential() : String(shorter)).replaceAll("-", "−");
 }

@@ -242,6 +242,9 @@ def test_a_weight_set_by_hand_counts_and_its_row_sums_to_one(
     np.testing.assert_allclose(np.array(after)[others], 0.25 * shares, rtol=1e-5)
     assert after[2] == pytest.approx(0.75)
     assert "keep their proportions" in page.text("#how")
+    page.run("setWeight(0.9)")
+    assert "weight\n0.9\n" in page.text("#facts")
+    page.run("setWeight(0.75)")
 
     steps = [x["op"] for x in program.steps].count("scaled_dot_product_attention")
     attend, calls = TABLE["scaled_dot_product_attention"], iter(range(steps))
