@@ -64,7 +64,7 @@ class Exhibit:
             return self.says
         lines = self.says or [line.strip() for x in self.ran for line in x.output.splitlines()]
         found = re.finditer(self.row.number, "\n".join(lines), re.MULTILINE)
-        return [" ".join(x[0].split()) for x in found]
+        return [", ".join(" ".join(line.split()) for line in x[0].split("\n\n")) for x in found]
 
 
 def gallery(exhibits: Sequence[Exhibit], folder: Path, seconds: float) -> Page:

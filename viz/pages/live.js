@@ -51,7 +51,8 @@ function replaceTokens(place, count, tokens) {
   const source = [...edits.source];
   source.splice(place, count, ...tokens);
   edits.token = Math.min(edits.token, source.length - DATA.framed - 1);
-  edit({ source, set: count === tokens.length ? edits.set : new Map() });
+  const isInPlace = count === tokens.length || place === edits.source.length;
+  edit({ source, set: isInPlace ? edits.set : new Map() });
 }
 
 /** A token after the one to edit, the same if it may stand there, and before what ends a text. */
@@ -96,20 +97,22 @@ function interfere(path, { data, shape }, open) {
     const [at, head, row] = place.split(":").map(Number);
     if (at !== layer || head >= heads || row >= rows || column >= columns) continue;
     const start = (head * rows + row) * columns;
-    const isHidden = open && !open[start + column];
-    if (!isHidden) setInRow(data.subarray(start, start + columns), column, weight);
+    const mask = open?.subarray(start, start + columns);
+    if (!mask || mask[column]) setInRow(data.subarray(start, start + columns), column, weight, mask);
   }
   for (let head = 0; head < heads; head++) {
     if (isOff(layer, head)) data.fill(0, head * rows * columns, (head + 1) * rows * columns);
   }
 }
 
-/** Set one weight of a row; the others keep their proportions, and the row its sum of one. */
-function setInRow(row, column, weight) {
-  const others = row.reduce((sum, x, place) => (place === column ? sum : sum + x), 0);
-  if (others === 0) return; // it may attend to nothing else
-  const scale = (1 - weight) / others;
-  row.forEach((x, place) => (row[place] = place === column ? weight : x * scale));
+/** Set one weight of a row; the others that it may have keep their proportions, or have equal parts where
+ * they were 0, and the row its sum of one. */
+function setInRow(row, column, weight, open) {
+  const others = [...row.keys()].filter((place) => place !== column && (!open || open[place]));
+  if (others.length === 0) return;
+  const sum = others.reduce((total, place) => total + row[place], 0);
+  for (const place of others) row[place] = (1 - weight) * (sum > 0 ? row[place] / sum : 1 / others.length);
+  row[column] = weight;
 }
 
 function isOff(layer, head) {

@@ -72,6 +72,12 @@ def test_a_number_is_found_in_a_line_that_is_indented() -> None:
     assert Exhibit(row, ran, []).numbers == ["word by word and so on"]
 
 
+def test_a_number_of_two_paragraphs_is_one_sentence() -> None:
+    row = replace(TRAINED, number=r"^Z =.*\n\nas one.*")
+    ran = [Ran("minigrad attend", "Z = A V\n\nas one they agree\n", 0, 1.0)]
+    assert Exhibit(row, ran, []).numbers == ["Z = A V, as one they agree"]
+
+
 def test_a_row_that_lacks_a_package_says_how_to_come_by_it_and_is_not_run(made: str) -> None:
     assert "Not run here: <code>pip install no-such-package</code>" in made
     assert "ops nothing" not in made

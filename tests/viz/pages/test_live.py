@@ -175,11 +175,13 @@ def test_tokens_come_and_go_as_far_as_the_model_reads(opened: Any) -> None:
 
 def test_likely_tokens_are_written_one_after_the_other(opened: Any) -> None:
     page = opened(*built("gpt"), [4, 5], size=(390, 800))
+    page.run("choose({row: 1, column: 0}); setWeight(0.5)")
     page.run("Object.assign(document.querySelector('#steps .scroll'), { scrollLeft: 60 })")
     page.run("document.querySelectorAll('#steps button')[1].focus()")
     left = page.run("return document.querySelector('#steps .scroll').scrollLeft")
     page.press(ENTER, ENTER)
     assert page.run("return edits.source.length") == 4
+    assert page.run("return edits.set.size") == 1  # no place has moved
     second = "return document.querySelectorAll('#steps button')[1] === document.activeElement"
     assert page.run(second)
     assert page.run("return document.querySelector('#steps .scroll').scrollLeft") == left > 0
@@ -263,6 +265,12 @@ def test_a_weight_set_by_hand_counts_and_its_row_sums_to_one(
     np.testing.assert_allclose(found, np.ravel(getattr(expected, "data", expected)), atol=1e-5)
     page.click("#release")
     assert page.run("return [...rowOf(ofHead(layers[state.layer], 'weights'), 0, 4)]") == before
+
+
+def test_a_row_that_is_all_on_one_key_gives_the_others_equal_parts(opened: Any) -> None:
+    page = opened(*built("gpt"), [4, 5, 6])
+    page.run("row = Float64Array.of(1, 0, 0, 0); setInRow(row, 0, 0.5, [1, 1, 1, 0])")
+    assert page.run("return [...row]") == [0.5, 0.25, 0.25, 0]
 
 
 def test_weights_that_cannot_be_others_say_why(opened: Any) -> None:
