@@ -345,9 +345,9 @@ def train(
 @main.command(cls=FinetuneCommand)
 @click.argument("run", type=NamedPath(), metavar="RUN --data FILE")
 @click.option("--freeze", is_flag=True,
-              help="leave the encoder as it is: only the head learns  [rate: 0.01]")  # fmt: skip
+              help="train the head alone; --learning-rate is then 0.01 by default")  # fmt: skip
 @click.option("--compare", type=click.IntRange(1, 100), metavar="SEEDS",
-              help="then with so many seeds: beside it frozen, and from scratch")  # fmt: skip
+              help="then compare by so many seeds: fine-tuned, frozen, from scratch")  # fmt: skip
 @click.option("--out", type=NamedPath(), help="run folder  [default: in runs/, called after data]")
 @click.option("--film", is_flag=True, help="keep what every head looks at, for `minigrad film`")
 def finetune(
@@ -567,7 +567,7 @@ def any_model(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]
 @main.command(cls=AnyModelAndLines)
 @any_model("[TEXT]")
 @click.option(
-    "--beam", type=click.IntRange(1, 1000), default=1, help="beams to search with  [default: 1]"
+    "--beam", type=click.IntRange(1, 1000), default=1, help="answers pursued at once  [default: 1]"
 )
 @click.option("--attention", type=NamedPath(), help="draw the attention maps here")
 def predict(what: str, text: str | None, beam: int, attention: Path | None) -> None:
@@ -695,7 +695,7 @@ def note_unknown(predictor: Predictor, text: str, known: set[str] | None = None)
             known.add(token)
 
 
-SEED = click.option("--seed", type=click.IntRange(0), help="of random inputs  [default: 0]")
+SEED = click.option("--seed", type=click.IntRange(0), help="seed of random inputs  [default: 0]")
 
 
 def of_computation(metavar: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -754,8 +754,8 @@ def seeded(words: Sequence[str], seed: int | None) -> int:
               help="tokens to write at most  [default: 100]")  # fmt: skip
 @click.option("--temperature", type=float, default=0.8,
               help="below 1 sharper, above 1 wilder, 0 the likeliest  [default: 0.8]")  # fmt: skip
-@click.option("--top-k", type=int, help="draw among so many of the likeliest tokens")
-@click.option("--top-p", type=float, help="draw among the likeliest that have it together")
+@click.option("--top-k", type=int, help="draw among so many of the likeliest  [default: all]")
+@click.option("--top-p", type=float, help="draw among the likeliest, of this probability in all")
 @click.option("--seed", type=click.IntRange(0), help="seed of what is drawn  [default: 0]")
 @click.option("--chat", is_flag=True, help="PROMPT is a message, to be answered (smollm)")
 @click.option("--stream", is_flag=True, help="show the text as it is written")
@@ -829,10 +829,10 @@ def fill(what: str, text: str, top: int) -> None:
 @of_computation("[NAME=SHAPE]... | [TEXT]")
 @click.option("-o", "--out", type=NamedPath(), required=True,
               help="picture: .svg, .png, .pdf or .dot")  # fmt: skip
-@click.option("--zoom", type=ChoiceOf("viz.graphs.look", "ZOOMS"), help="how much to see at once")
+@click.option("--zoom", type=ChoiceOf("viz.graphs.look", "ZOOMS"), help="detail  [default: WHAT's]")
 @click.option("--open", "opened", multiple=True, metavar="NAME",
               help="a module or an op to open further; may be given again")  # fmt: skip
-@click.option("--element", metavar="I,J", help="of the result, to be zoomed to scalars")
+@click.option("--element", metavar="I,J", help="of the result: the one number to zoom to")
 @click.option("--depth", type=click.IntRange(0), help="open modules down to this depth")
 @click.option("--values", is_flag=True, help="show the numbers")
 @click.option("--grads", is_flag=True, help="run backward and show the gradients")
@@ -930,7 +930,7 @@ def attention(what: str, text: str, out: Path, target: str | None, live: bool) -
 
     Its weights, their gradients, and the answer without it.
 
-    Of a model without a head that answers, weights alone.
+    Of a model that only makes vectors, such as minilm, weights alone.
 
     With --live a page computes weights and answer anew when a token is changed, a head switched off
     or a weight set by hand; it holds a model of attention with up to a million weights.
@@ -979,7 +979,7 @@ def attention(what: str, text: str, out: Path, target: str | None, live: bool) -
 @click.option("--from", "origin", type=NamedPath(), metavar="RUN|MODEL",
               help="take vectors and the first layer of a run or published model")  # fmt: skip
 @click.option("--width", type=click.IntRange(1, 1024), help="numbers of a vector  [default: 4]")
-@click.option("--seed", type=click.IntRange(0), help="of vectors and matrices  [default: 0]")
+@click.option("--seed", type=click.IntRange(0), help="seed of vectors and matrices  [default: 0]")
 def attend(texts: tuple[str, ...], out: Path | None, origin: Path | None, **options: Any) -> None:
     """Show self-attention on sentences, every number on the way.
 
@@ -1220,8 +1220,8 @@ def ops(ops: tuple[str, ...]) -> None:
 
 @main.command()
 @click.option("--size", default="tiny,small,base", help="sizes to compare  [default: all three]")
-@click.option("--threads", type=int, default=2, help="threads of each contender  [default: 2]")
-@click.option("--rounds", type=int, default=7, help="rounds of each contender  [default: 7]")
+@click.option("--threads", type=int, default=2, help="threads of each  [default: 2]")
+@click.option("--rounds", type=int, default=7, help="turns that each takes  [default: 7]")
 @click.option("--coretype", default="", help="OpenBLAS kernels to use, such as Haswell")
 @click.option("--json", "file", type=NamedPath(), help="append the results here")
 def bench(size: str, threads: int, rounds: int, coretype: str, file: Path | None) -> None:
@@ -1294,7 +1294,7 @@ def model(what: Path) -> None:
     """Print a model as a tree, with shapes and parameter counts.
 
     Models of papers are counted, not built: the base and the big transformer of "Attention Is All
-    You Need", GPT-2's smallest, GPT-3 (175 billion parameters), BERT's base, and a small Llama.
+    You Need", GPT-2's smallest, GPT-3 (175 billion parameters), BERT's base, and SmolLM2.
     """
     from minigrad.nn import ShapesOnly
     from minitransformer.answering import Predictor

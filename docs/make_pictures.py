@@ -1,4 +1,4 @@
-"""Make the README's pictures: `python docs/make_pictures.py` (a quarter of an hour).
+"""Make the README's pictures but live.png: `python docs/make_pictures.py`.
 
 Trains the default `reverse` run, filmed, an LSTM with attention that copies, and a GPT on a novel,
 makes the studies, and draws what the README shows of them, with the command itself. Pictures of

@@ -664,6 +664,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     assert said == succeeds(*command, "-h")
     assert said.startswith("Usage: ")
     assert "None" not in said
+    assert not re.search("<[a-z_]+>", said)  # the name of a setting, which is not the option's
 
 
 @pytest.mark.parametrize(

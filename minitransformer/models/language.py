@@ -187,7 +187,7 @@ class GPTSettings(LanguageSettings):
 class LlamaSettings(LanguageSettings):
     """A later decoder: RMS norm, rotary positions, SwiGLU, grouped heads: Touvron et al., 2023."""
 
-    kv_heads: int = setting(2, "heads of keys and values, each for a group of <heads>", least=1)
+    kv_heads: int = setting(2, "heads of keys and values, each for a group of heads", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
