@@ -1019,7 +1019,7 @@ def film(run: Path, out: Path) -> None:
 @click.option("-o", "--out", type=NamedPath(), required=True, help="folder, new or empty")
 @click.option("--quick", is_flag=True, help="in less time: shorter trainings, fewer seeds")
 def gallery(out: Path, quick: bool) -> None:
-    """Make a page of all there is to see, each with its number.
+    """Make a page of all there is to see, with what is measured.
 
     Its commands run in the folder, and leave there what they make; index.html shows it in order.
     """
